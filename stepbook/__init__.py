@@ -1,0 +1,1 @@
+"""Named, recorded, replayable steps for notebooks and scripts."""
