@@ -87,6 +87,7 @@ class Loop:
                 f"run {run.id} belongs to the loop {run.loop!r}, not to {self.name!r}."
             )
         run = book._open(run.id)
+        book._announce(run)
         run._begin_pass()
         return self._walk(run)
 
