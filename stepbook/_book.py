@@ -139,7 +139,7 @@ class Book:
         age = None if max_age is None else seconds(max_age, "max_age")
         text = self._codec.encode(None if input is _UNSET else input)
         wanted = run_key(key, text)
-        with self._records.store.kept_open():
+        with self._records.lock, self._records.store.kept_open():
             created = self._records.ensure()
             found = None if new else self._find(loop, wanted, age)
             run = None if found is None else self._open(found.id)
@@ -245,6 +245,7 @@ class Book:
         return ledger
 
     def _release(self, run_id: str) -> None:
+        self._check_fork()
         self._records.release(run_id)
 
     def _peek(self, run_id: str) -> State:

@@ -73,8 +73,10 @@ class Files:
         Raises:
             NotABookError: the path cannot hold a book.
         """
-        if self.book_id and self.store.exists:
-            return False
+        with self.lock:
+            return False if self.book_id and self.store.exists else self._create()
+
+    def _create(self) -> bool:
         if self.path is None:
             self.book_id = "memory"
             new = not self.store.exists
@@ -85,7 +87,7 @@ class Files:
                 with self.store.reading():
                     pass  # refuses what is not a book, before anything is written beside it
             for name in ("journal", "locks", "inbox", "artifacts"):
-                (self.home / name).mkdir(parents=True, exist_ok=True)
+                disk.make_dirs(self.home / name)
             if not (self.home / ".gitignore").exists():
                 (self.home / ".gitignore").write_text("*\n")
         except OSError as error:
@@ -95,8 +97,13 @@ class Files:
             ) from error
         with self.open_lock():
             new = not self.path.exists()
-            self.book_id = self._identity()
-            self.store.create(self.book_id)
+            book_id = self._identity()
+            self.store.create(book_id)
+            # Whoever created them may have died before this: nothing is recorded under names that
+            # a power cut takes away.
+            disk.sync_dir(self.home)
+            disk.sync_dir(self.path.parent)
+            self.book_id = book_id
         return new
 
     def _identity(self) -> str:
@@ -114,7 +121,6 @@ class Files:
             fresh = self.home / f".book.{secrets.token_hex(4)}.new"
             write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
             disk.rename(fresh, about)
-            disk.sync_dir(self.home)
             return book_id
         if recorded not in (None, known):
             raise BookMismatchError(
@@ -146,14 +152,14 @@ class Files:
 
     def latest(self, loop: str, key: str | None) -> Found | None:
         """Return the newest run of *loop*, and of *key* if given, in tables and journals."""
-        found: list[Found] = []
+        # Journals first: what is folded and removed meanwhile is then found in the tables.
+        found = [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
         if self.store.exists:
             with self.store.reading() as reader:
                 recorded = reader.latest_run(loop, key)
             if recorded is not None:
                 row = recorded.row
                 found.append(Found(row.id, row.loop, row.key, row.created_at))
-        found += [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
         return max(found, key=lambda run: (run.created_at, run.id), default=None)
 
     def _unfolded(self) -> list[Found]:
@@ -214,6 +220,8 @@ class Files:
         recorded = reader.run(run_id) if reader is not None else None
         folded = 0 if recorded is None else recorded.folded_seq
         events = merge(files, folded)
+        if events.damage is not None:
+            raise events.damage.error()
         if recorded is None and not events.header:
             raise RunNotFoundError(
                 f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
@@ -226,8 +234,6 @@ class Files:
             )
         if events.gap:
             raise self.gap(run_id, events.gap)
-        if events.damage is not None:
-            raise events.damage.error()
         state = State(recorded.row if recorded is not None else run_from_header(events.header))
         if reader is not None and recorded is not None:
             for step in reader.steps(run_id, state.budget):
