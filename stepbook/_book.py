@@ -413,7 +413,8 @@ class Book:
         """
         self._check_fork()
         self._exists()
-        self._records.ensure()
+        if not self._records.has_folders:
+            self._records.ensure()
         text = self._codec.encode(payload)
         _scan.deliver(self._records, self._resolve_id(run_id), text, name, error)
 

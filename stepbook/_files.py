@@ -18,7 +18,7 @@ from ._inbox import Inbox, MemoryInbox
 from ._journal_format import files_by_run, files_of, merge, read_files, read_header
 from ._ledger import Ledger, State, run_from_header
 from ._platform import FileLock, disk, write_file
-from ._store import Store
+from ._store import BUSY_S, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +66,11 @@ class Files:
     def exists(self) -> bool:
         """Whether the book has been created."""
         return self.store.exists if self.path is None else self.path.exists() or self.home.exists()
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether something can be put beside the tables without creating anything first."""
+        return self.path is not None and self.locks.exists()
 
     def ensure(self) -> bool:
         """Create what is missing; return whether the book is new.
@@ -178,16 +183,16 @@ class Files:
         ]
 
     def ids(self, prefix: str = "") -> list[str]:
-        """Return the ids of all runs that begin with *prefix*, sorted."""
+        """Return the ids of the runs that begin with *prefix*, sorted; of a whole id, it."""
         found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
-        if self.store.exists:
+        if prefix not in found and self.store.exists:
             with self.store.reading() as reader:
                 found |= set(reader.run_ids(prefix))
         return sorted(found)
 
     # ---- reading one run --------------------------------------------------------------------
 
-    def peek(self, run_id: str) -> State:
+    def peek(self, run_id: str, timeout: float = BUSY_S) -> State:
         """Return what is recorded of a run, without owning it.
 
         Raises:
@@ -200,7 +205,7 @@ class Files:
         files = [] if self.path is None else read_files(files_of(self.journals, run_id), attempts=3)
         if not self.store.exists:
             return self.assemble(run_id, None, files)[0]
-        with self.store.reading() as reader:
+        with self.store.reading(timeout) as reader:
             return self.assemble(run_id, reader, files)[0]
 
     def peek_journals(self, run_id: str) -> State | None:
