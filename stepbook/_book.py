@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import weakref
 from datetime import datetime
@@ -194,7 +193,7 @@ class Book:
                 )
                 self._records.create(row)
         if found is not None:  # somebody else has created it just now
-            return self.run(loop, input=json.loads(text), key=key, reopen=reopen)  # type: ignore[arg-type]
+            return self.run(loop, input=self._codec.decode(text), key=key, reopen=reopen)  # type: ignore[arg-type]
         run = self._run_of(row)
         run._owned()
         run._begin_pass()

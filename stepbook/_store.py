@@ -247,6 +247,7 @@ class Store:
         deadline = time.monotonic() + timeout
         while True:
             with contextlib.ExitStack() as stack:
+                stack.enter_context(_interruptible())
                 stack.enter_context(self.connected)
                 try:
                     connection = self._open(self.path, read_only=read_only)
@@ -436,6 +437,17 @@ def _translated(path: Path | None) -> Iterator[None]:
             f"{path}: DuckDB refused to write: {_first_line(error)}. Nothing recorded is lost: it "
             "is in the journal and is tried again. `stepbook doctor` looks at the whole book."
         ) from error
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C during a query be what it is elsewhere."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
 
 
 class GapError(Exception):
