@@ -265,7 +265,7 @@ class Book:
         Using it for more (a step, redo, finish) opens it.
 
         Args:
-            run_id: an id, or the beginning of only one.
+            run_id: an id, the beginning of only one, or the name of a loop: its latest run.
 
         Raises:
             RunNotFoundError: there is none, or there are several.
@@ -278,7 +278,7 @@ class Book:
         return self._run_of(self._peek(self._resolve_id(run_id)).run)
 
     def _resolve_id(self, text: str) -> str:
-        """Return the id that *text*, an id or a unique prefix, means."""
+        """Return the id that *text* means: an id, a loop (its latest run), or a unique prefix."""
         self._exists()
         if not isinstance(text, str) or not text:
             raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
@@ -286,13 +286,17 @@ class Book:
         ids = self._records.ids(prefix)
         if prefix in ids:
             return prefix
+        latest = self._records.latest(text, None)
+        if latest is not None:
+            return latest.id
         if len(ids) == 1:
             return ids[0]
         if ids:
             some = ", ".join(ids[:5])
             raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
         raise RunNotFoundError(
-            f"there is no run {text!r} in {self.path}. book.runs() and `stepbook runs` list them."
+            f"there is no run and no loop {text!r} in {self.path}. book.runs() and `stepbook runs` "
+            "list them."
         )
 
     def _exists(self) -> None:
@@ -416,9 +420,7 @@ class Book:
             parse=True,
         )
 
-    def _frame(
-        self, query: str, parameters: Any = (), *, parse: bool = False
-    ) -> pd.DataFrame:
+    def _frame(self, query: str, parameters: Any = (), *, parse: bool = False) -> pd.DataFrame:
         self._check_fork()
         self._records.fresh()
         with self._records.store.reading() as reader:
@@ -440,7 +442,7 @@ class Book:
         From any process, and also when no kernel runs: the next pass takes it.
 
         Args:
-            run_id: the run that waits, an id or the beginning of only one.
+            run_id: the run that waits, as for :meth:`get`.
             payload: any value that a step can return.
             name: the name of the wait; without it the one that is open, else "Wait for scan".
             error: instead of a payload, makes the wait raise ``ScanFailed`` with this text.
@@ -464,7 +466,7 @@ class Book:
         """Remove a run with everything that it recorded.
 
         Args:
-            run_id: an id, or the beginning of only one.
+            run_id: the run, as for :meth:`get`.
             force: remove it although it is running or failed.
 
         Raises:
