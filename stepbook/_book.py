@@ -16,7 +16,6 @@ from ._errors import (
     InputChangedError,
     InvalidInputError,
     RunError,
-    RunNotFoundError,
 )
 from ._find import book_path, run_key
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
@@ -274,26 +273,8 @@ class Book:
         return self._run_of(self._peek(self._resolve_id(run_id)).run)
 
     def _resolve_id(self, text: str) -> str:
-        """Return the id that *text* means: an id, a loop (its latest run), or a unique prefix."""
         self._exists()
-        if not isinstance(text, str) or not text:
-            raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
-        prefix = text if text.startswith("run_") else f"run_{text}"
-        ids = self._records.ids(prefix)
-        if prefix in ids:
-            return prefix
-        latest = self._records.latest(text, None)
-        if latest is not None:
-            return latest.id
-        if len(ids) == 1:
-            return ids[0]
-        if ids:
-            some = ", ".join(ids[:5])
-            raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
-        raise RunNotFoundError(
-            f"there is no run and no loop {text!r} in {self.path}. book.runs() and `stepbook runs` "
-            "list them."
-        )
+        return self._records.resolve(text)
 
     def _exists(self) -> None:
         if not self._records.exists:

@@ -41,7 +41,7 @@ _WHOSE_STEP: Final = (Column("run", "run_id", whole=True), Column("loop", "loop"
 class _Failure(click.ClickException):
     """An error of stepbook: one line on standard error, exit code 1."""
 
-    def show(self, file: Any = None) -> None:
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - the face of ClickException
         _complain(self.format_message())
 
 
@@ -123,7 +123,7 @@ def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
 def _complete_step(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     try:
         book = connect(ctx.meta.get(_BOOK))
-        state = book._peek(book._resolve_id(ctx.params["run"]))  # noqa: SLF001 - one package
+        state = book._peek(book._resolve_id(ctx.params["run"]))
     except (StepbookError, OSError, KeyError):
         return []
     return [CompletionItem(name) for name in state.steps if name.startswith(typed)]
@@ -200,9 +200,9 @@ def show(run: str, *, logs: bool) -> None:
     --format json` they are whole.
     """
     book = _book()
-    run_id = book._resolve_id(run)  # noqa: SLF001 - one package
+    run_id = book._resolve_id(run)
     messages = _listing.logs(book, run_id) if logs else []
-    state = book._peek(run_id)  # noqa: SLF001
+    state = book._peek(run_id)
     screen = _screen.console()
     _screen.timeline(state.run, list(state.steps.values()), screen)
     if logs:
@@ -226,7 +226,7 @@ def steps(run: str | None, loop: str | None, form: _screen.Format) -> None:
     if run is not None and loop is not None:
         raise click.UsageError("give a RUN or --loop, not both.")
     book = _book()
-    run_id = None if run is None else book._resolve_id(run)  # noqa: SLF001 - one package
+    run_id = None if run is None else book._resolve_id(run)
     found = _listing.steps(book, run_id, loop)
     columns = _STEP_COLUMNS if run is not None else (*_WHOSE_STEP, *_STEP_COLUMNS)
     _screen.rows(found, columns, form, _listing.STEP_COLUMNS)
@@ -252,23 +252,22 @@ Examples:
 def deliver(run: str, payload: str | None, name: str | None, error: str | None) -> None:
     """Deliver the JSON that a run waits for.
 
-    JSON is the payload; - reads it from standard input. When the command has ended with 0, the delivery is on the disk: the run takes it, also if it is
-    started only later.
+    JSON is the payload; - reads it from standard input. When the command has ended with 0, the
+    delivery is on the disk: the run takes it, also if it is started only later.
     """
     if (payload is None) == (error is None):
         raise click.UsageError("give the JSON to deliver, or --error TEXT.")
     value = None if payload is None else _parse(payload)
     book = _book()
-    run_id = book._resolve_id(run)  # noqa: SLF001 - one package
+    run_id = book._resolve_id(run)
     book.deliver_scan(run_id, value, name=name, error=error)
     _screen.said(f"delivered to {run_id}", "succeeded")
 
 
 def _parse(text: str) -> Any:
-    if text == "-":
-        text = click.get_text_stream("stdin", encoding="utf-8").read()
     try:
-        return json.loads(text, parse_constant=_refuse)
+        given = sys.stdin.buffer.read() if text == "-" else text
+        return json.loads(given, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(
             f"{error}. A text needs its quotes: '\"done\"'.", param_hint="'JSON'"
@@ -332,7 +331,7 @@ def prune(keep: int, loop: str | None, older_than: str | None, *, dry_run: bool)
 def delete(run: str, *, force: bool) -> None:
     """Delete a run with everything that it recorded."""
     book = _book()
-    run_id = book._resolve_id(run)  # noqa: SLF001 - one package
+    run_id = book._resolve_id(run)
     book.delete(run_id, force=force)
     _screen.said(f"deleted {run_id}")
 

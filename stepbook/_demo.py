@@ -150,7 +150,7 @@ def deliver(book: Book) -> str:
         StepbookError: the command failed.
     """
     patient = next(one for one in _demo_loop.records() if one["patient_id"] == PATIENT)
-    payload = json.dumps({"device": "scanner-3", "progression": patient["progression"]})
+    payload = json.dumps({"device": "scan-3", "progression": patient["progression"]})
     arguments = ["deliver", _demo_loop.LOOP, payload, "--book", str(book.path)]
     done = subprocess.run(  # noqa: S603 - this Python, arguments from here
         [*_PYTHON, "stepbook", *arguments],
@@ -172,7 +172,7 @@ def _near(book: Book) -> str:
     """Return the book's path as a person would type it here."""
     assert book.path is not None  # noqa: S101 - the demo's book is a file
     try:
-        return str(book.path.relative_to(Path.cwd()))
+        return f"./{book.path.relative_to(Path.cwd()).as_posix()}"
     except ValueError:
         return str(book.path)
 
@@ -194,7 +194,7 @@ class _Story:
         code = inspect.getsource(_demo_loop.health_review).splitlines()
         for line in code:
             if '"""' not in line:
-                self.say(("  " + line, "value"))
+                self.say(("  " + line, "code"))
 
     def heading(self, title: str, rest: str) -> None:
         """Begin a part."""
@@ -203,9 +203,9 @@ class _Story:
 
     def delivered(self, command: str) -> None:
         """Tell how the scan came."""
-        self.say(("  The run waits for its scan. Another process delivers it:", "name"))
+        self.say(("  The run waits for its scan. Another process delivers it:", "value"))
         for line in f"  $ {command}".splitlines():
-            self.say((line, "value"))
+            self.say((line, "code"))
 
     def outcome(self, state: State, executed: Sequence[str], replayed: int) -> None:
         """Show the timeline of a pass, and what it did."""
@@ -213,25 +213,26 @@ class _Story:
         _screen.timeline(state.run, list(state.steps.values()), self._screen)
         self.say()
         steps = "1 step" if replayed == 1 else f"{replayed} steps"
-        self.say(("  bodies executed  ", "quiet"), (", ".join(executed) or "none", "name"))
+        self.say(("  bodies executed  ", "quiet"), (", ".join(executed) or "none", "value"))
         self.say(
             ("  replayed         ", "quiet"),
-            (f"{steps}, from the record" if replayed else "none", "name"),
+            (f"{steps}, from the record" if replayed else "none", "value"),
         )
 
     def ending(self, book: Book) -> None:
         """Say where the record is, and what can be done with it."""
         near = shlex.quote(_near(book))
-        self.heading("The book", f"is {_near(book)}: a DuckDB file that SQL and pandas read")
-        self.say()
+        self.heading("The book", "a DuckDB file that SQL and pandas read")
+        self.say((f"  {_near(book)}", "value"))
+        self.heading("Try next", "")
         for command, why in (
-            (f"export STEPBOOK_BOOK={near}", "the book that is meant from now on"),
-            ("stepbook runs", "every run in it"),
-            ("stepbook show health-review --logs", "the latest one, with what it logged"),
-            ("stepbook steps health-review --format json", "every field of its steps"),
+            (f"export STEPBOOK_BOOK={near}", "the book to read"),
+            ("stepbook runs", "its runs"),
+            ("stepbook show health-review --logs", "the latest, with its logs"),
+            ("stepbook steps health-review --format json", "its steps, every field"),
             ("stepbook doctor", "whether all is well"),
         ):
-            self.say((f"  {command:<44}", "value"), (why, "quiet"))
+            self.say((f"  {command:<46}", "code"), (why, "quiet"))
 
 
 def play(path: str | None) -> None:
@@ -253,7 +254,7 @@ def play(path: str | None) -> None:
         state = _expect(book, first, FAILED)
         if server.refused != 1:
             raise StepbookError("the service was not asked in the first pass.")
-        story.say(("  The service refuses the notification: ", "name"), ("503", "failed"))
+        story.say(("  The service refuses the notification: ", "value"), ("503", "failed"))
         story.outcome(state, first.executed, _replayed(book, state))
         story.heading("Second pass", "the same code again, in another new process")
         second = _Pass(book, server.url, "again")
@@ -265,9 +266,9 @@ def play(path: str | None) -> None:
 
 def _expect(book: Book, walk: _Pass, status: str) -> State:
     """Return the state of the run as another process has recorded it."""
-    if not book._records.exists:  # noqa: SLF001 - one package
+    if not book._records.exists:
         raise StepbookError(f"the demo recorded nothing: {walk.problem()}")
-    state = book._peek(book._resolve_id(_demo_loop.LOOP))  # noqa: SLF001
+    state = book._peek(book._resolve_id(_demo_loop.LOOP))
     if state.run.status != status:
         raise StepbookError(
             f"the run is {state.run.status} where {status} was expected: {walk.problem()}"

@@ -28,7 +28,7 @@ def health_review(run: Run, patient: str, service: str) -> None:
     run.do("Generate health scan", generate_scan, patient)
     scan = run.wait_for_scan(timeout="30 minutes")
     sent = run.do("Send notification", notify, service, profile, scan)
-    run.finish({"patient": patient, "notified": sent["status"] == 200})
+    run.finish({"patient": patient, "accepted": sent["answer"]["accepted"]})
 
 
 def load_profile(patient: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ._errors import BookError
 from ._journal_format import files_by_run, merge, read_files
 from ._platform import FileLock, describe_owner
 from ._schema import SCHEMA_VERSION
-from ._text import Span
+from ._text import Role, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,10 +96,10 @@ def report(book: Book) -> bool:
     say(Span(str(book.path), "title"))
     wrong = 0
     for checked in examine(book):
-        status = "failed" if checked.problems else "succeeded"
+        status: Role = "failed" if checked.problems else "succeeded"
         glyph = "✗" if checked.problems else "✓"
         facts = ", ".join(checked.facts)
-        say(Span(f"  {glyph} ", status), Span(f"{checked.area:<11}", "name"), Span(facts, "quiet"))
+        say(Span(f"  {glyph} ", status), Span(f"{checked.area:<11}", "value"), Span(facts, "quiet"))
         for problem in checked.problems:
             wrong += 1
             say(Span(f"    {problem.where}", "title"))
@@ -119,8 +119,8 @@ def examine(book: Book) -> Iterator[Checked]:
     Raises:
         BookNotFoundError: there is no book.
     """
-    book._exists()  # noqa: SLF001 - one package
-    records = book._records  # noqa: SLF001
+    book._exists()
+    records = book._records
     if records.path is None:
         return
     tables, folded = _tables(records)
@@ -179,7 +179,7 @@ def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int
                 "Put the database and its folder back together.",
             )
         )
-    return dict(reader.execute("SELECT id, folded_seq FROM runs"))  # type: ignore[arg-type]
+    return dict(reader.execute("SELECT id, folded_seq FROM runs"))
 
 
 def _book_id(records: Records) -> str | None:
@@ -207,9 +207,7 @@ def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
         waiting += len(events.lines)
         checked.problems += _journal_problems(run_id, files, events, known)
         if events.gap and folded is not None:
-            checked.problems.append(
-                Problem(str(paths[0]), str(records._gap(run_id, events.gap)))  # noqa: SLF001
-            )
+            checked.problems.append(Problem(str(paths[0]), str(records.gap(run_id, events.gap))))
     count = sum(map(len, found.values()))
     if count:
         checked.facts.append("1 file" if count == 1 else f"{count} files")
@@ -301,10 +299,11 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
         return "is no delivery. Move it elsewhere."
     try:
         content = json.loads(path.read_bytes())
-        if not _SLOT_FIELDS <= content.keys():
-            raise ValueError("fields are missing")
+        missing = _SLOT_FIELDS - content.keys()
     except (OSError, ValueError, AttributeError) as error:
         return f"the delivery cannot be read: {error}. Remove the file, then deliver again."
+    if missing:
+        return f"the delivery lacks {', '.join(missing)}. Remove the file, then deliver again."
     if runs is not None and match[1] not in runs:
         return f"was delivered to run {match[1]}, which is not in this book. Remove the file."
     return None

@@ -115,7 +115,7 @@ def passes(book: Book, run_id: str) -> list[Row]:
 
 def names(book: Book) -> tuple[list[str], list[str]]:
     """Return the ids of all runs and the names of all loops, for completion."""
-    with book._records.store.reading(timeout=0.0) as reader:  # noqa: SLF001 - one package
+    with book._records.store.reading(timeout=0.0) as reader:
         return reader.run_ids(), reader.loops()
 
 
@@ -130,7 +130,7 @@ def _column(name: str, table: str | None = None) -> str:
 
 
 def _rows(book: Book, columns: Sequence[str], query: str, parameters: Sequence[Any]) -> list[Row]:
-    records = book._records  # noqa: SLF001 - one package
+    records = book._records
     records.fresh()
     with records.store.reading() as reader:
         found = reader.execute(query, parameters)

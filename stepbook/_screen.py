@@ -26,15 +26,16 @@ if TYPE_CHECKING:
 Format = Literal["table", "json", "csv"]
 
 #: Colours of the terminal's own palette, so that light and dark themes both stay readable.
-STYLES: Final[dict[str, str]] = {
+STYLES: Final[dict[Role, str]] = {
     "succeeded": "green",
     "failed": "red",
     "running": "yellow",
     "pending": "dim",
     "title": "bold",
-    "name": "none",
-    "value": "cyan",
+    "name": "bold",
+    "value": "none",
     "quiet": "dim",
+    "code": "cyan",
 }
 #: Levels of messages that stand out, and what they look like.
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
@@ -172,7 +173,7 @@ def _cell(row: Row, column: Column, width: int) -> Text:
     if column.kind == "status":
         return Text(f"{_text.GLYPHS[value]} {value}", STYLES[value])
     if column.kind == "outcome":
-        role = "failed" if row["error"] is not None else "value"
+        role: Role = "failed" if row["error"] is not None else "value"
         return Text(_text.one_line(_outcome(row), width), STYLES[role])
     if value is None:
         return Text("")
@@ -180,8 +181,7 @@ def _cell(row: Row, column: Column, width: int) -> Text:
         return Text(value.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
     if column.kind == "seconds":
         return Text(describe(value))
-    style = STYLES["value"] if column.field in _listing.JSON_COLUMNS else ""
-    return Text(_text.one_line(str(value), None if column.whole else width), style)
+    return Text(_text.one_line(str(value), None if column.whole else width))
 
 
 def _outcome(row: Row) -> str:
@@ -206,9 +206,9 @@ def log_lines(found: Sequence[Row], screen: Console | None) -> None:
         head = f"  {clock}  {row['level']:<5}{where}  "
         room = None if screen is None else max(_NARROWEST, screen.width - _text.cells(head))
         message = _text.one_line(row["message"], room)
-        show([Span(head, "quiet"), Span(message, _LEVELS.get(row["level"], "name"))], screen)
+        show([Span(head, "quiet"), Span(message, _LEVELS.get(row["level"], "value"))], screen)
 
 
-def said(message: str, role: Role = "name") -> None:
+def said(message: str, role: Role = "value") -> None:
     """Print one line about what was done."""
     show([Span(message, role)], console())

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✗"}
 #: What a piece of the text is: a status, or one of these.
-Role = Literal["pending", "running", "succeeded", "failed", "title", "name", "value", "quiet"]
+Role = Literal[
+    "pending", "running", "succeeded", "failed", "title", "name", "value", "quiet", "code"
+]
 
 _WIDTH: Final = 100
 _NAME_LIMIT: Final = 48
