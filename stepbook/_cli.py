@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
 _RUN_COLUMNS: Final = (
-    Column("run", "id", whole=True),
+    Column("run", "id"),
     Column("loop", "loop"),
     Column("status", "status", "status"),
-    Column("created", "created_at", "time"),
+    Column("created", "created_at"),
     Column("input", "input"),
 )
 _STEP_COLUMNS: Final = (
-    Column("step", "name"),
+    Column("step", "name", widest=32),
     Column("status", "status", "status"),
     Column("attempt", "attempt"),
     Column("seconds", "seconds", "seconds"),
     Column("outcome", "return", "outcome"),
 )
-_WHOSE_STEP: Final = (Column("run", "run_id", whole=True), Column("loop", "loop"))
+_WHOSE_STEP: Final = (Column("run", "run_id"), Column("loop", "loop"))
 
 
 class _Failure(click.ClickException):

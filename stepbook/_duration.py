@@ -53,6 +53,8 @@ def describe(value: float | None) -> str:
     """
     if value is None:
         return ""
+    if 0 < value < 0.0005:  # noqa: PLR2004 - what rounds to nothing is not nothing
+        return "<1 ms"
     if value < 0.9995:  # noqa: PLR2004 - what rounds to a full second is one
         return f"{value * 1000:.0f} ms"
     if value < 59.95:  # noqa: PLR2004

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
-    from rich.text import Text
 
     from ._listing import Row
     from ._model import RunRow, StepRow
@@ -40,6 +39,8 @@ STYLES: Final[dict[Role, str]] = {
 #: Levels of messages that stand out, and what they look like.
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
 _NARROWEST: Final = 40
+_NARROWEST_LAST: Final = 12
+_GAP: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +51,13 @@ class Column:
         title: its heading.
         field: the field of the row that it shows.
         kind: how that is written.
-        whole: whether it is never shortened.
+        widest: how many cells of a terminal it may take.
     """
 
     title: str
     field: str
-    kind: Literal["text", "status", "time", "seconds", "outcome"] = "text"
-    whole: bool = False
+    kind: Literal["text", "status", "seconds", "outcome"] = "text"
+    widest: int = 24
 
 
 def console(file: TextIO | None = None) -> Console | None:
@@ -148,40 +149,36 @@ def _plain(row: Row, column: Column) -> str:
 
 
 def _table(found: Sequence[Row], columns: Sequence[Column], screen: Console) -> None:
-    from rich.table import Table  # noqa: PLC0415 - only with a console
+    """Print aligned columns; the last one takes what the others leave."""
+    cells = [[_cell(row, column) for column in columns] for row in found]
+    widths = [
+        min(column.widest, max(map(_text.cells, [column.title, *(c[i].text for c in cells)])))
+        for i, column in enumerate(columns)
+    ]
+    widths[-1] = max(_NARROWEST_LAST, screen.width - sum(widths[:-1]) - _GAP * (len(widths) - 1))
+    heading = [Span(column.title, "quiet") for column in columns]
+    for line in (heading, *cells):
+        spans = []
+        for column, span, width in zip(columns, line, widths, strict=True):
+            text = _text.one_line(span.text, width)
+            rest = " " * (width - _text.cells(text))
+            text = rest + text if column.kind == "seconds" else text + rest
+            spans.append(Span(text if column is columns[-1] else text + " " * _GAP, span.role))
+        spans[-1] = Span(spans[-1].text.rstrip(), spans[-1].role)
+        show(spans, screen)
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(
-            column.title,
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if column.kind == "seconds" else "left",
-            min_width=max((len(str(row[column.field])) for row in found), default=None)
-            if column.whole
-            else None,
-        )
-    for row in found:
-        table.add_row(*(_cell(row, column, screen.width) for column in columns))
-    screen.print(table)
 
-
-def _cell(row: Row, column: Column, width: int) -> Text:
-    from rich.text import Text  # noqa: PLC0415 - only with a console
-
+def _cell(row: Row, column: Column) -> Span:
     value = row[column.field]
     if column.kind == "status":
-        return Text(f"{_text.GLYPHS[value]} {value}", STYLES[value])
+        return Span(f"{_text.GLYPHS[value]} {value}", value)
     if column.kind == "outcome":
-        role: Role = "failed" if row["error"] is not None else "value"
-        return Text(_text.one_line(_outcome(row), width), STYLES[role])
-    if value is None:
-        return Text("")
+        return Span(_outcome(row), "value" if row["error"] is None else "failed")
     if isinstance(value, datetime):
-        return Text(value.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
+        return Span(value.astimezone().strftime("%Y-%m-%d %H:%M"), "quiet")
     if column.kind == "seconds":
-        return Text(describe(value))
-    return Text(_text.one_line(str(value), None if column.whole else width))
+        return Span(describe(value), "quiet")
+    return Span("" if value is None else str(value), "name" if column.field == "name" else "value")
 
 
 def _outcome(row: Row) -> str:
