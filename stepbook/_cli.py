@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
 _RUN_COLUMNS: Final = (
     Column("run", "id"),
-    Column("loop", "loop"),
+    Column("loop", "loop", narrowest=8),
     Column("status", "status", "status"),
     Column("created", "created_at"),
     Column("input", "input"),
 )
 _STEP_COLUMNS: Final = (
-    Column("step", "name", widest=32),
-    Column("status", "status", "status"),
+    Column("status", "status", "glyph"),
+    Column("step", "name", widest=32, narrowest=12),
     Column("attempt", "attempt"),
     Column("seconds", "seconds", "seconds"),
     Column("outcome", "return", "outcome"),
 )
-_WHOSE_STEP: Final = (Column("run", "run_id"), Column("loop", "loop"))
+_WHOSE_STEP: Final = (Column("run", "run_id"), Column("loop", "loop", narrowest=8))
 
 
 class _Failure(click.ClickException):

@@ -39,7 +39,7 @@ STYLES: Final[dict[Role, str]] = {
 #: Levels of messages that stand out, and what they look like.
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
 _NARROWEST: Final = 40
-_NARROWEST_LAST: Final = 12
+_NARROWEST_LAST: Final = 16
 _GAP: Final = 2
 
 
@@ -52,12 +52,14 @@ class Column:
         field: the field of the row that it shows.
         kind: how that is written.
         widest: how many cells of a terminal it may take.
+        narrowest: to how many cells it can be squeezed.
     """
 
     title: str
     field: str
-    kind: Literal["text", "status", "seconds", "outcome"] = "text"
+    kind: Literal["text", "status", "glyph", "seconds", "outcome"] = "text"
     widest: int = 24
+    narrowest: int = 24
 
 
 def console(file: TextIO | None = None) -> Console | None:
@@ -152,11 +154,21 @@ def _table(found: Sequence[Row], columns: Sequence[Column], screen: Console) -> 
     """Print aligned columns; the last one takes what the others leave."""
     cells = [[_cell(row, column) for column in columns] for row in found]
     widths = [
-        min(column.widest, max(map(_text.cells, [column.title, *(c[i].text for c in cells)])))
+        min(column.widest, max(map(_text.cells, [_title(column), *(c[i].text for c in cells)])))
         for i, column in enumerate(columns)
     ]
-    widths[-1] = max(_NARROWEST_LAST, screen.width - sum(widths[:-1]) - _GAP * (len(widths) - 1))
-    heading = [Span(column.title, "quiet") for column in columns]
+    room = screen.width - _GAP * (len(widths) - 1)
+    while (excess := sum(widths[:-1]) + _NARROWEST_LAST - room) > 0:
+        widest = max(
+            (i for i, column in enumerate(columns[:-1]) if column.narrowest < widths[i]),
+            key=widths.__getitem__,
+            default=None,
+        )
+        if widest is None:
+            break  # a very narrow terminal wraps its lines
+        widths[widest] = max(columns[widest].narrowest, widths[widest] - excess)
+    widths[-1] = max(_NARROWEST_LAST, room - sum(widths[:-1]))
+    heading = [Span(_title(column), "quiet") for column in columns]
     for line in (heading, *cells):
         spans = []
         for column, span, width in zip(columns, line, widths, strict=True):
@@ -168,10 +180,16 @@ def _table(found: Sequence[Row], columns: Sequence[Column], screen: Console) -> 
         show(spans, screen)
 
 
+def _title(column: Column) -> str:
+    return {"glyph": "", "seconds": "duration"}.get(column.kind, column.title)
+
+
 def _cell(row: Row, column: Column) -> Span:
     value = row[column.field]
     if column.kind == "status":
         return Span(f"{_text.GLYPHS[value]} {value}", value)
+    if column.kind == "glyph":
+        return Span(_text.GLYPHS[value], value)
     if column.kind == "outcome":
         return Span(_outcome(row), "value" if row["error"] is None else "failed")
     if isinstance(value, datetime):
