@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ._errors import (
     BookBusyError,
     BookMismatchError,
+    InvalidInputError,
     NotABookError,
     RunNotFoundError,
 )
@@ -189,6 +190,36 @@ class Files:
             with self.store.reading() as reader:
                 found |= set(reader.run_ids(prefix))
         return sorted(found)
+
+    def resolve(self, text: str) -> str:
+        """Return the id of the run that is meant.
+
+        Args:
+            text: an id, the name of a loop (its latest run), or the beginning of only one id, also
+                without ``run_``.
+
+        Raises:
+            RunNotFoundError: there is none, or there are several.
+            InvalidInputError: *text* is no text.
+        """
+        if not isinstance(text, str) or not text:
+            raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
+        prefix = text if text.startswith("run_") else f"run_{text}"
+        ids = self.ids(prefix)
+        if prefix in ids:
+            return prefix
+        latest = self.latest(text, None)
+        if latest is not None:
+            return latest.id
+        if len(ids) == 1:
+            return ids[0]
+        if ids:
+            some = ", ".join(ids[:5])
+            raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
+        raise RunNotFoundError(
+            f"there is no run and no loop {text!r} in {self.path}. `stepbook runs` and book.runs() "
+            "list them."
+        )
 
     # ---- reading one run --------------------------------------------------------------------
 
