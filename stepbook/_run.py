@@ -438,7 +438,7 @@ class Run(Facts):
     def _take_up(self, row: StepRow) -> StepContext:
         """Go on with an attempt that was left while it waited."""
         with self._lock:
-            if row.name in self._executing:
+            if _execute.executing(self, row.name):
                 raise DuplicateStepError(
                     f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
                 )
