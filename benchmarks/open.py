@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 WORK = "open a finished run"
 STEPS = 1000
 DATABASE = "book.duckdb"
-SELECT = "SELECT * FROM steps WHERE run_id = (SELECT id FROM runs) ORDER BY seq"
+# Times as integers: as Python objects they would need pytz, and cost the bare side more.
+SELECT = """
+SELECT * EXCLUDE (run_id, duration)
+  REPLACE (epoch_us(started_at) AS started_at, epoch_us(completed_at) AS completed_at)
+FROM steps WHERE run_id = (SELECT id FROM runs) ORDER BY seq
+"""
 
 BIG_STEPS, BIG_CHARACTERS = 1500, 60_000
 TIME_LIMIT = Goal(1.5)
-MEMORY_LIMIT = Goal(64 * 1.1, on="value")  # of values, and a tenth for the rows around them
+MEMORY_LIMIT = Goal(64 * 1.1, on="value")  # a tenth for the rows around the values
 
 
 class Stepbook:
@@ -51,14 +56,16 @@ class Stepbook:
         run.close()
         return taken
 
-    def memory(self) -> int:
-        """Return the bytes of Python objects that an open run holds."""
+    def memory(self, steps: int) -> int:
+        """Return the most bytes of Python objects held while the run is opened and replayed."""
         tracemalloc.start()
         run = stepbook.connect(self.path).run("bench")
-        held, _ = tracemalloc.get_traced_memory()
+        for name in step_names(steps):
+            run.do(name, body)
+        _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         run.close()
-        return held
+        return peak
 
 
 class DuckDB:
@@ -102,6 +109,6 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
 
     with Worker(own_target, folder / "big") as big:
         big.call("make", steps=BIG_STEPS, characters=BIG_CHARACTERS)
-        held = big.call("memory")
-    what = f"Python memory held, values of {BIG_STEPS * BIG_CHARACTERS / 1e6:.0f} MB"
-    yield Row(WORK, what, value=held / 2**20, unit="MiB", goal=MEMORY_LIMIT)
+        peak = big.call("memory", steps=BIG_STEPS)
+    what = f"opened, replayed: peak of values of {BIG_STEPS * BIG_CHARACTERS / 1e6:.0f} MB"
+    yield Row(WORK, what, value=peak / 2**20, unit="MiB", goal=MEMORY_LIMIT)

@@ -65,7 +65,7 @@ def _near(run: stepbook.Run, first: int, count: int = NEAR) -> list[int]:
 
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
-    steps, rounds = (10_000, 10) if quick else (100_000, 50)
+    steps, rounds = (5_000, 10) if quick else (100_000, 50)
     with Worker(f"{__name__}:Stepbook", folder / "stepbook") as worker:
         worker.call("grow", steps=steps)
         for verb in ("record", "replay"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import weakref
 from datetime import datetime
@@ -138,7 +137,7 @@ class Book:
         age = None if max_age is None else seconds(max_age, "max_age")
         text = self._codec.encode(None if input is _UNSET else input)
         wanted = run_key(key, text)
-        with self._records.store.kept_open():
+        with self._records.lock, self._records.store.kept_open():
             created = self._records.ensure()
             found = None if new else self._find(loop, wanted, age)
             run = None if found is None else self._open(found.id)
@@ -193,7 +192,7 @@ class Book:
                 )
                 self._records.create(row)
         if found is not None:  # somebody else has created it just now
-            return self.run(loop, input=json.loads(text), key=key, reopen=reopen)  # type: ignore[arg-type]
+            return self.run(loop, input=self._codec.decode(text), key=key, reopen=reopen)  # type: ignore[arg-type]
         run = self._run_of(row)
         run._owned()
         run._begin_pass()
@@ -244,6 +243,7 @@ class Book:
         return ledger
 
     def _release(self, run_id: str) -> None:
+        self._check_fork()
         self._records.release(run_id)
 
     def _peek(self, run_id: str) -> State:
@@ -397,7 +397,8 @@ class Book:
         """
         self._check_fork()
         self._exists()
-        self._records.ensure()
+        if not self._records.has_folders:
+            self._records.ensure()
         text = self._codec.encode(payload)
         _scan.deliver(self._records, self._resolve_id(run_id), text, name, error)
 
