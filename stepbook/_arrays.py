@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 #: Elements of an array that its preview shows.
 _SHOWN: Final = 10
 
-KINDS: Final = frozenset(
-    {"numpy.ndarray", "numpy.ndarray.items", "numpy.scalar", "numpy.dtype"}
-)
+KINDS: Final = frozenset({"numpy.ndarray", "numpy.ndarray.items", "numpy.scalar", "numpy.dtype"})
 
 
 def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
@@ -59,7 +57,9 @@ def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
 
     dtype = value.dtype
     if dtype.kind == "O" and dtype.names is None:
-        return w.items("numpy.ndarray.items", _listed(value), dtype="object", shape=list(value.shape))
+        return w.items(
+            "numpy.ndarray.items", _listed(value), dtype="object", shape=list(value.shape)
+        )
     if dtype.kind == "T":
         return _encode_strings(w, value)
     _descr(w, dtype)

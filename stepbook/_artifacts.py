@@ -120,14 +120,10 @@ class Artifacts:
                 disk.unlink(temporary)
             raise
         disk.sync_dir(self.folder)
-        self._trust(
-            stored.file, _identity(os.stat(self.folder / stored.file)), time.time_ns()
-        )
+        self._trust(stored.file, _identity(os.stat(self.folder / stored.file)), time.time_ns())
         return stored
 
-    def read(
-        self, stored: Stored, allocate: Callable[[int], Any] = bytearray
-    ) -> memoryview:
+    def read(self, stored: Stored, allocate: Callable[[int], Any] = bytearray) -> memoryview:
         """Return the content in a fresh buffer, after its hash was found right.
 
         Once in a process for each state of the file; as long as inode, size and times of change

@@ -430,7 +430,9 @@ class Reader:
         except ImportError as error:
             raise ArtifactError(f"it needs a package that is not installed: {error}") from error
         except Exception as error:
-            raise ArtifactError(f"the record is damaged: {type(error).__name__}: {error}") from error
+            raise ArtifactError(
+                f"the record is damaged: {type(error).__name__}: {error}"
+            ) from error
 
     def _hook(self, node: dict[str, Any]) -> Any:
         # Called for each object, the innermost first: what is inside is rebuilt already.

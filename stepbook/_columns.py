@@ -69,9 +69,7 @@ def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:
         return found, {"is": "string", "storage": dtype.storage, "na": na}
     if isinstance(dtype, pd.ArrowDtype):
         return array.__arrow_array__(), {"is": "arrow"}
-    if isinstance(
-        array, pd.arrays.IntegerArray | pd.arrays.FloatingArray | pd.arrays.BooleanArray
-    ):
+    if isinstance(array, pd.arrays.IntegerArray | pd.arrays.FloatingArray | pd.arrays.BooleanArray):
         return array.__arrow_array__(), {"is": "masked", "dtype": dtype.name}
     how = "; make it dense with .sparse.to_dense()" if isinstance(dtype, pd.SparseDtype) else ""
     refuse(f"a column of dtype {dtype}{how}")
@@ -181,7 +179,9 @@ class Filled:
         elif chunk.type.bit_width != dtype.itemsize * 8:
             raise ValueError("items of another size")
         else:
-            part[:] = np.frombuffer(chunk.buffers()[1], dtype, length, chunk.offset * dtype.itemsize)
+            part[:] = np.frombuffer(
+                chunk.buffers()[1], dtype, length, chunk.offset * dtype.itemsize
+            )
 
     def finish(self) -> Any:
         """Return the column."""
@@ -208,9 +208,7 @@ class Collected:
         return self._build(pa.chunked_array(self._chunks, self._kind))
 
 
-def decoder(
-    spec: Spec, kind: Any, length: int, parse: Callable[[str], Any]
-) -> Filled | Collected:
+def decoder(spec: Spec, kind: Any, length: int, parse: Callable[[str], Any]) -> Filled | Collected:
     """Return what rebuilds a column from its Arrow parts.
 
     Args:
@@ -275,7 +273,9 @@ def _contiguous(whole: Any) -> Any:
     """Return *whole* on memory of its own: parts of it would keep a whole file in memory."""
     import pyarrow as pa  # noqa: PLC0415
 
-    return pa.chunked_array([pa.concat_arrays(whole.chunks)] if whole.num_chunks else [], whole.type)
+    return pa.chunked_array(
+        [pa.concat_arrays(whole.chunks)] if whole.num_chunks else [], whole.type
+    )
 
 
 def string_dtype(spec: Spec) -> Any:

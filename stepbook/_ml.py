@@ -13,6 +13,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+#: Classes of scikit-learn itself that hold fitted state and that skops leaves to its user to trust.
+#: Rebuilding one reads arrays and numbers; it calls nothing that the file names.
+_TRUSTED: Final = frozenset(
+    {
+        "numpy.dtype",
+        "sklearn._loss.loss.HalfTweedieLossIdentity",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.cluster._bisect_k_means._BisectingTree",
+        "sklearn.cluster._kmeans._kmeans_single_lloyd",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.feature_selection._univariate_selection.f_regression",
+        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
+        "sklearn.gaussian_process.kernels.ConstantKernel",
+        "sklearn.gaussian_process.kernels.Product",
+        "sklearn.gaussian_process.kernels.RBF",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._ball_tree.BallTree",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+
+
 def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
     """Return the node of a model or its state; None if it is nothing that is known here.
 
@@ -31,7 +57,7 @@ def _encode_sklearn(w: Encoder, value: Any) -> dict[str, Any]:
         refuse(f"{name_of(type(value))} is stored with skops: pip install 'stepbook[ml]'")
     try:
         data = skops.io.dumps(value)
-        untrusted = skops.io.get_untrusted_types(data=data)
+        untrusted = set(skops.io.get_untrusted_types(data=data)) - _TRUSTED
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be stored
         refuse(f"{name_of(type(value))} cannot be written by skops: {error}")
     if untrusted:
@@ -54,7 +80,7 @@ def _decode_sklearn(node: dict[str, Any], data: bytes) -> Any:
     import skops.io  # noqa: PLC0415
 
     (name,) = take(node, "class")
-    value = skops.io.loads(data, trusted=[])
+    value = skops.io.loads(data, trusted=sorted(_TRUSTED))
     if name_of(type(value)) != name:
         raise ValueError(f"the file holds a {name_of(type(value))}")
     return value
@@ -117,7 +143,11 @@ def _encode_tensors(
     except Exception as error:  # noqa: BLE001 - sparse, quantised, ...
         refuse(f"a tensor that safetensors cannot hold: {error}")
     return w.blob(
-        kind, "safetensors", lambda file: file.write(data), size=len(data), facts=facts,
+        kind,
+        "safetensors",
+        lambda file: file.write(data),
+        size=len(data),
+        facts=facts,
         preview=preview,
     )
 
@@ -126,9 +156,7 @@ def _decode_tensor(node: dict[str, Any], data: bytes) -> Any:
     import torch  # noqa: PLC0415
     from safetensors.torch import load  # noqa: PLC0415
 
-    shape, dtype, needs_grad, parameter = take(
-        node, "shape", "dtype", "requires_grad", "parameter"
-    )
+    shape, dtype, needs_grad, parameter = take(node, "shape", "dtype", "requires_grad", "parameter")
     value = load(data)["value"]
     if list(value.shape) != shape or str(value.dtype) != dtype:
         raise ValueError("the file holds another tensor")
@@ -183,6 +211,8 @@ def _decode_xgboost(node: dict[str, Any], data: bytes) -> Any:
         raise ValueError(f"{name} is no model")  # noqa: TRY004 - the record is wrong, not a type
     value = cls(**(params or {}))
     value.load_model(bytearray(data))
+    if params is not None:
+        value.set_params(**params)  # loading has filled in what was left to the library
     return value
 
 

@@ -44,9 +44,7 @@ _registered: Final[dict[type, Registration]] = {}
 _registered_names: Final[dict[str, Registration]] = {}
 
 
-def register(
-    cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]
-) -> None:
+def register(cls: type, encode: Callable[[Any], Any], decode: Callable[[Any], Any]) -> None:
     """Say how values of a class of your own are stored, in this process.
 
     Register it in the module that defines the class, so that it is there wherever the class is.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Only files get pandas' own metadata: nobody opens what is inline with another tool.
 _FOREIGN_BYTES: Final = 1 << 16
 
+
 def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
     """Return the node of a frame, series, index or scalar; None if it is nothing of these.
 
@@ -66,16 +67,12 @@ def _index_types() -> tuple[type, ...]:
 
 
 def _encode_frame(w: Encoder, value: pd.DataFrame) -> dict[str, Any]:
-    columns = [
-        (str(label), value.iloc[:, i].array) for i, label in enumerate(value.columns)
-    ]
+    columns = [(str(label), value.iloc[:, i].array) for i, label in enumerate(value.columns)]
     facts: dict[str, Any] = {
         "shape": list(value.shape),
         "dtypes": {
             str(label)[:40]: str(dtype)
-            for label, dtype in zip(
-                value.columns[:DTYPES], value.dtypes.iloc[:DTYPES], strict=True
-            )
+            for label, dtype in zip(value.columns[:DTYPES], value.dtypes.iloc[:DTYPES], strict=True)
         },
         "columns": _encode_labels(w, value.columns),
         **_extras(w, value),
@@ -214,7 +211,13 @@ def _encode_timestamp(w: Encoder, value: Any) -> dict[str, Any]:
     elif value.fold:
         facts["fold"] = value.fold
     count = int(value.asm8.view("i8"))
-    return {TAG: "pandas.Timestamp", "value": count, "unit": value.unit, "shown": str(value), **facts}
+    return {
+        TAG: "pandas.Timestamp",
+        "value": count,
+        "unit": value.unit,
+        "shown": str(value),
+        **facts,
+    }
 
 
 def _encode_timedelta(_: Encoder, value: Any) -> dict[str, Any]:
@@ -381,9 +384,7 @@ def _decode_timestamp(node: dict[str, Any]) -> Any:
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
-    count, unit, shown, zone, fold = take(
-        node, "value", "unit", "shown", optional=("zone", "fold")
-    )
+    count, unit, shown, zone, fold = take(node, "value", "unit", "shown", optional=("zone", "fold"))
     value = pd.Timestamp(np.datetime64(expect(count, int), unit))
     if zone is not None:
         value = value.tz_localize("UTC").tz_convert(zone)

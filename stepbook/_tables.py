@@ -43,7 +43,10 @@ def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
         "arrow",
         lambda file: write_ipc(table, file),
         size=table.nbytes,
-        facts={"shape": list(value.shape), "dtypes": _dtypes(value.schema.names, value.schema.types)},
+        facts={
+            "shape": list(value.shape),
+            "dtypes": _dtypes(value.schema.names, value.schema.types),
+        },
         preview=lambda: preview(table, 0),
     )
 
@@ -101,9 +104,7 @@ def preview(table: Any, columns: int) -> Any:
     """Return the first rows of the first *columns* (0: of all) columns, for people."""
     shown = min(columns or table.num_columns, _COLUMNS)
     head = table.slice(0, _ROWS)
-    return [
-        [short(head.column(j)[i].as_py()) for j in range(shown)] for i in range(head.num_rows)
-    ]
+    return [[short(head.column(j)[i].as_py()) for j in range(shown)] for i in range(head.num_rows)]
 
 
 def short(item: Any) -> Any:

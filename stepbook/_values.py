@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Longer bytes are kept apart, with a hash.
 _SHORT_BYTES: Final = 1 << 10
 
+
 def _datetime(w: Encoder, value: datetime) -> dict[str, Any]:
     return {TAG: "datetime", "value": value.isoformat(), **_zone(w, value)}
 
@@ -151,7 +152,6 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
     defaultdict: _defaultdict,
     deque: _deque,
 }
-
 
 
 # -- from JSON -------------------------------------------------------------------------------------
