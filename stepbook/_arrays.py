@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Final
 
-from ._nodes import TAG, Encoder, b64, expect, name_of, refuse, take, unb64
+from ._nodes import TAG, Encoder, b64, expect, name_of, refuse, short, take, unb64
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
         lambda file: np.lib.format.write_array(file, value, allow_pickle=False),
         size=value.nbytes,
         facts={"shape": list(value.shape), "dtype": str(dtype)},
-        preview=lambda: [_shown(item) for item in value.flat[:_SHOWN]],
+        preview=lambda: [short(item) for item in value.flat[:_SHOWN].tolist()],
     )
 
 
@@ -86,13 +86,6 @@ def _encode_strings(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
     return w.items(
         "numpy.ndarray.items", _listed(value), dtype="str", shape=list(value.shape), **facts
     )
-
-
-def _shown(item: Any) -> Any:
-    if type(item).__name__ in ("bool", "bool_"):
-        return bool(item)
-    text = str(item)
-    return text if len(text) <= 40 else text[:40] + "…"  # noqa: PLR2004
 
 
 def _encode_scalar(w: Encoder, value: np.generic) -> dict[str, Any]:

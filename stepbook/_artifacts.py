@@ -13,6 +13,7 @@ import os
 import queue
 import re
 import secrets
+import shutil
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -73,6 +74,7 @@ class Artifacts:
 
     def __init__(self, folder: Path, lock: Path) -> None:
         self.folder = folder
+        self._work = folder / "work"
         self._lock_path = lock
         # Files whose hash this process has seen to be right, by name. The identity changes with
         # every write to the file, so equal means unchanged since.
@@ -136,6 +138,12 @@ class Artifacts:
         Raises:
             ArtifactError: the file is missing, or is not what was recorded.
         """
+        view = memoryview(allocate(stored.size)).cast("B")
+        self._read(stored, view)
+        return view
+
+    def _read(self, stored: Stored, view: memoryview | None) -> None:
+        """Read a file into *view*, or only check it, and raise ArtifactError if it is wrong."""
         try:
             fd = disk.open(self.path(stored.file), os.O_RDONLY)
         except FileNotFoundError:
@@ -145,20 +153,64 @@ class Artifacts:
             ) from None
         with os.fdopen(fd, "rb", buffering=0) as file:
             before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
-            view = memoryview(allocate(stored.size)).cast("B")
             known = self._known.get(stored.file) == before
-            digest = None if known else Digest(stored.size)
-            filled = _fill(file, view, digest)
-            whole = filled == stored.size and not file.read(1)
-            if digest is not None:
-                whole = digest.hexdigest() == stored.sha256 and whole
+            whole = os.fstat(fd).st_size == stored.size
+            if view is None:
+                whole = whole and (
+                    known or hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256
+                )
+            elif whole:
+                digest = None if known else Digest(stored.size)
+                whole = _fill(file, view, digest) == stored.size
+                if digest is not None:
+                    whole = digest.hexdigest() == stored.sha256 and whole
             if not whole or _identity(os.fstat(fd)) != before:
                 raise ArtifactError(
                     f"the file {self.folder / stored.file} has changed since it was recorded. Run "
                     "the step again with run.redo(name)."
                 )
         self._trust(stored.file, before, seen_ns)
-        return view
+
+    def check(self, stored: Stored) -> Path:
+        """Return the path of a file of which the hash was found right, without keeping its content.
+
+        Raises:
+            ArtifactError: the file is missing, or is not what was recorded.
+        """
+        self._read(stored, None)
+        return self.path(stored.file)
+
+    def adopt(self, path: Path, ext: str) -> Stored:
+        """Take the file at *path*, which is in the same file system, into the store.
+
+        Raises:
+            OSError: it cannot be read or moved; it stays where it is.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fd = disk.open(path, os.O_RDWR)
+        try:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            stored = Stored(f"{digest}.{ext}", os.fstat(fd).st_size)
+            disk.sync(fd)
+        finally:
+            disk.close(fd)
+        if os.name == "posix":
+            path.chmod(0o444)  # its path is given away; whoever writes there means another file
+        disk.rename(path, self.folder / stored.file)
+        disk.sync_dir(self.folder)
+        return stored
+
+    def workspace(self, run_id: str, step: str) -> Path:
+        """Return an empty folder for the files that an attempt of a step writes."""
+        folder = self._work / run_id / hashlib.sha256(step.encode()).hexdigest()[:16]
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def forget(self, run_id: str) -> None:
+        """Remove what attempts of a run have left in their workspaces."""
+        shutil.rmtree(self._work / run_id, ignore_errors=True)
 
     def path(self, file: str) -> Path:
         """Return the path of the artifact called *file*.

@@ -14,17 +14,19 @@ import importlib
 import io
 import json
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from . import _models
 from ._artifacts import NAME, Artifacts, Stored
-from ._errors import ArtifactError, NotSerializableError, StepbookError
+from ._errors import ArtifactError, JournalWriteError, NotSerializableError, StepbookError
 from ._nodes import TAG, Encoder, b64, expect, name_of, refuse, step, unb64
 from ._values import DECODERS, ENCODERS
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -32,6 +34,7 @@ INLINE_BYTES: Final = 64 << 10
 _INLINE_RAW: Final = INLINE_BYTES // 4 * 3
 #: What all samples in one text may take together.
 PREVIEW_BYTES: Final = 4 << 10
+_LONGEST_EXT: Final = 16
 #: Version of the nodes that tell of bytes; a reader refuses those that it does not know.
 FORMAT: Final = 1
 
@@ -61,13 +64,6 @@ def _no_constant(text: str) -> NoReturn:
 
 _dumps: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
-_dumps_sorted: Final = json.JSONEncoder(
-    ensure_ascii=False,
-    allow_nan=False,
-    check_circular=False,
-    separators=(",", ":"),
-    sort_keys=True,
 ).encode
 _scan: Final = json.JSONDecoder(parse_constant=_no_constant).scan_once
 
@@ -112,22 +108,13 @@ class Codec:
         """
         return Writer(self, None).encode(value, hint=hint)
 
-    def canonical(self, value: Any, *, hint: Any = None) -> str:
-        """Return the text of *value* with sorted keys: the same for equal values.
-
-        Raises:
-            NotSerializableError: as :meth:`encode`.
-        """
-        text = self.encode(value, hint=hint)
-        return _dumps_sorted(json.loads(text, object_hook=_sort_pairs))
-
     def decode(self, text: str, *, hint: Any = None, where: str = "") -> Any:
         """Return a fresh value from *text*, which :meth:`encode` has written.
 
         Args:
             text: JSON.
             hint: as in :meth:`encode`; only classes that it names are rebuilt.
-            where: whose value it is, such as ``step 'Load profile'``, for errors.
+            where: whose value it is, such as a step's name, for errors.
 
         Raises:
             ArtifactError: a file is missing or has changed, the text is damaged, or it tells of a
@@ -148,6 +135,17 @@ class Codec:
         except ArtifactError as error:
             raise _explained(error, where) from error.__cause__
 
+    def show(self, text: str) -> Any:
+        """Return *text* parsed for people, reading no files and rebuilding no classes.
+
+        Scalars and containers are rebuilt; tables, arrays, models and objects stay what the
+        record tells of them, a dict with ``$stepbook``. Never raises for what is recorded.
+        """
+        try:
+            return json.loads(text, object_hook=_shown)
+        except (ValueError, RecursionError):
+            return text
+
     def _decode_whole(self, text: str, hint: Any, where: str) -> Any:
         try:
             return Reader(self, hint).decode(text)
@@ -158,13 +156,41 @@ class Codec:
 
 
 def _explained(error: ArtifactError, where: str) -> ArtifactError:
-    return ArtifactError(f"The value of {where or 'a step'} cannot be read: {error}")
+    return ArtifactError(f"{where or 'a value'}: it cannot be read back: {error}")
 
 
-def _sort_pairs(node: dict[str, Any]) -> dict[str, Any]:
-    if node.get(TAG) in ("dict", "Counter"):
-        node["items"].sort(key=_dumps_sorted)
-    return node
+def _shown(node: dict[str, Any]) -> Any:
+    known = DECODERS.get(node.get(TAG, ""))
+    if known is not None:
+        try:
+            return known(node)
+        except Exception:  # noqa: BLE001 - what is inside may be shown as a dict
+            return node
+    return {name: item for name, item in node.items() if name != "data"} if TAG in node else node
+
+
+def files_in(text: str) -> dict[str, str]:
+    """Return the files that a text tells of: names of artifacts by where they stand.
+
+    Those that a step has written by ``ctx.file`` stand under their names, the others under their
+    path in the text, a value that is a file itself under ``$``.
+    """
+    found: dict[str, str] = {}
+    waiting: list[tuple[str, Any]] = [("$", json.loads(text))]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, dict):
+            if "file" in node and "sha256" in node:
+                found[node.get("name", path) if node.get(TAG, "file") == "file" else path] = node[
+                    "file"
+                ]
+            parts = [(f"{path}{step(key)}", item) for key, item in node.items()]
+        elif isinstance(node, list):
+            parts = [(f"{path}[{i}]", item) for i, item in enumerate(node)]
+        else:
+            continue
+        waiting.extend(reversed(parts))
+    return found
 
 
 def references(text: str) -> list[str]:
@@ -209,6 +235,7 @@ class Writer(Encoder):
         super().__init__(ENCODERS)
         self._codec = codec
         self._artifacts = artifacts
+        self._own: dict[str, dict[str, Any]] = {}
         self._lock: contextlib.AbstractContextManager[None] | None = None
         self._hint: Any = None
         self._classes: _models.Classes | None = None
@@ -217,19 +244,32 @@ class Writer(Encoder):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
         lock, self._lock = self._lock, None
-        if lock is not None:
+        # An event that waits to be written names what was stored: prune stays away for good.
+        if lock is not None and not isinstance(error, JournalWriteError):
             lock.__exit__(None, None, None)
 
-    def encode(self, value: Any, *, hint: Any = None) -> str:
+    def encode(
+        self, value: Any, *, hint: Any = None, files: Mapping[str, Path] | None = None
+    ) -> str:
         """Return the JSON text of *value*; see :meth:`Codec.encode`.
+
+        Args:
+            value: what to store.
+            hint: names classes that may be stored.
+            files: files that belong to the value, by name; they are moved into the store, and
+                their paths in *value* stand for them.
 
         Raises:
             NotSerializableError: it holds something that cannot be stored, or its file cannot be
                 written.
         """
         try:
+            if files:
+                return self._encode_with_files(value, hint, files)
             return self._encode(value, hint)
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
@@ -245,10 +285,45 @@ class Writer(Encoder):
         except RecursionError as error:
             raise _refusal("", "nested too deep", value) from error
 
+    def _encode_with_files(self, value: Any, hint: Any, files: Mapping[str, Path]) -> str:
+        self._begin(hint)
+        if self._artifacts is None:
+            refuse("a book in memory has no files")
+        for name, path in files.items():
+            if not path.is_file():
+                what = "a folder; write one file, such as a zip" if path.exists() else "missing"
+                refuse(f"ctx.file({name!r}) gave a path at which the step has left {what}")
+        adopted = {name: self._adopt(path) for name, path in files.items()}
+        for folder in {path.parent for path in files.values()}:
+            with suppress(OSError):  # what else the body has left there stays until the run goes
+                folder.rmdir()
+        for name, stored in adopted.items():
+            self._own[str(files[name])] = {
+                TAG: "file", "format": FORMAT, "name": name, **_location(stored)
+            }
+        about = [{"name": name, **_location(stored)} for name, stored in adopted.items()]
+        inside = self._finish(self.node(value), value)
+        return f'{{"{TAG}":"files","value":{inside},"files":{_dumps(about)}}}'
+
+    def _adopt(self, path: Path) -> Stored:
+        ext = path.suffix.lstrip(".").lower()
+        if not (ext.isascii() and ext.isalnum() and len(ext) <= _LONGEST_EXT):
+            ext = "bin"
+        return self._locked(lambda artifacts: artifacts.adopt(path, ext))
+
+    def own_file(self, path: str) -> dict[str, Any] | None:
+        """Return the node of a file that the step has written."""
+        return self._own.get(path)
+
     def _encode(self, value: Any, hint: Any) -> str:
+        self._begin(hint)
+        return self._finish(self.node(value), value)
+
+    def _begin(self, hint: Any) -> None:
         self.restart()
         self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
-        node = self.node(value)
+
+    def _finish(self, node: Any, value: Any) -> str:
         text = _dumps(node)
         if len(text) <= INLINE_BYTES and text.isascii():
             return text
@@ -326,6 +401,10 @@ class Writer(Encoder):
         return self._sampled({**node, **_location(self._store(ext, produce))}, preview)
 
     def _store(self, ext: str, produce: Callable[[Any], object]) -> Stored:
+        return self._locked(lambda artifacts: artifacts.write(ext, produce))
+
+    def _locked(self, use: Callable[[Artifacts], Stored]) -> Stored:
+        """Write with the artifact lock, taken at the first time and held until the block ends."""
         artifacts = self._artifacts
         if artifacts is None:
             raise TypeError("this writer has nowhere to write to")
@@ -334,7 +413,7 @@ class Writer(Encoder):
                 lock = artifacts.writing()
                 lock.__enter__()
                 self._lock = lock
-            return artifacts.write(ext, produce)
+            return use(artifacts)
         except OSError as error:
             raise NotSerializableError(
                 f"its file cannot be written to {artifacts.folder}: {error}", path=""
@@ -465,6 +544,10 @@ class Reader:
             return (bytes if kind == "bytes.blob" else bytearray)(content())
         if kind == "pickle":
             return self._unpickle(node, content)
+        if kind == "files":
+            return rest["value"]
+        if kind == "file":
+            return self._artifacts().check(_stored(node))
         module = _LIBRARIES.get(kind.partition(".")[0])
         if module is None or kind not in (family := _import(module)).KINDS:
             raise ArtifactError(
@@ -484,12 +567,12 @@ class Reader:
             view = memoryview(allocate(size)).cast("B")
             view[:] = data
             return view
-        stored = Stored(expect(node["file"], str), size)
-        if stored.sha256 != sha256 or size < 0:
-            raise ArtifactError("the record contradicts itself")
+        return self._artifacts().read(_stored(node), allocate)
+
+    def _artifacts(self) -> Artifacts:
         if self._codec.artifacts is None:
             raise ArtifactError("it is in a file, and this book has none")
-        return self._codec.artifacts.read(stored, allocate)
+        return self._codec.artifacts
 
     def _unpickle(self, node: dict[str, Any], content: Callable[[], memoryview]) -> Any:
         if not self._codec.allow_pickle:
@@ -498,6 +581,13 @@ class Reader:
                 "you trust whoever wrote this book, connect(path, allow_pickle=True) loads it"
             )
         return pickle.loads(content())  # noqa: S301 - asked for in this session, with a warning
+
+
+def _stored(node: dict[str, Any]) -> Stored:
+    stored = Stored(expect(node["file"], str), expect(node["bytes"], int))
+    if stored.sha256 != node["sha256"] or stored.size < 0:
+        raise ArtifactError("the record contradicts itself")
+    return stored
 
 
 _BLOB_FIELDS: Final = frozenset({TAG, "format", "bytes", "sha256", "file", "data", "preview"})

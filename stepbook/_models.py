@@ -381,7 +381,7 @@ def _field_types(cls: type) -> list[Any]:
     try:
         return list(typing.get_type_hints(cls).values())
     except Exception:  # noqa: BLE001 - an annotation that cannot be evaluated names nothing
-        return [item for item in getattr(cls, "__annotations__", {}).values()]
+        return list(getattr(cls, "__annotations__", {}).values())
 
 
 def _is_typed_dict(cls: type) -> bool:
@@ -393,7 +393,7 @@ def _return_annotation(function: Any) -> Any:
         function = function.func
     function = inspect.unwrap(function)
     if not isinstance(function, types.FunctionType | types.MethodType | types.BuiltinFunctionType):
-        function = getattr(type(function), "__call__", None)
+        function = getattr(type(function), "__call__", None)  # noqa: B004 - the method, for its annotations
     function = getattr(function, "__func__", function)
     try:
         annotation = getattr(function, "__annotations__", {}).get("return")

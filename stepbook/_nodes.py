@@ -72,6 +72,10 @@ class Encoder(ABC):
             always_file: never inline, however small.
         """
 
+    def own_file(self, path: str) -> dict[str, Any] | None:  # noqa: ARG002 - for those that have some
+        """Return the node of a file that belongs to the value, None for any other path."""
+        return None
+
     def node(self, value: Any) -> Any:
         """Return what stands for *value* in JSON.
 
@@ -193,6 +197,14 @@ def step(key: Any) -> str:
     except Exception:  # noqa: BLE001 - a key of the user's own; this is only a name in an error
         shown = name_of(type(key))
     return f"[{shown if len(shown) <= 60 else shown[:60] + '…'}]"  # noqa: PLR2004
+
+
+def short(item: Any) -> Any:
+    """Return *item* as a JSON scalar of bounded size."""
+    if item is None or type(item) in (bool, int) or (type(item) is float and math.isfinite(item)):
+        return item
+    text = str(item)
+    return text if len(text) <= 32 else text[:32] + "…"  # noqa: PLR2004
 
 
 def take(node: dict[str, Any], *names: str, optional: tuple[str, ...] = ()) -> list[Any]:

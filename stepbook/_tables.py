@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import NotSerializableError
-from ._nodes import Encoder, refuse, take
+from ._nodes import Encoder, refuse, short, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,14 +105,6 @@ def preview(table: Any, columns: int) -> Any:
     shown = min(columns or table.num_columns, _COLUMNS)
     head = table.slice(0, _ROWS)
     return [[short(head.column(j)[i].as_py()) for j in range(shown)] for i in range(head.num_rows)]
-
-
-def short(item: Any) -> Any:
-    """Return *item* as a JSON scalar of bounded size."""
-    if item is None or isinstance(item, bool):
-        return item
-    text = str(item)
-    return text if len(text) <= 32 else text[:32] + "…"  # noqa: PLR2004
 
 
 def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:

@@ -96,8 +96,11 @@ def _bytes(w: Encoder, value: bytes | bytearray) -> dict[str, Any]:
     )
 
 
-def _path(_: Encoder, value: PurePath) -> dict[str, Any]:
+def _path(w: Encoder, value: PurePath) -> dict[str, Any]:
     concrete = isinstance(value, Path)
+    own = w.own_file(str(value)) if concrete else None
+    if own is not None:
+        return own
     return {TAG: "path" if concrete else type(value).__name__, "value": str(value)}
 
 
