@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, Final
 
-from ._nodes import TAG, Encoder, b64, expect, name_of, refuse, short, take, unb64
+from ._nodes import TAG, Encoder, b64, expect, name_of, short, take, unb64, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
     if type(value) is np.ndarray:
         return _encode_array(w, value)
     if isinstance(value, np.ndarray):
-        refuse(
+        raise unstorable(
             f"{name_of(type(value))} is a subclass of ndarray; return numpy.asarray(x), or for a "
             "masked array its data and mask"
         )
@@ -45,10 +45,10 @@ def _descr(w: Encoder, dtype: np.dtype[Any]) -> Any:
     import numpy as np  # noqa: PLC0415
 
     if dtype.hasobject or dtype.kind == "T":
-        refuse(f"the dtype {dtype} holds Python objects")
+        raise unstorable(f"the dtype {dtype} holds Python objects")
     descr = np.lib.format.dtype_to_descr(dtype)
     if np.lib.format.descr_to_dtype(descr) != dtype:
-        refuse(f"the dtype {dtype} has a memory layout that .npy cannot express")
+        raise unstorable(f"the dtype {dtype} has a memory layout that .npy cannot express")
     return w.node(descr)
 
 
@@ -75,12 +75,12 @@ def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _listed(value: np.ndarray[Any, Any]) -> list[Any]:
     # ravel copies the references only; tolist of an object array keeps the objects as they are.
-    return value.ravel(order="C").tolist()  # type: ignore[no-any-return]
+    return value.ravel(order="C").tolist()
 
 
 def _encode_strings(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
     # StringDType's missing value, if it has one, is any object: None and NaN are the usual ones.
-    facts: dict[str, Any] = {"coerce": value.dtype.coerce}  # type: ignore[attr-defined]
+    facts: dict[str, Any] = {"coerce": value.dtype.coerce}
     if hasattr(value.dtype, "na_object"):
         facts["na"] = w.node(value.dtype.na_object)
     return w.items(
@@ -139,7 +139,7 @@ def _from_npy(view: memoryview) -> np.ndarray[Any, Any]:
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(version)
     if read is None:  # written with field names that are not Latin-1
-        return np.lib.format.read_array(io.BytesIO(bytes(view)), allow_pickle=False)  # type: ignore[no-any-return]
+        return np.lib.format.read_array(io.BytesIO(bytes(view)), allow_pickle=False)
     shape, fortran, dtype = read(head, max_header_size=1 << 20)
     if dtype.hasobject:
         raise ValueError("an array of objects is never read")

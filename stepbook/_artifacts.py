@@ -16,7 +16,7 @@ import secrets
 import shutil
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from ._errors import ArtifactError
 from ._platform import FileLock, disk
@@ -122,7 +122,7 @@ class Artifacts:
                 disk.unlink(temporary)
             raise
         disk.sync_dir(self.folder)
-        self._trust(stored.file, _identity(os.stat(self.folder / stored.file)), time.time_ns())
+        self._trust(stored.file, _identity((self.folder / stored.file).stat()), time.time_ns())
         return stored
 
     def read(self, stored: Stored, allocate: Callable[[int], Any] = bytearray) -> memoryview:
@@ -278,7 +278,7 @@ class Artifacts:
         if known is None:
             return False
         try:
-            return _identity(os.stat(self.folder / stored.file)) == known
+            return _identity((self.folder / stored.file).stat()) == known
         except OSError:
             return False
 
@@ -293,7 +293,7 @@ class Sink:
         self.sha256 = ""
         self.closed = False
 
-    def __enter__(self) -> Sink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

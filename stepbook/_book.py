@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import warnings
 import weakref
@@ -42,9 +41,7 @@ _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
 
 
-def connect(
-    path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False
-) -> Book:
+def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
     """Return the book at *path*; nothing is created before the first run.
 
     Args:

@@ -7,12 +7,14 @@ beside its Arrow array: JSON that says what it was.
 
 from __future__ import annotations
 
-import json
+from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo
 
 from ._artifacts import NAME
+from ._common import to_text
 from ._errors import NotSerializableError
-from ._nodes import Encoder, expect, refuse
+from ._nodes import Encoder, expect, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ _MISSING: Final = ("None", "nan", "NA")
 _UNITS: Final = frozenset({"s", "ms", "us", "ns"})
 
 
-def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:
+def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:  # noqa: PLR0911 - one for each kind
     """Return a pandas array as an Arrow array, and what it takes to get it back.
 
     Raises:
@@ -72,7 +74,7 @@ def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:
     if isinstance(array, pd.arrays.IntegerArray | pd.arrays.FloatingArray | pd.arrays.BooleanArray):
         return array.__arrow_array__(), {"is": "masked", "dtype": dtype.name}
     how = "; make it dense with .sparse.to_dense()" if isinstance(dtype, pd.SparseDtype) else ""
-    refuse(f"a column of dtype {dtype}{how}")
+    raise unstorable(f"a column of dtype {dtype}{how}")
 
 
 def period_freq(dtype: pd.PeriodDtype) -> str:
@@ -87,9 +89,7 @@ def _one(array: Any) -> Any:
 
 def stored_zone(zone: Any) -> Any:
     """Return a time zone of pandas in a form that can be stored and gives an equal dtype."""
-    import datetime  # noqa: PLC0415
-
-    if isinstance(zone, datetime.timezone) or type(zone).__module__.partition(".")[0] == "zoneinfo":
+    if isinstance(zone, timezone | ZoneInfo):
         return zone
     key = getattr(zone, "zone", None)  # pytz, which pandas 2 makes of names
     return key if isinstance(key, str) else zone
@@ -101,7 +101,9 @@ def _encode_numpy(values: np.ndarray[Any, Any]) -> tuple[Any, Spec]:
 
     dtype = values.dtype
     if not dtype.isnative:
-        refuse(f"a column of the foreign byte order {dtype.str}; use astype({dtype.name!r})")
+        raise unstorable(
+            f"a column of the foreign byte order {dtype.str}; use astype({dtype.name!r})"
+        )
     spec = {"is": "numpy", "dtype": dtype.str}
     if dtype.kind in "biuf" and dtype.itemsize <= 8:  # noqa: PLR2004 - longdouble has more
         return pa.array(values, from_pandas=False), spec
@@ -111,7 +113,7 @@ def _encode_numpy(values: np.ndarray[Any, Any]) -> tuple[Any, Spec]:
         plain = np.ascontiguousarray(values)
         kind = pa.binary(dtype.itemsize)
         return pa.Array.from_buffers(kind, len(plain), [None, pa.py_buffer(plain)]), spec
-    refuse(f"a column of dtype {dtype}")
+    raise unstorable(f"a column of dtype {dtype}")
 
 
 def _encode_objects(w: Encoder, values: np.ndarray[Any, Any]) -> tuple[Any, Spec]:
@@ -128,7 +130,7 @@ def _encode_objects(w: Encoder, values: np.ndarray[Any, Any]) -> tuple[Any, Spec
             try:
                 found = pa.array(values, pa.large_string(), from_pandas=True)
             except UnicodeEncodeError:
-                refuse("a lone surrogate, which is not Unicode text")
+                raise unstorable("a lone surrogate, which is not Unicode text") from None
             return found, {"is": "object", "missing": missing}
     # Anything else: each item as the JSON text of its node. Slow, exact, and SQL can read it.
     texts = []
@@ -141,12 +143,6 @@ def _encode_objects(w: Encoder, values: np.ndarray[Any, Any]) -> tuple[Any, Spec
     # What the texts refer to must be visible in the record itself: prune reads no tables.
     references = sorted({match.group() for text in texts for match in NAME.finditer(text)})
     return pa.array(texts, pa.large_string()), {"is": "json", "files": references}
-
-
-#: JSON text as this package writes it.
-to_text: Final[Callable[[Any], str]] = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
 
 
 class Filled:
@@ -244,13 +240,16 @@ def _build(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:  # noqa:
             # NaT is the smallest integer of all, here too.
             ordinals = np.array(whole.fill_null(np.iinfo("i8").min))
             freq = pd.PeriodDtype(spec["freq"]).freq
-            return pd.PeriodIndex.from_ordinals(ordinals, freq=freq).array.copy()
+            periods: Any = pd.PeriodIndex
+            return periods.from_ordinals(ordinals, freq=freq).array.copy()
         case "string":
             return string_dtype(spec).__from_arrow__(_contiguous(whole))
         case "arrow":
-            return pd.ArrowDtype(whole.type).__from_arrow__(whole)
+            arrow: Any = pd.ArrowDtype(whole.type)
+            return arrow.__from_arrow__(whole)
         case "masked":
-            return pd.api.types.pandas_dtype(spec["dtype"]).__from_arrow__(whole)
+            masked: Any = pd.api.types.pandas_dtype(spec["dtype"])
+            return masked.__from_arrow__(whole)
         case "object":
             return _build_strings(spec, whole)
         case "json":
@@ -302,7 +301,7 @@ def _build_strings(spec: Spec, whole: Any) -> Any:
     return values
 
 
-def _build_categorical(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> pd.Categorical:
+def _build_categorical(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> pd.Categorical[Any]:
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415

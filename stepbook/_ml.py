@@ -7,7 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ._nodes import Encoder, expect, name_of, refuse, take
+from ._nodes import Encoder, expect, name_of, take, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +54,16 @@ def _encode_sklearn(w: Encoder, value: Any) -> dict[str, Any]:
     try:
         import skops.io  # noqa: PLC0415
     except ImportError:
-        refuse(f"{name_of(type(value))} is stored with skops: pip install 'stepbook[ml]'")
+        raise unstorable(
+            f"{name_of(type(value))} is stored with skops: pip install 'stepbook[ml]'"
+        ) from None
     try:
         data = skops.io.dumps(value)
         untrusted = set(skops.io.get_untrusted_types(data=data)) - _TRUSTED
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it cannot be stored
-        refuse(f"{name_of(type(value))} cannot be written by skops: {error}")
+    except Exception as error:
+        raise unstorable(f"{name_of(type(value))} cannot be written by skops: {error}") from error
     if untrusted:
-        refuse(
+        raise unstorable(
             f"{name_of(type(value))} holds {', '.join(sorted(untrusted))}, which skops does not "
             "trust; write it with ctx.file(name) in a format of your choice"
         )
@@ -90,9 +92,9 @@ def _encode_torch(w: Encoder, value: Any) -> dict[str, Any] | None:
     import torch  # noqa: PLC0415
 
     if isinstance(value, torch.nn.Module):
-        refuse("a torch module is code as much as data; return its state_dict()")
+        raise unstorable("a torch module is code as much as data; return its state_dict()")
     if isinstance(value, torch.dtype | torch.device | torch.Size):
-        refuse(f"{name_of(type(value))}; return its str or a tuple")
+        raise unstorable(f"{name_of(type(value))}; return its str or a tuple")
     if type(value) not in (torch.Tensor, torch.nn.Parameter):
         return None
     facts = {"requires_grad": value.requires_grad, "parameter": type(value) is torch.nn.Parameter}
@@ -109,9 +111,9 @@ def _encode_state(w: Encoder, value: OrderedDict[str, Any]) -> dict[str, Any]:
     import torch  # noqa: PLC0415
 
     if not all(type(k) is str and type(v) is torch.Tensor for k, v in value.items()):
-        refuse("an OrderedDict of which only some values are tensors; make it a dict")
+        raise unstorable("an OrderedDict of which only some values are tensors; make it a dict")
     if any(tensor.requires_grad for tensor in value.values()):
-        refuse("tensors that require a gradient; return what state_dict() gives")
+        raise unstorable("tensors that require a gradient; return what state_dict() gives")
     shapes = {
         name[:60]: [str(tensor.dtype), *tensor.shape] for name, tensor in list(value.items())[:20]
     }
@@ -130,18 +132,20 @@ def _encode_tensors(
     try:
         from safetensors.torch import save  # noqa: PLC0415
     except ImportError:
-        refuse("tensors are stored with safetensors: pip install 'stepbook[ml]'")
+        raise unstorable(
+            "tensors are stored with safetensors: pip install 'stepbook[ml]'"
+        ) from None
     for tensor in tensors.values():
         if tensor.device.type != "cpu":
-            refuse(f"a tensor on {tensor.device}; bring it to the CPU with .cpu()")
+            raise unstorable(f"a tensor on {tensor.device}; bring it to the CPU with .cpu()")
         if tensor.grad_fn is not None:
-            refuse("a tensor with its history; take that off with .detach()")
+            raise unstorable("a tensor with its history; take that off with .detach()")
     # Each on memory of its own: tied weights share theirs, which the format refuses.
     plain = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     try:
         data = save(plain)
-    except Exception as error:  # noqa: BLE001 - sparse, quantised, ...
-        refuse(f"a tensor that safetensors cannot hold: {error}")
+    except Exception as error:
+        raise unstorable(f"a tensor that safetensors cannot hold: {error}") from error
     return w.blob(
         kind,
         "safetensors",
@@ -220,7 +224,7 @@ def _encode_lightgbm(w: Encoder, value: Any) -> dict[str, Any] | None:
     import lightgbm  # noqa: PLC0415
 
     if isinstance(value, lightgbm.LGBMModel):
-        refuse(
+        raise unstorable(
             f"{name_of(type(value))} cannot be rebuilt from LightGBM's own format; return its "
             "booster_, which predicts the same"
         )

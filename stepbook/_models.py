@@ -18,7 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import ArtifactError, InvalidInputError, NotSerializableError
-from ._nodes import TAG, Encoder, expect, name_of, refuse, take
+from ._nodes import TAG, Encoder, expect, name_of, take, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def encode(w: Encoder, value: Any, classes: Callable[[], Classes]) -> dict[str, 
     else:
         return None
     if classes().get(_ref(cls)) is not cls:
-        refuse(
+        raise unstorable(
             f"{name_of(cls)} is {known} that nothing here names, so a replay could not rebuild it: "
             f"annotate the body's return type with {cls.__qualname__}, or give it as "
             f"returns={cls.__qualname__}"
@@ -124,12 +124,13 @@ def _encode_registered(w: Encoder, value: Any, registration: Registration) -> di
             f"the decode registered for {name} raised {type(error).__name__}: {error}", path=""
         ) from error
     if type(again) is not registration.cls:
-        refuse(f"the decode registered for {name} made a {name_of(type(again))} of it")
-    if type(value).__eq__ is not object.__eq__:
+        raise unstorable(f"the decode registered for {name} made a {name_of(type(again))} of it")
+    compare: Any = type(value).__eq__
+    if compare is not object.__eq__:
         # NaN is not equal to itself; and arrays compare to arrays.
         same, itself = again == value, value == value  # noqa: PLR0124
         if same is False and itself is True:
-            refuse(f"what is registered for {name} does not give an equal value back")
+            raise unstorable(f"what is registered for {name} does not give an equal value back")
     return node
 
 
@@ -150,7 +151,9 @@ def _encode_dataclass(w: Encoder, value: Any) -> dict[str, Any]:
     try:
         object.__new__(cls)
     except TypeError:
-        refuse(f"{name_of(cls)} is more than a dataclass: it extends a built-in type")
+        raise unstorable(
+            f"{name_of(cls)} is more than a dataclass: it extends a built-in type"
+        ) from None
     names = [field.name for field in dataclasses.fields(value)]
     state = {name: getattr(value, name) for name in names if _has(value, name)}
     cached = {
@@ -239,7 +242,8 @@ def decode(kind: str, node: dict[str, Any], classes: Callable[[], Classes]) -> A
             return registration.decode(payload)
         except Exception as error:
             raise ArtifactError(
-                f"the decode registered for {name_of(registration.cls)} raised {type(error).__name__}: {error}"
+                f"the decode registered for {name_of(registration.cls)} raised "
+                f"{type(error).__name__}: {error}"
             ) from error
     cls = _find(expect(node.get("class"), str), classes())
     return _DECODERS[kind](cls, node)
@@ -255,8 +259,8 @@ def _find(name: str, classes: Classes) -> type:
         if len(moved) == 1:
             return moved.pop()
         raise ArtifactError(
-            f"it was recorded as {name.replace(':', '.')}, which nothing here names: annotate the body's return type "
-            "with the class, or give it as returns=."
+            f"it was recorded as {name.replace(':', '.')}, which nothing here names: annotate the "
+            "body's return type with the class, or give it as returns=."
         )
     return found
 
@@ -295,15 +299,15 @@ def _decode_dataclass(cls: type, node: dict[str, Any]) -> Any:
     return value
 
 
-def _decode_pydantic(cls: type, node: dict[str, Any]) -> Any:
+def _decode_pydantic(cls: Any, node: dict[str, Any]) -> Any:
     _, state, fields_set, extra, private = take(node, "class", "fields", "set", "extra", "private")
     if not _is_pydantic(cls):
         raise _changed(cls, "it is no pydantic model any more")
-    if state.keys() != cls.model_fields.keys():  # type: ignore[attr-defined]
-        names = ", ".join(sorted(state.keys() ^ cls.model_fields.keys()))  # type: ignore[attr-defined]
+    if state.keys() != cls.model_fields.keys():
+        names = ", ".join(sorted(state.keys() ^ cls.model_fields.keys()))
         raise _changed(cls, f"its fields differ by {names}")
     value = cls.__new__(cls)
-    value.__setstate__(  # type: ignore[attr-defined] # how pydantic copies and unpickles
+    value.__setstate__(  # how pydantic copies and unpickles
         {
             "__dict__": state,
             "__pydantic_fields_set__": set(fields_set),
@@ -373,9 +377,9 @@ def _is_form(item: Any) -> bool:
     )
 
 
-def _field_types(cls: type) -> list[Any]:
+def _field_types(cls: Any) -> list[Any]:
     if _is_pydantic(cls):
-        return [field.annotation for field in cls.model_fields.values()]  # type: ignore[attr-defined]
+        return [field.annotation for field in cls.model_fields.values()]
     if not (dataclasses.is_dataclass(cls) or hasattr(cls, "_fields") or _is_typed_dict(cls)):
         return []
     try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import NotSerializableError
 
@@ -76,7 +76,7 @@ class Encoder(ABC):
         """Return the node of a file that belongs to the value, None for any other path."""
         return None
 
-    def node(self, value: Any) -> Any:
+    def node(self, value: Any) -> Any:  # noqa: C901, PLR0911 - one frame for each level
         """Return what stands for *value* in JSON.
 
         Raises:
@@ -122,10 +122,10 @@ class Encoder(ABC):
     def enter(self, value: object, levels: int) -> None:
         """Begin the content of *value*, which adds *levels* to the nesting of the text."""
         if id(value) in self._above:
-            refuse("the value contains itself")
+            raise unstorable("the value contains itself")
         self._levels += levels
         if self._levels > MAX_LEVELS:
-            refuse(f"nested more than {MAX_LEVELS} levels deep")
+            raise unstorable(f"nested more than {MAX_LEVELS} levels deep")
         self._above.add(id(value))
 
     def leave(self, value: object, levels: int) -> None:
@@ -174,13 +174,9 @@ class Encoder(ABC):
             raise
 
 
-def refuse(reason: str) -> NoReturn:
-    """Refuse the value at hand; who holds it adds where it is.
-
-    Raises:
-        NotSerializableError: always; ``path`` is empty as yet.
-    """
-    raise NotSerializableError(reason, path="")
+def unstorable(reason: str) -> NotSerializableError:
+    """Return what refuses the value at hand; whoever holds that adds where it is."""
+    return NotSerializableError(reason, path="")
 
 
 def name_of(cls: type) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from . import _columns
 from ._errors import NotSerializableError
+from ._nodes import TAG, Encoder, expect, take, unstorable
 from ._tables import DTYPES, preview, read_ipc, write_ipc
-from ._nodes import TAG, Encoder, expect, refuse, take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _FOREIGN_BYTES: Final = 1 << 16
 
 
-def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
+def encode(w: Encoder, value: Any) -> dict[str, Any] | None:  # noqa: PLR0911 - one for each kind
     """Return the node of a frame, series, index or scalar; None if it is nothing of these.
 
     Raises:
@@ -119,7 +119,7 @@ def _encode_index(w: Encoder, index: pd.Index[Any]) -> tuple[list[tuple[str, Any
         return [], {"index": w.node(index)}
     if isinstance(index, pd.MultiIndex):
         levels = [
-            pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(level))  # type: ignore[arg-type]
+            pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(level))
             for codes, level in zip(index.codes, index.levels, strict=True)
         ]
         names = w.field("names", list(index.names))
@@ -140,8 +140,10 @@ def _freq(index: pd.Index[Any]) -> str | None:
     freq = getattr(index, "freq", None)
     if freq is None or isinstance(index, pd.PeriodIndex):
         return None
-    if pd.tseries.frequencies.to_offset(freq.freqstr) != freq:  # type: ignore[attr-defined]
-        refuse(f"an index with the frequency {freq!r}; take it off with index.freq = None")
+    if pd.tseries.frequencies.to_offset(freq.freqstr) != freq:
+        raise unstorable(
+            f"an index with the frequency {freq!r}; take it off with index.freq = None"
+        )
     return str(freq.freqstr)
 
 
@@ -309,7 +311,7 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def _series(values: Any, index: pd.Index[Any]) -> pd.Series[Any]:
+def _series(values: Any, index: pd.Index[Any]) -> Any:
     import pandas as pd  # noqa: PLC0415
 
     # The dtype is said: pandas would make strings of objects that happen to be strings.

@@ -146,8 +146,8 @@ class Reader:
     def artifacts(self) -> Iterator[str]:
         """Yield the names of all artifacts that the tables refer to, and what looks like one."""
         for table, column in _WITH_VALUES:
-            query = f"""SELECT DISTINCT unnest(regexp_extract_all("{column}"::VARCHAR, $1)) FROM {table}
-                        WHERE contains("{column}"::VARCHAR, 'sha256')"""  # noqa: S608 - literals
+            query = f"""SELECT DISTINCT unnest(regexp_extract_all("{column}"::VARCHAR, $1))
+                        FROM {table} WHERE contains("{column}"::VARCHAR, 'sha256')"""
             yield from (row[0] for row in self._rows(query, [NAME.pattern]))
 
     def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._codec import files_in
+from ._decode import files_in
 from ._errors import ArtifactError, StepNotFoundError
 from ._model import SUCCEEDED
 from ._revise import known

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import NotSerializableError
-from ._nodes import Encoder, refuse, short, take
+from ._nodes import Encoder, short, take, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,19 +55,19 @@ def _encode_polars(w: Encoder, value: Any) -> dict[str, Any] | None:
     import polars as pl  # noqa: PLC0415
 
     if type(value) is pl.LazyFrame:
-        refuse("a LazyFrame is work still to be done; return frame.collect()")
+        raise unstorable("a LazyFrame is work still to be done; return frame.collect()")
     if type(value) not in (pl.DataFrame, pl.Series):
         return None
     frame = value if type(value) is pl.DataFrame else value.to_frame()
     for name, dtype in frame.schema.items():
         if "Object" in str(dtype):
-            refuse(f"the column {name!r} has the dtype {dtype}")
+            raise unstorable(f"the column {name!r} has the dtype {dtype}")
     facts = {"shape": list(value.shape), "dtypes": _dtypes(frame.columns, frame.dtypes)}
     return w.blob(
         f"polars.{type(value).__name__}",
         "arrow",
         lambda file: frame.write_ipc(file, compression="lz4"),
-        size=frame.estimated_size(),
+        size=int(frame.estimated_size()),
         facts=facts,
         preview=lambda: [
             [short(item) for item in row[:_COLUMNS]] for row in frame.head(_ROWS).rows()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ._nodes import TAG, Encoder, b64, expect, refuse, take, unb64
+from ._nodes import TAG, Encoder, b64, expect, take, unb64, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def _timezone(_: Encoder, value: timezone) -> dict[str, Any]:
 
 def _zoneinfo(_: Encoder, value: ZoneInfo) -> dict[str, Any]:
     if value.key is None:
-        refuse("a ZoneInfo made from a file has no name to find it by")
+        raise unstorable("a ZoneInfo made from a file has no name to find it by")
     return {TAG: "zoneinfo", "key": value.key}
 
 
@@ -85,7 +85,7 @@ def _order(node: Any) -> str:
 def _bytes(w: Encoder, value: bytes | bytearray) -> dict[str, Any]:
     kind = type(value).__name__
     if len(value) <= _SHORT_BYTES:
-        return {TAG: kind, "data": b64(value)}
+        return {TAG: kind, "data": b64(bytes(value))}
     return w.blob(
         f"{kind}.blob",
         "bin",
@@ -115,8 +115,8 @@ def _ordered(w: Encoder, value: Any) -> dict[str, Any]:
 def _defaultdict(w: Encoder, value: defaultdict[Any, Any]) -> dict[str, Any]:
     factory = value.default_factory
     if factory is not None and factory not in _FACTORIES.values():
-        refuse(f"a defaultdict whose factory is {factory!r}; make it a dict")
-    name = None if factory is None else factory.__name__  # type: ignore[attr-defined]
+        raise unstorable(f"a defaultdict whose factory is {factory!r}; make it a dict")
+    name = None if factory is None else factory.__name__
     return w.pairs("defaultdict", value, factory=name)
 
 
