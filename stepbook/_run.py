@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from . import _execute, _failure, _pass, _revise, _stored, _text, _wait
 from ._context import StepContext, log_row
 from ._duration import Duration, seconds
-from ._errors import DuplicateStepError, InvalidInputError, NoRunError
+from ._errors import DuplicateStepError, InvalidInputError, NoRunError, StepbookError
 from ._execute import DEFAULTS, OnChange, Options
 from ._facts import Facts
 from ._model import (
@@ -384,7 +384,10 @@ class Run(Facts):
         return self.book._run_frame("logs", self.id)
 
     def __repr__(self) -> str:
-        state = self._look()
+        try:
+            state = self._look()
+        except StepbookError:  # a busy database, a fork: a repr never raises
+            return f"<stepbook.Run {self.id} of {self.loop!r}>"
         return _text.timeline(state.run, list(state.steps.values()))
 
     # ---- the run's own ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import NAME
-from ._errors import BookBusyError, BookVersionError, NotABookError
+from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
 from ._model import RunRow, ScanRow, StepRow
 from ._platform import describe_process, disk
 from ._schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION, STAGE, fold_statements
@@ -353,8 +353,19 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, timeout: float) -> Iterator[Writer]:
-        """Open the tables for writing, for the length of a block; see :meth:`reading`."""
-        with self._connection(timeout, read_only=False) as connection:
+        """Open the tables for writing, for the length of a block; see :meth:`reading`.
+
+        Raises:
+            BookMismatchError: the database file is gone.
+            BookError: DuckDB refused a change; nothing of it was kept.
+        """
+        if self.path is not None and not self.path.exists():
+            # DuckDB would create an empty file in its place.
+            raise BookMismatchError(
+                f"the database {self.path} is gone. What is recorded stays in the journals beside "
+                "it; put the file back, or start again to have a new one made from them."
+            )
+        with _translated(self.path), self._connection(timeout, read_only=False) as connection:
             if not self._checked:
                 migrate(connection)
                 self._checked = True
@@ -430,6 +441,20 @@ class Writer:
             self._connection.execute(
                 "DELETE FROM runs WHERE id IN (SELECT unnest($1::VARCHAR[]))", [list(run_ids)]
             )
+
+
+@contextlib.contextmanager
+def _translated(path: Path | None) -> Iterator[None]:
+    """Turn an error of DuckDB in a block into one of stepbook."""
+    import duckdb  # noqa: PLC0415 - see Store.create
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise BookError(
+            f"{path}: DuckDB refused to write: {_first_line(error)}. Nothing recorded is lost: it "
+            "is in the journal and is tried again. `stepbook doctor` looks at the whole book."
+        ) from error
 
 
 class GapError(Exception):
