@@ -48,6 +48,8 @@ def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:  # noqa: PLR0911 - one f
         return _encode_objects(w, values) if dtype.kind == "O" else _encode_numpy(values)
     if isinstance(dtype, pd.CategoricalDtype):
         categories, spec = encode(w, dtype.categories.array)
+        if isinstance(dtype.categories, pd.RangeIndex):
+            spec["range"] = True
         codes = np.asarray(array.codes)
         return pa.DictionaryArray.from_arrays(
             pa.array(codes, mask=codes == -1), _one(categories), ordered=bool(dtype.ordered)
@@ -317,9 +319,19 @@ def _build_categorical(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> p
     )
 
 
+def _range_of(array: Any) -> tuple[int, int, int]:
+    """Return start, stop and step of the range that an array of integers is."""
+    if not len(array):
+        return 0, 0, 1
+    step = int(array[1] - array[0]) if len(array) > 1 else 1
+    return int(array[0]), int(array[0]) + step * len(array), step
+
+
 def as_index(array: Any, spec: Spec) -> Any:
     """Return a rebuilt column as an Index of exactly its type, without inference."""
     import pandas as pd  # noqa: PLC0415
 
+    if spec.get("range"):
+        return pd.RangeIndex(*_range_of(array))
     plain = spec["is"] in ("object", "json")
     return pd.Index(array, dtype=object) if plain else pd.Index(array, copy=False)

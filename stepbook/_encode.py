@@ -157,7 +157,7 @@ class Writer(Encoder):
             return text
         stored = self._store("json", lambda file: file.write(data))
         facts: dict[str, Any] = {"of": name_of(type(value))}
-        if hasattr(value, "__len__"):
+        if isinstance(value, list | tuple | dict | str | set | frozenset):
             facts["length"] = len(value)
         about = {TAG: "json", "format": FORMAT, **facts, **_location(stored)}
         return to_text({**about, "preview": text[:_PREVIEW_TEXT]})
