@@ -151,7 +151,7 @@ class Book:
         age = None if max_age is None else seconds(max_age, "max_age")
         text = self._codec.encode(None if input is _UNSET else input)
         wanted = run_key(key, text)
-        with self._records.store.kept_open():
+        with self._records.lock, self._records.store.kept_open():
             created = self._records.ensure()
             found = None if new else self._find(loop, wanted, age)
             run = None if found is None else self._open(found.id)
@@ -257,6 +257,7 @@ class Book:
         return ledger
 
     def _release(self, run_id: str) -> None:
+        self._check_fork()
         self._records.release(run_id)
 
     def _peek(self, run_id: str) -> State:
@@ -424,7 +425,8 @@ class Book:
         """
         self._check_fork()
         self._exists()
-        self._records.ensure()
+        if not self._records.has_folders:
+            self._records.ensure()
         text = self._codec.encode(payload)
         _scan.deliver(self._records, self._resolve_id(run_id), text, name, error)
 
