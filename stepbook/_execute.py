@@ -441,7 +441,7 @@ def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any
             error.value = value  # type: ignore[attr-defined]
             raise
     leave(run, context)
-    return codec.decode(text, hint=hint, where=row.name)
+    return codec.decode(text, hint=hint, where=row.name, ready=writer.ready)
 
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:

@@ -59,6 +59,7 @@ class Encoder(ABC):
         facts: dict[str, Any],
         preview: Callable[[], Any],
         always_file: bool = False,
+        ready: Any = None,
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes, inline or in a file.
 
@@ -70,7 +71,12 @@ class Encoder(ABC):
             facts: what decoding needs to know beside the bytes, and what is worth seeing.
             preview: makes a small sample to look at; JSON.
             always_file: never inline, however small.
+            ready: a private copy from which *produce* writes: what reading the file would give.
         """
+
+    def wants_copy(self, size: int) -> bool:  # noqa: ARG002 - for those that write files
+        """Whether a private copy of a value of *size* bytes spares reading its file back."""
+        return False
 
     def own_file(self, path: str) -> dict[str, Any] | None:  # noqa: ARG002 - for those that have some
         """Return the node of a file that belongs to the value, None for any other path."""
