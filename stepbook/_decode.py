@@ -82,13 +82,16 @@ class Reader:
         return self._classes
 
     def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one for each kind
-        rest = {name: item for name, item in node.items() if name not in _BLOB_FIELDS}
+        own = _BLOB_FIELDS if "bytes" in node else (TAG,)
+        rest = {name: item for name, item in node.items() if name not in own}
         if self._ready and (made := self._ready.pop(node.get("file", ""), None)) is not None:
             return made
         if kind == "files":
             value, _ = take(rest, "value", "files")
             return value
-        if node.get("format") != FORMAT or ("data" in node) == ("file" in node):
+        if "bytes" in node and (
+            node.get("format") != FORMAT or ("data" in node) == ("file" in node)
+        ):
             raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
 
         def content(allocate: Callable[[int], Any] = bytearray) -> memoryview:

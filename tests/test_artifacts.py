@@ -261,7 +261,7 @@ def test_delete_removes_what_no_other_run_refers_to(book):
     for run in (first, second):
         run.do("shared", big)
         run.do("own", big, run.input)
-        run.do("inside", lambda: [{"deep": big(10), "n": i} for i in range(3_000)][:1_000])
+        run.do("inside", lambda: [{"deep": big(10), "n": i} for i in range(250)])
         run.do("text", lambda: ["long"] * 20_000)
     own = first.artifact("own")
     kept = {run_artifact for run_artifact in names(folder(book)) if run_artifact != own.name}
@@ -270,7 +270,7 @@ def test_delete_removes_what_no_other_run_refers_to(book):
     book.delete(first.id)
     assert set(names(folder(book))) == kept
     again = book.run("x", input=2)
-    assert again.do("inside", len)[999]["deep"].sum() == big(10).sum()
+    assert again.do("inside", len)[249]["deep"].sum() == big(10).sum()
     again.close()
     book.delete(second.id)
     assert names(folder(book)) == []
