@@ -298,10 +298,13 @@ def string_dtype(spec: Spec) -> Any:
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
+    kind, storage, na = take(spec, "is", "storage", "na")
+    if kind != "string" or na not in ("nan", "NA"):
+        raise ValueError("not the dtype of strings")
     try:
-        return pd.StringDtype(spec["storage"], na_value=np.nan if spec["na"] == "nan" else pd.NA)
+        return pd.StringDtype(storage, na_value=np.nan if na == "nan" else pd.NA)
     except TypeError:  # pandas before 2.3 has the kind of missing value in the storage
-        return pd.StringDtype("pyarrow_numpy" if spec["na"] == "nan" else spec["storage"])
+        return pd.StringDtype("pyarrow_numpy" if na == "nan" else storage)
 
 
 def _build_strings(spec: Spec, whole: Any) -> Any:
