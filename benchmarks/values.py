@@ -35,16 +35,16 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
                 name: worker.call("load", kind=kind, megabytes=megabytes)
                 for name, worker in running.items()
             }
-            recorded, replayed, again = _rounds(running, rounds, missing)
+            recorded, replayed, first = _rounds(running, rounds, missing)
             what = f"{kind} of {megabytes} MB"
             yield from _rows(f"record, {what}", recorded, missing, RECORD)
             yield from _rows(f"replay, {what}", replayed, missing, REPLAY)
-            if again is not None:
+            if first is not None:
                 yield Row.of_samples(
                     f"replay, {what}",
-                    "stepbook, checked before",
-                    again,
-                    ratio=again.ratio(replayed["plain"]),
+                    "stepbook, first in a process",
+                    first,
+                    ratio=first.ratio(replayed["plain"]),
                     times="plain",
                     goal=REPLAY,
                 )
@@ -69,14 +69,14 @@ def _rounds(
     turns: dict[str, object] = {}
     for name in running:
         turns[name] = lambda name=name: [*record(name), *replay(name)]
-    turns["again"] = lambda: running["stepbook"].call("again", number=numbers["stepbook"])
+    turns["first"] = lambda: running["stepbook"].call("first", number=numbers["stepbook"])
     both = interleave(turns, rounds, missing)
     recorded, replayed = {}, {}
     for name, samples in both.items():
-        if name != "again":
+        if name != "first":
             recorded[name] = type(samples)([[one[0]] for one in samples.rounds])
             replayed[name] = type(samples)([[one[1]] for one in samples.rounds])
-    return recorded, replayed, both.get("again")
+    return recorded, replayed, both.get("first")
 
 
 def _rows(
