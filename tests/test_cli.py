@@ -502,6 +502,17 @@ def test_doctor_finds_an_artifact_that_has_changed(call, book):
     assert f"{artifact}\n    its content has changed" in result.stdout
 
 
+def test_doctor_finds_an_artifact_that_is_missing(call, book):
+    with book.run("text") as run:
+        run.do("Read", lambda: "x" * 200_000)
+    (artifact,) = (book._records.home / "artifacts").iterdir()
+    assert "✓ artifacts  1 file" in call("doctor").stdout
+    artifact.unlink()
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert f"{artifact}\n    is missing; 'Read' of {run.id} returned it" in result.stdout
+
+
 def test_doctor_finds_a_missing_a_foreign_and_a_torn_database(call, book, path):
     raw = path.read_bytes()
     path.unlink()
