@@ -16,6 +16,7 @@ from ._model import now_us
 from ._nodes import TAG
 from ._platform import describe_owner
 from ._tell import stable
+from ._values import DECODERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -273,8 +274,7 @@ def _in_words(node: dict[str, Any]) -> Any:
         return _mark(f"{node.get('name')} ({node.get('bytes')} bytes)")
     if "sha256" in node:
         return _mark(f"{node.get('of', name)} ({node.get('bytes')} bytes)")
-    known = _decode.shown(node)
-    return _mark(name) if isinstance(known, dict) and TAG in known else known
+    return _decode.shown(node) if kind in DECODERS else _mark(name)
 
 
 def _mark(words: str) -> str:
