@@ -158,9 +158,13 @@ def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
     return checked, None
 
 
-def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int]:
+def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int] | None:
     meta = reader.meta()
     checked.facts.append(f"schema {meta['schema']}")
+    if int(meta["schema"]) > SCHEMA_VERSION:
+        what = "was written by a newer stepbook. Upgrade: pip install -U stepbook"
+        checked.problems.append(Problem(str(records.path), what))
+        return None
     if int(meta["schema"]) < SCHEMA_VERSION:
         checked.facts[-1] += f" (the next fold brings it to {SCHEMA_VERSION})"
     for table in _TABLES[: None if int(meta["schema"]) == SCHEMA_VERSION else 0]:
