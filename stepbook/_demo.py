@@ -199,7 +199,7 @@ class _Story:
     def heading(self, title: str, rest: str) -> None:
         """Begin a part."""
         self.say()
-        self.say((title, "title"), ("  " + rest, "quiet"))
+        self.say((title, "title"), ("  " + rest if rest else "", "quiet"))
 
     def delivered(self, command: str) -> None:
         """Tell how the scan came."""
