@@ -8,9 +8,9 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _frames, _pass, _process, _queries, _scan, _wait
+from . import _execute, _frames, _pass, _process, _queries, _scan, _text, _wait
 from ._codec import Codec
-from ._duration import Duration, describe, seconds
+from ._duration import Duration, seconds
 from ._errors import (
     ForkedError,
     InputChangedError,
@@ -230,18 +230,9 @@ class Book:
         return run
 
     def _announce(self, run: Run) -> None:
-        if stable():
-            return
-        ledger = run._owned()
-        row, steps = ledger.state.run, ledger.state.steps
-        done = sum(step.status == SUCCEEDED for step in steps.values())
-        ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
-        before = ledger.previous
-        last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
-        tell(
-            f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
-            f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
-        )
+        if not stable():
+            ledger = run._owned()
+            tell(_text.opened_again(ledger.state, ledger.previous))
 
     def _own(self, run_id: str) -> Ledger:
         """Return the ledger of a run, with what died in its owner's hands marked as such."""

@@ -8,8 +8,7 @@ import functools
 import inspect
 import json
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _failure
 from ._context import StepContext, current, log_row
@@ -28,25 +27,11 @@ from ._timeout import interrupt_after
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ._options import Options
     from ._run import Run
-
-OnChange = Literal["warn", "rerun", "error", "ignore"]
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _MAX_SHOWN: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How steps are executed; see :meth:`Run.options`."""
-
-    retries: int = 0
-    timeout_s: float | None = None
-    on_change: OnChange = "ignore"
-    returns: Any = None
-
-
-DEFAULTS: Final = Options()
 
 
 def perform(

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from . import _execute, _failure, _pass, _revise, _stored, _text, _wait
 from ._context import StepContext, log_row
-from ._duration import Duration, seconds
-from ._errors import DuplicateStepError, InvalidInputError, NoRunError, StepbookError
-from ._execute import DEFAULTS, OnChange, Options
+from ._errors import DuplicateStepError, NoRunError, StepbookError
 from ._facts import Facts
 from ._model import (
     DEFAULT_SCAN,
@@ -23,6 +21,7 @@ from ._model import (
     StepRow,
     now_us,
 )
+from ._options import DEFAULTS, OnChange, Options, checked
 from ._pass import Pass
 
 if TYPE_CHECKING:
@@ -35,13 +34,13 @@ if TYPE_CHECKING:
 
     from ._book import Book
     from ._codec import Codec
+    from ._duration import Duration
     from ._ledger import Ledger, State
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
 _SHOWN_STEPS = 5
-_ON_CHANGE = ("warn", "rerun", "error", "ignore")
 #: Runs that are open in this process, the one opened last at the end.
 _open_runs: list[weakref.ref[Run]] = []
 
@@ -152,16 +151,7 @@ class Run(Facts):
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
         """
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise InvalidInputError(f"retries is a number of 0 or more, not {retries!r}.")
-        if on_change is not None and on_change not in _ON_CHANGE:
-            raise InvalidInputError(
-                f"on_change={on_change!r} is unknown; use one of {', '.join(_ON_CHANGE)}."
-            )
-        limit = None if timeout is None else seconds(timeout, "timeout")
-        if limit == 0:
-            raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
-        return StepOptions(self, Options(retries, limit, on_change or DEFAULTS.on_change, returns))
+        return StepOptions(self, checked(retries, timeout, on_change, returns))
 
     def wait_for_scan(
         self,
