@@ -272,9 +272,9 @@ class Artifacts:
                         texts.append((self.folder / file).read_text("utf-8", "replace"))
 
     def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
-        # A file system's clock ticks every few milliseconds: what was changed just before it was
-        # looked at may be changed once more without a sign of it.
-        if seen_ns - identity[-1] > _TICK_NS:
+        # A file system's clock ticks every few milliseconds: what was written just before it was
+        # looked at may be written once more without a sign of it.
+        if seen_ns - identity[_MODIFIED] > _TICK_NS:
             self._known[file] = identity
 
     def _is_known(self, stored: Stored) -> bool:
@@ -377,6 +377,10 @@ def _fill(file: Any, view: memoryview, digest: Digest | None) -> int:
             digest.update(chunk[:count])
         filled += count
     return filled
+
+
+#: Where in an identity the time of the last write is.
+_MODIFIED: Final = 3
 
 
 def _identity(stat: os.stat_result) -> tuple[int, ...]:
