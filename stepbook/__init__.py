@@ -1,1 +1,66 @@
-"""Named, recorded, replayable steps for notebooks and scripts."""
+"""Named, recorded, replayable steps for notebooks and scripts.
+
+>>> import stepbook
+>>> run = stepbook.run("health-review", input={"patient_id": "p-17"})
+>>> profile = run.do("Load profile", load_profile, "p-17")
+>>> run.finish(profile["region"])
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from . import _errors, _pass
+from ._book import Book, connect
+from ._context import StepContext, context
+from ._errors import *  # noqa: F403 - every error class, listed in __all__ below
+from ._loop import Loop, loop
+from ._run import Run
+
+_ERRORS = sorted(
+    name
+    for name, value in vars(_errors).items()
+    if isinstance(value, type) and issubclass(value, (_errors.StepbookError, UserWarning))
+)
+
+__all__ = [  # noqa: PLE0604 - the errors' names are strings
+    "Book",
+    "Loop",
+    "Run",
+    "StepContext",
+    "__version__",
+    "connect",
+    "context",
+    "loop",
+    "run",
+    *_ERRORS,
+]
+
+
+def run(loop: str, **options: Any) -> Run:
+    """Open or create a run on the default book; see :meth:`Book.run` for the options.
+
+    Example:
+        >>> run = stepbook.run("health-review", input={"patient_id": "p-17"})
+    """
+    return connect().run(loop, **options)
+
+
+def _follow_cells() -> None:
+    """Have each execution of a cell be a pass, where there is an IPython shell."""
+    if "IPython" in sys.modules:
+        from .notebook._hooks import attach  # noqa: PLC0415 - only with IPython
+
+        attach()
+
+
+_pass.before_open = _follow_cells
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib import metadata  # noqa: PLC0415 - on demand
+
+        return metadata.version("stepbook")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

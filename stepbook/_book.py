@@ -1,0 +1,639 @@
+"""A book: connect to it, open its runs, analyse what they recorded."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import platform
+import sys
+import threading
+import weakref
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from . import _execute, _failure, _frames, _pass, _scan
+from ._codec import Codec
+from ._duration import Duration, describe, seconds
+from ._errors import (
+    ForkedError,
+    InputChangedError,
+    InvalidInputError,
+    RunError,
+    RunNotFoundError,
+    StepbookError,
+)
+from ._find import book_path, run_key
+from ._model import FAILED, RUNNING, SUCCEEDED, DURABLE_KINDS, RunRow, TriggerType, new_id, now_us
+from ._platform import FileLock, describe_owner
+from ._records import Found, Records
+from ._run import Run
+from ._tell import stable, tell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ._ledger import Ledger, State
+    from ._loop import Loop
+
+_UNSET: Final[Any] = object()
+_AHEAD: Final = 8 * 1024 * 1024
+
+_books: dict[str, Book] = {}
+_books_lock = threading.Lock()
+
+
+def connect(path: str | os.PathLike[str] | None = None) -> Book:
+    """Return the book at *path*; nothing is created before the first run.
+
+    Args:
+        path: the database file; ``":memory:"`` for a book without files, for tests. Without it
+            ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current folder up to
+            the project's root (the folder with ``.git`` or ``pyproject.toml``); else one to be
+            created there.
+
+    Raises:
+        NotABookError: *path* is a folder.
+        InvalidInputError: *path* is no path.
+
+    Example:
+        >>> book = stepbook.connect("stepbook.duckdb")
+        >>> run = book.run("health-review", input={"patient_id": "p-17"})
+    """
+    if path is not None and path == ":memory:":
+        return Book(None)
+    found = book_path(path)
+    with _books_lock:
+        book = _books.get(str(found))
+        if book is None:
+            book = _books[str(found)] = Book(found)
+        return book
+
+
+class Book:
+    """Where runs are recorded: a DuckDB file with a folder beside it. From :func:`connect`."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._records = Records(path)
+        self._codec = Codec()
+        self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
+        self._lock = threading.RLock()
+        self._inbox = self._records.inbox
+        _all_books.add(self)
+
+    @property
+    def path(self) -> Path | None:
+        """The database file, absolute; None for a book in memory."""
+        return self._records.path
+
+    def __repr__(self) -> str:
+        if self.path is None:
+            return "<stepbook.Book :memory:>"
+        return f"<stepbook.Book {self.path.name if stable() else self.path}>"
+
+    # ---- runs -------------------------------------------------------------------------------
+
+    def run(
+        self,
+        loop: str,
+        *,
+        input: Any = _UNSET,  # noqa: A002 - fixed by the public API
+        key: str | None = None,
+        new: bool = False,
+        reopen: Literal["unfinished"] | None = None,
+        max_age: Duration | None = None,
+        trigger_type: TriggerType = "user",
+    ) -> Run:
+        """Open the latest run of *loop* with this key, or create one.
+
+        Args:
+            loop: the name of the loop.
+            input: any value that a step can return; without *key* it decides which run is meant.
+            key: what finds the run again, instead of the input.
+            new: create a run in any case.
+            reopen: "unfinished" opens only a run that has not succeeded.
+            max_age: runs that are older are not opened; seconds or a text such as "12 hours".
+            trigger_type: what started it: "user", "api_token" or "system".
+
+        Returns:
+            The run, open. In one process the same run is the same object.
+
+        Raises:
+            RunInUseError: another live process holds the run.
+            InputChangedError: the run of this *key* has another input.
+            InvalidInputError: an argument cannot be used.
+            NotSerializableError: the input cannot be stored.
+            NotABookError: the path holds something that is not a book.
+            BookBusyError: another process holds the database.
+
+        Example:
+            >>> with stepbook.connect().run("health-review", input={"patient_id": "p-17"}) as run:
+            ...     profile = run.do("Load profile", load_profile, "p-17")
+        """
+        self._check_fork()
+        if _pass.before_open is not None:
+            _pass.before_open()
+        if not isinstance(loop, str) or not loop.strip():
+            raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
+        if reopen not in (None, "unfinished"):
+            raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
+        if trigger_type not in ("user", "api_token", "system"):
+            raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
+        age = None if max_age is None else seconds(max_age, "max_age")
+        text = self._codec.encode(None if input is _UNSET else input)
+        wanted = run_key(key, text)
+        if self._records.ensure() and self.path is not None and not stable():
+            tell(f"stepbook: recording to {self.path}")
+        found = None if new else self._find(loop, wanted, age)
+        if found is None:
+            return self._create(loop, wanted, text, age, trigger_type, new=new, reopen=reopen)
+        run = self._open(found.id)
+        state = run._state()  # noqa: SLF001 - runs are made here
+        if reopen == "unfinished" and state.run.status == SUCCEEDED:
+            run.close()
+            return self._create(loop, wanted, text, age, trigger_type, new=True, reopen=reopen)
+        if key is not None and input is not _UNSET and state.run.input != text:
+            run.close()
+            raise InputChangedError(
+                f"run {run.id} of loop {loop!r} with key {key!r} has another input: "
+                f"{_shown(state.run.input)}, now {_shown(text)}. Use another key for other input, "
+                "or new=True to start a fresh run of this key."
+            )
+        run._begin_pass()  # noqa: SLF001 - as above
+        return run
+
+    def _find(self, loop: str, key: str, age: float | None) -> Found | None:
+        found = self._records.latest(loop, key)
+        if found is not None and age is not None and now_us() - found.created_at > age * 1e6:
+            return None
+        return found
+
+    def _create(
+        self,
+        loop: str,
+        key: str,
+        text: str,
+        age: float | None,
+        trigger_type: TriggerType,
+        *,
+        new: bool,
+        reopen: str | None,
+    ) -> Run:
+        with self._records.open_lock():
+            found = None if new else self._find(loop, key, age)
+            if found is None:
+                row = RunRow(
+                    id=new_id("run"),
+                    loop=loop,
+                    key=key,
+                    status="pending",
+                    trigger_type=trigger_type,
+                    input=text,
+                    created_at=now_us(),
+                    environment=_environment(),
+                )
+                self._records.create(row)
+        if found is not None:  # somebody else has created it just now
+            return self.run(loop, input=json.loads(text), key=key, reopen=reopen)  # type: ignore[arg-type]
+        run = self._run_of(row)
+        run._owned()  # noqa: SLF001 - runs are made here
+        run._begin_pass()  # noqa: SLF001
+        return run
+
+    def _run_of(self, row: RunRow) -> Run:
+        """Return the one object that stands for a run in this process."""
+        with self._lock:
+            run = self._runs.get(row.id)
+            if run is None:
+                run = self._runs[row.id] = Run(self, row)
+                weakref.finalize(run, self._records.abandon, row.id).atexit = False
+            return run
+
+    def _open(self, run_id: str) -> Run:
+        """Return a run, owned; tell what it is."""
+        run = self._runs.get(run_id)
+        if run is None or run._ledger is None:  # noqa: SLF001 - runs are made here
+            ledger = self._own(run_id)
+            run = self._run_of(ledger.state.run)
+        run._owned()  # noqa: SLF001
+        self._announce(run)
+        return run
+
+    def _announce(self, run: Run) -> None:
+        if stable():
+            return
+        ledger = run._owned()  # noqa: SLF001 - runs are made here
+        row, steps = ledger.state.run, ledger.state.steps
+        done = sum(step.status == SUCCEEDED for step in steps.values())
+        ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
+        before = ledger.previous
+        last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
+        tell(
+            f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
+            f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
+        )
+
+    def _own(self, run_id: str) -> Ledger:
+        """Return the ledger of a run, with what died in its owner's hands marked as such."""
+        self._check_fork()
+        known = run_id in self._records.ledgers
+        ledger = self._records.own(run_id)
+        if not known:
+            gone = describe_owner(ledger.previous or ledger.last_owner)
+            for step in list(ledger.state.steps.values()):
+                if step.status == RUNNING and step.kind not in DURABLE_KINDS:
+                    ledger.note(_execute.interrupted_row(step, f"{gone} ended"))
+        return ledger
+
+    def _release(self, run_id: str) -> None:
+        self._records.release(run_id)
+
+    def _peek(self, run_id: str) -> State:
+        return self._records.peek(run_id)
+
+    def _values(self, run_id: str, first_seq: int) -> dict[str, str]:
+        self._records.fold_open()
+        with self._records.store.reading() as reader:
+            return reader.values(run_id, first_seq, _AHEAD)
+
+    def get(self, run_id: str) -> Run:
+        """Return a run without owning it: for reading, its timeline, deliveries.
+
+        Using it for more (a step, redo, finish) opens it.
+
+        Args:
+            run_id: an id, or the beginning of only one.
+
+        Raises:
+            RunNotFoundError: there is none, or there are several.
+            BookNotFoundError: there is no book.
+        """
+        self._check_fork()
+        run = self._runs.get(run_id)
+        if run is not None:
+            return run
+        return self._run_of(self._peek(self._resolve_id(run_id)).run)
+
+    def _resolve_id(self, text: str) -> str:
+        """Return the id that *text*, an id or a unique prefix, means."""
+        self._exists()
+        if not isinstance(text, str) or not text:
+            raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
+        prefix = text if text.startswith("run_") else f"run_{text}"
+        ids = self._records.ids(prefix)
+        if prefix in ids:
+            return prefix
+        if len(ids) == 1:
+            return ids[0]
+        if ids:
+            some = ", ".join(ids[:5])
+            raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
+        raise RunNotFoundError(
+            f"there is no run {text!r} in {self.path}. book.runs() and `stepbook runs` list them."
+        )
+
+    def _exists(self) -> None:
+        if not self._records.exists:
+            self._records.fresh()  # raises
+
+    def loop(self, name: str) -> Callable[[Callable[..., Any]], Loop]:
+        """Decorate a function as a loop of this book; see :func:`stepbook.loop`."""
+        from ._loop import Loop  # noqa: PLC0415 - loops are made of books
+
+        return lambda function: Loop(name, function, lambda: self)
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def runs(self, loop: str | None = None) -> pd.DataFrame:
+        """Return one row per run, newest first.
+
+        Args:
+            loop: only runs of this loop.
+        """
+        return self._frame(
+            "SELECT * EXCLUDE (folded_seq) FROM runs WHERE $1 IS NULL OR loop = $1 "
+            "ORDER BY created_at DESC, id",
+            [loop],
+            parse=True,
+        )
+
+    def unfinished(self) -> pd.DataFrame:
+        """Return the runs that are running or failed, newest first."""
+        return self._frame(
+            "SELECT * EXCLUDE (folded_seq) FROM runs WHERE status IN ('running', 'failed') "
+            "ORDER BY created_at DESC, id",
+            parse=True,
+        )
+
+    def steps(
+        self, loop: str | None = None, since: datetime | str | None = None, *, parse: bool = False
+    ) -> pd.DataFrame:
+        """Return one row per step of every run, with loop, key and input beside the run's id.
+
+        Args:
+            loop: only runs of this loop.
+            since: only runs created at or after this time; a text is read as ISO 8601.
+            parse: whether to turn ``return`` and ``error`` from JSON text into values.
+
+        Example:
+            >>> book.steps("health-review").groupby("name")["seconds"].median()
+        """
+        return self._joined("steps", loop, since, parse=parse)
+
+    def attempts(
+        self, loop: str | None = None, since: datetime | str | None = None, *, parse: bool = False
+    ) -> pd.DataFrame:
+        """Return one row per attempt of every step; see :meth:`steps`."""
+        return self._joined("attempts", loop, since, parse=parse)
+
+    def _joined(
+        self, table: str, loop: str | None, since: datetime | str | None, *, parse: bool
+    ) -> pd.DataFrame:
+        start = datetime.fromisoformat(since) if isinstance(since, str) else since
+        if start is not None:
+            start = start.astimezone()
+        at = None if start is None else int(start.timestamp() * 1e6)
+        return self._frame(
+            f"""SELECT r.loop, r.key, r.input, s.* FROM {table} AS s
+                JOIN runs AS r ON r.id = s.run_id
+                WHERE ($1 IS NULL OR r.loop = $1)
+                  AND ($2 IS NULL OR epoch_us(r.created_at) >= $2)
+                ORDER BY r.created_at, r.id, s.seq, s.attempt""",  # noqa: S608 - names from here
+            [loop, at],
+            parse=parse,
+        )
+
+    def summary(self, loop: str | None = None) -> pd.DataFrame:
+        """Return for each step name: runs, failures, median and p95 seconds, share of all time.
+
+        The items of a map count as one, by the sum of their seconds in each run.
+
+        Args:
+            loop: only runs of this loop.
+        """
+        return self._frame(
+            """WITH one AS (
+                 SELECT coalesce(s.parent, s.name) AS name, s.run_id, sum(s.seconds) AS seconds,
+                   bool_or(s.status = 'failed') AS failed, min(s.seq) AS seq
+                 FROM steps AS s JOIN runs AS r ON r.id = s.run_id
+                 WHERE s.kind <> 'map' AND ($1 IS NULL OR r.loop = $1)
+                   AND (s.parent IS NULL OR s.item IS NOT NULL)
+                 GROUP BY ALL)
+               SELECT name, count(*) AS runs, count(*) FILTER (failed) AS failures,
+                 median(seconds) AS median, quantile_cont(seconds, 0.95) AS p95,
+                 sum(seconds) / nullif(sum(sum(seconds)) OVER (), 0) AS share
+               FROM one GROUP BY name ORDER BY min(seq), name""",
+            [loop],
+        )
+
+    def sql(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
+        """Return the result of a query over the book's tables as a DataFrame.
+
+        Read-only: what changes the tables is refused by DuckDB. For more, open the file with
+        ``duckdb.connect``.
+
+        Args:
+            query: SQL; the tables are runs, steps, attempts, cells, passes, scans, logs and meta.
+            parameters: for ``?``, ``$1`` or ``$name`` in it.
+
+        Raises:
+            duckdb.Error: the query is wrong.
+
+        Example:
+            >>> book.sql("SELECT name, median(seconds) FROM steps GROUP BY name")
+        """
+        return self._frame(query, parameters)
+
+    def _run_frame(self, table: str, run_id: str) -> pd.DataFrame:
+        order = {"logs": "created_at, rowid", "steps": "seq"}.get(table, "seq, attempt")
+        columns = "level, message, step, metadata, created_at" if table == "logs" else "*"
+        return self._frame(
+            f"SELECT {columns} FROM {table} WHERE run_id = $1 ORDER BY {order}",  # noqa: S608 - as above
+            [run_id],
+            parse=True,
+        )
+
+    def _frame(
+        self, query: str, parameters: Any = (), *, parse: bool = False
+    ) -> pd.DataFrame:
+        self._check_fork()
+        self._records.fresh()
+        with self._records.store.reading() as reader:
+            frame = reader.frame(query, parameters)
+        return _frames.shape(frame, self._codec.decode if parse else None)
+
+    # ---- scans ------------------------------------------------------------------------------
+
+    def deliver_scan(
+        self,
+        run_id: str,
+        payload: Any = None,
+        *,
+        name: str | None = None,
+        error: str | BaseException | None = None,
+    ) -> None:
+        """Deliver the payload of a scan; durable when this returns.
+
+        From any process, and also when no kernel runs: the next pass takes it.
+
+        Args:
+            run_id: the run that waits, an id or the beginning of only one.
+            payload: any value that a step can return.
+            name: the name of the wait; without it the one that is open, else "Wait for scan".
+            error: instead of a payload, makes the wait raise ``ScanFailed`` with this text.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            ScanNotFoundError: several waits are open and none was named.
+            ScanAlreadyDelivered: something was delivered to this session before.
+            ScanClosed: the session has ended.
+            NotSerializableError: the payload cannot be stored.
+        """
+        self._check_fork()
+        self._exists()
+        self._records.ensure()
+        text = self._codec.encode(payload)
+        _scan.deliver(self._records, self._resolve_id(run_id), text, name, error)
+
+    # ---- removing ---------------------------------------------------------------------------
+
+    def delete(self, run_id: str, *, force: bool = False) -> None:
+        """Remove a run with everything that it recorded.
+
+        Args:
+            run_id: an id, or the beginning of only one.
+            force: remove it although it is running or failed.
+
+        Raises:
+            RunError: it is unfinished.
+            RunInUseError: another process holds it.
+        """
+        self._check_fork()
+        found = self._resolve_id(run_id)
+        status = self._peek(found).run.status
+        if status in (RUNNING, FAILED) and not force:
+            raise RunError(
+                f"run {found} is unfinished ({status}) and was not deleted. Finish it, or pass "
+                "force=True (`stepbook delete --force`)."
+            )
+        self._remove([found])
+
+    def _remove(self, run_ids: list[str]) -> None:
+        for run_id in run_ids:
+            run = self._runs.pop(run_id, None)
+            if run is not None:
+                run.close()
+            self._records.remove(run_id)
+
+    def prune(
+        self,
+        keep: int = 20,
+        loop: str | None = None,
+        older_than: Duration | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> pd.DataFrame:
+        """Remove old runs, never an unfinished one, and return what was removed.
+
+        Args:
+            keep: how many succeeded runs of each loop to keep, the newest.
+            loop: only runs of this loop.
+            older_than: only runs that succeeded longer ago than this.
+            dry_run: remove nothing, return what would be removed.
+
+        Raises:
+            InvalidInputError: *keep* is negative.
+        """
+        if keep < 0:
+            raise InvalidInputError(f"keep is a number of 0 or more, not {keep!r}.")
+        age = 0.0 if older_than is None else seconds(older_than, "older_than")
+        frame = self._frame(
+            """SELECT id, loop, key, status, created_at, completed_at FROM runs
+               WHERE status = 'succeeded' AND ($1 IS NULL OR loop = $1)
+               QUALIFY row_number() OVER (PARTITION BY loop ORDER BY created_at DESC, id) > $2
+                 AND epoch_us(completed_at) <= $3
+               ORDER BY created_at""",
+            [loop, keep, now_us() - int(age * 1e6)],
+        )
+        if not dry_run:
+            self._remove(list(frame["id"]))
+        return frame
+
+    # ---- the process ------------------------------------------------------------------------
+
+    def _check_fork(self) -> None:
+        if self in _inherited:
+            raise ForkedError(
+                "this process is a fork, and the book belongs to its parent. Call "
+                "stepbook.connect() again here, or record in the parent."
+            )
+
+    def close(self) -> None:
+        """Let go of all runs that this process has open, with their folds done."""
+        for run in list(self._runs.values()):
+            run.close()
+        self._records.close()
+
+
+def _environment() -> str:
+    """Return what the run was made with, as JSON."""
+    versions = {"stepbook": _version("stepbook"), "duckdb": _version("duckdb")}
+    main = sys.modules.get("__main__")
+    return json.dumps(
+        {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "host": platform.node(),
+            "notebook": os.environ.get("JPY_SESSION_NAME") or getattr(main, "__file__", None),
+            "versions": versions,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _version(name: str) -> str | None:
+    from importlib import metadata  # noqa: PLC0415 - once, for a new run
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - one line
+
+
+# ---- fork and exit --------------------------------------------------------------------------
+
+_all_books: weakref.WeakSet[Book] = weakref.WeakSet()
+#: In a forked child: its parent's books, which it may not touch.
+_inherited: weakref.WeakSet[Book] = weakref.WeakSet()
+
+
+class _Inert:
+    """Stands for a ledger in a forked child."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ForkedError(
+            "this process is a fork, and the run belongs to its parent. Record in the parent, or "
+            "connect to the book again here and open another run."
+        )
+
+
+_held: list[threading.RLock] = []  # type: ignore[valid-type] # RLock is a function to mypy
+
+
+def _before_fork() -> None:
+    # No fork while a database is open: a child that closed it could lose the parent's rows.
+    for book in list(_all_books):
+        lock = book._records.store.connected  # noqa: SLF001 - the process's own
+        lock.acquire()
+        _held.append(lock)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
+
+
+def _after_fork_in_child() -> None:
+    global _books_lock  # noqa: PLW0603 - another thread may have held it
+    _books_lock = threading.Lock()
+    FileLock.forget_all()
+    for book in list(_all_books):
+        _inherited.add(book)
+        for run in list(book._runs.values()):  # noqa: SLF001
+            run._ledger = _Inert()  # type: ignore[assignment]  # noqa: SLF001
+            run._lock = threading.RLock()  # noqa: SLF001
+    _books.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+
+
+def _at_exit() -> None:
+    escaped = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    for book in list(_all_books):
+        if book in _inherited:
+            continue
+        for run in list(book._runs.values()):  # noqa: SLF001 - the process's own
+            try:
+                origin = _failure.origin(escaped)
+                if run._ledger is not None and origin is not None and origin[0] == run.id:  # noqa: SLF001
+                    run._fail(escaped)  # type: ignore[arg-type]  # noqa: SLF001
+                run.close()
+            except (StepbookError, OSError) as error:
+                tell(f"stepbook: run {run.id} is safe in its journal, but: {error}")
+        book._records.close(at_exit=True)  # noqa: SLF001
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,161 @@
+"""The step that is executing: what its body can ask and say."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+from ._errors import InvalidInputError, NoStepError
+from ._model import DEFAULT_SCAN, LEVELS, Level, LogRow, StepRow, now_us
+
+if TYPE_CHECKING:
+    from ._duration import Duration
+    from ._run import Run
+
+_PROGRESS_EVERY_S: Final = 0.1
+
+#: The step that the current thread or task is executing.
+current: Final[ContextVar[StepContext | None]] = ContextVar("stepbook_step", default=None)
+
+
+def context() -> StepContext:
+    """Return the context of the step that is executing here.
+
+    Works in the body and in whatever it calls, tasks and the threads of ``map`` included.
+
+    Raises:
+        NoStepError: no step is executing here.
+
+    Example:
+        >>> stepbook.context().log("half way")
+    """
+    found = current.get()
+    if found is None:
+        raise NoStepError(
+            "stepbook.context() was called outside of a step. Call it in the function that is "
+            "given to run.do(name, fn), or in what that calls."
+        )
+    return found
+
+
+class StepContext:
+    """The step that is executing, as its body sees it.
+
+    Attributes:
+        run_id: id of the run.
+        loop: name of the loop.
+        name: name of the step.
+        attempt: number of this attempt, from 1.
+        scan: sessions of scans; see :meth:`ScanConnector.create`.
+    """
+
+    def __init__(self, run: Run, row: StepRow, parent: StepContext | None) -> None:
+        self.run_id = run.id
+        self.loop = run.loop
+        self.name = row.name
+        self.attempt = row.attempt
+        self.scan = ScanConnector(run, row.name)
+        # What follows is the run's own.
+        self._run = run
+        self._row = row
+        self._parent = parent
+        self._thread = threading.get_ident()
+        self._task: Any = None
+        self._began = 0.0
+        self._end_row: StepRow | None = None
+        self._failed = False
+        self._progress_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<StepContext {self.name!r}, attempt {self.attempt}>"
+
+    @property
+    def input(self) -> Any:
+        """The input of the run, a fresh copy."""
+        return self._run.input
+
+    @property
+    def idempotency_key(self) -> str:
+        """``run id:step name``: the same for every attempt, for outside services."""
+        return f"{self.run_id}:{self.name}"
+
+    def log(self, message: object, level: Level = "info", **metadata: Any) -> None:
+        """Record a message of this step, at the moment it is said.
+
+        Args:
+            message: what to say; its ``str`` is recorded.
+            level: one of debug, log, info, warn, error.
+            metadata: JSON values that belong to it.
+
+        Raises:
+            InvalidInputError: the level is unknown.
+        """
+        self._run.log(message, level, step=self.name, **metadata)
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Record how far the step is; shown on its row while it runs.
+
+        Recorded at most ten times a second, and always when *done* reaches *total*.
+
+        Args:
+            done: how much is done, in any unit.
+            total: how much there is to do, in the same unit, if known.
+            message: a few words on what is being done.
+        """
+        now = time.monotonic()
+        if now - self._progress_at < _PROGRESS_EVERY_S and done != total:
+            return
+        self._progress_at = now
+        text = json.dumps({"done": done, "total": total, "message": message}, ensure_ascii=False)
+        self._row = self._row._replace(progress=text)
+        self._run._progress(self)  # noqa: SLF001 - the run and its contexts are one
+
+
+def log_row(message: object, level: str, step: str | None, metadata: str | None) -> LogRow:
+    """Return the row of a message.
+
+    Raises:
+        InvalidInputError: the level is unknown.
+    """
+    if level not in LEVELS:
+        raise InvalidInputError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}.")
+    text = str(message).encode("utf-8", "backslashreplace").decode()
+    return LogRow(level, text, now_us(), step, metadata)  # type: ignore[arg-type]
+
+
+class ScanConnector:
+    """Creates the session of a scan, from within a step."""
+
+    def __init__(self, run: Run, step: str) -> None:
+        self._run, self._step = run, step
+
+    def create(
+        self,
+        *,
+        expires_in: Duration | None = None,
+        metadata: Any = None,
+        name: str = DEFAULT_SCAN,
+    ) -> dict[str, Any]:
+        """Create the session of the scan that the run will wait for, and make it ready.
+
+        A session that waits already is made ready; a body that is executed again finds the session
+        it made before.
+
+        Args:
+            expires_in: how long the session can be delivered to, seconds or a text such as
+                "1 hour"; without it as long as the run waits.
+            metadata: any JSON value; kept with the session and shown with its results.
+            name: the name of the wait that it is for.
+
+        Returns:
+            The session: ``{"id", "name", "status", "metadata", "expires_at"}``, all JSON, so that
+            a step can return it.
+
+        Raises:
+            InvalidInputError: *expires_in* cannot be read.
+            NotSerializableError: *metadata* is not JSON.
+        """
+        return self._run._create_scan(name, expires_in, metadata)  # noqa: SLF001 - one unit

@@ -1,0 +1,72 @@
+"""Where a book is, and which of its runs is meant."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from ._errors import InvalidInputError, NotABookError
+
+BOOK_NAME: Final = "stepbook.duckdb"
+_ROOT_MARKS: Final = (".git", "pyproject.toml")
+_LONGEST_KEY: Final = 200
+
+
+def book_path(path: str | os.PathLike[str] | None) -> Path:
+    """Return the absolute path of the book that is meant.
+
+    *path*; without it ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current
+    folder up to the project's root (the folder with ``.git`` or ``pyproject.toml``); else one in
+    that root; without a root, in the current folder.
+
+    Raises:
+        InvalidInputError: *path* is empty or no path.
+        NotABookError: it is a folder.
+    """
+    if path is None:
+        path = os.environ.get("STEPBOOK_BOOK") or None
+    if path is None:
+        return _nearest(Path.cwd())
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise InvalidInputError(
+            f"{path!r} is no path of a book; give a file such as {BOOK_NAME!r}, or nothing."
+        )
+    # Resolved, since DuckDB would open one file by two names twice.
+    found = Path(path).expanduser().resolve()
+    if found.is_dir():
+        raise NotABookError(
+            f"{found} is a folder; a book is a file. Did you mean {found / BOOK_NAME}?"
+        )
+    return found
+
+
+def _nearest(folder: Path) -> Path:
+    folder = folder.resolve()
+    for parent in (folder, *folder.parents):
+        if (parent / BOOK_NAME).is_file():
+            return (parent / BOOK_NAME).resolve()
+        if any((parent / mark).exists() for mark in _ROOT_MARKS):
+            return parent / BOOK_NAME
+    return folder / BOOK_NAME
+
+
+def run_key(key: str | None, input_text: str) -> str:
+    """Return what finds a run again: *key*, else the canonical JSON of the input.
+
+    Canonical: object keys sorted, no spaces; above 200 characters its SHA-256 in hex.
+
+    Raises:
+        InvalidInputError: *key* is empty or not a string.
+    """
+    if key is not None:
+        if not isinstance(key, str) or not key:
+            raise InvalidInputError(f"key is a text that finds the run again, not {key!r}.")
+        return key
+    value: Any = json.loads(input_text)
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    if len(text) <= _LONGEST_KEY:
+        return text
+    return hashlib.sha256(text.encode()).hexdigest()

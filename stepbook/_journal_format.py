@@ -1,0 +1,250 @@
+r"""The journal: the append-only file of one run's events (``docs/journal-format.md``).
+
+One JSON object a line::
+
+    {"seq":7,"synced":5,"type":"step","row":{...},"crc":"1c291ca3"}\n
+
+``seq`` numbers the run's events and never restarts, ``synced`` is the last number known to be on
+the disk when the line was written, ``crc`` is the CRC-32 of the line's bytes before ``,"crc"``.
+The first line of a file is its header; it has no number of its own. A run has one file for each
+time that it was opened and written to, and one more after a failed sync.
+
+Reading tells damage from a tail: a bad line that a later valid line calls synced is **damage**;
+any other bad line begins the **tail**, which nobody was ever told about and which is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ._errors import JournalDamagedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+FORMAT: Final = 1
+_CRC_TAIL: Final = len(b',"crc":"00000000"}')
+_SEQ: Final = re.compile(rb'\{"seq":(\d{1,18}),"synced":(\d{1,18}),')
+_NAME: Final = re.compile(r"(?P<run>[a-z]+_[0-9a-z]+)\.(?P<number>\d+)\.jsonl")
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def seal(seq: int, synced: int, kind: str, row: dict[str, Any]) -> bytes:
+    """Return the journal line, newline included, of one event."""
+    body = f'{{"seq":{seq},"synced":{synced},"type":"{kind}","row":{_encode(row)}'.encode()
+    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+class Line(NamedTuple):
+    """A line that was read back and found whole."""
+
+    seq: int
+    synced: int
+    raw: bytes  # without the newline
+
+    def parse(self) -> tuple[str, dict[str, Any]]:
+        """Return the event's type and row."""
+        event = json.loads(self.raw)
+        return event["type"], event["row"]
+
+
+def seq_of(raw: bytes) -> int:
+    """Return the sequence number of a line that is known to be whole."""
+    return int(raw[7 : raw.index(b",")])
+
+
+def parse_line(raw: bytes) -> Line | None:
+    """Return the line if its checksum and its form are right, else None."""
+    match = _SEQ.match(raw)
+    if match is None or raw[-10:] != b'%08x"}' % zlib.crc32(raw[:-_CRC_TAIL]):
+        return None
+    return Line(int(match[1]), int(match[2]), raw)
+
+
+@dataclass(slots=True)
+class Damage:
+    """A line that had been synced and cannot be read any more."""
+
+    path: Path
+    line: int
+
+    def error(self) -> JournalDamagedError:
+        """Return the error that reports it."""
+        return JournalDamagedError(
+            f"{self.path}, line {self.line}: this line had been synced to the disk and is damaged "
+            "now, so the events from here on are neither used nor overwritten. Restore the file "
+            "from a backup, or start over with new=True; `stepbook doctor` lists what is readable.",
+            path=str(self.path),
+            line=self.line,
+        )
+
+
+@dataclass(slots=True)
+class JournalFile:
+    """One journal file, read back.
+
+    Attributes:
+        path: the file.
+        header: what its first line says; empty if that cannot be read.
+        lines: the whole lines, in order.
+        damage: where a synced line is unreadable, if one is.
+        tail: how many bytes behind the last whole line were never acknowledged.
+    """
+
+    path: Path
+    header: dict[str, Any] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    damage: Damage | None = None
+    tail: int = 0
+
+    @property
+    def first(self) -> int:
+        """The first sequence number that this file may hold."""
+        return int(self.header.get("first", 0))
+
+
+def _header(raw: bytes) -> dict[str, Any]:
+    line = parse_line(raw)
+    if line is not None:
+        kind, header = line.parse()
+        if kind == "header":
+            return header
+    return {}
+
+
+def read_file(path: Path) -> JournalFile:
+    """Read one journal file; bad content is described, not raised.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    raws = path.read_bytes().split(b"\n")
+    found = JournalFile(path, _header(raws[0]))
+    good = 0
+    if found.header:
+        for good in range(1, len(raws)):  # noqa: B007 - used behind the loop
+            line = parse_line(raws[good])
+            if line is None or line.seq != found.first + len(found.lines):
+                break
+            found.lines.append(line)
+    rest = b"\n".join(raws[good:]).rstrip(b"\0")
+    # A hole of zeros swallows the newline before the next line: look behind it, too.
+    fragments = (parse_line(raw) for raw in re.split(rb"[\n\0]+", rest) if raw)
+    bad = found.first + len(found.lines)
+    if any(line is not None and (not found.header or line.synced >= bad) for line in fragments):
+        found.damage = Damage(path, good + 1)
+    found.tail = len(rest)
+    return found
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return a journal file's header; empty if it cannot be read."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        return _header(file.readline().rstrip(b"\n"))
+    return {}
+
+
+def files_by_run(folder: Path, prefix: str = "") -> dict[str, list[Path]]:
+    """Return the journal files in *folder* by run, each run's in the order they were written.
+
+    Args:
+        folder: the book's journal folder; it may be missing.
+        prefix: only files of which the name begins with this.
+    """
+    found: dict[str, list[tuple[int, Path]]] = {}
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return {}
+    for name in names:
+        if name.startswith(prefix) and (match := _NAME.fullmatch(name)):
+            found.setdefault(match["run"], []).append((int(match["number"]), folder / name))
+    return {run: [path for _, path in sorted(paths)] for run, paths in sorted(found.items())}
+
+
+def files_of(folder: Path, run_id: str) -> list[Path]:
+    """Return the journal files of one run, in the order they were written."""
+    return files_by_run(folder, prefix=run_id + ".").get(run_id, [])
+
+
+def number_of(path: Path) -> int:
+    """Return the number in a journal file's name."""
+    return int(path.name.split(".")[1])
+
+
+@dataclass(slots=True)
+class Events:
+    """The events of one run that are in its journals, across its files.
+
+    Attributes:
+        header: of the first file.
+        owner: who wrote last.
+        lines: in order and without a gap, behind the number that was asked for.
+        damage: where reading had to stop, if it had to.
+        gap: how many events are missing where reading had to stop.
+    """
+
+    header: dict[str, Any] = field(default_factory=dict)
+    owner: dict[str, Any] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    damage: Damage | None = None
+    gap: int = 0
+
+
+def read_files(paths: Iterable[Path], *, attempts: int = 1) -> list[JournalFile]:
+    """Read a run's journal files; those that are removed meanwhile are left out.
+
+    Args:
+        paths: the run's files, in order.
+        attempts: how often to look before damage is believed: a reader beside a live writer can
+            see a page that is older than the next one.
+
+    Raises:
+        OSError: a file cannot be opened or read.
+    """
+    files = []
+    for path in paths:
+        for _ in range(attempts):
+            with contextlib.suppress(FileNotFoundError):
+                file = read_file(path)
+                if file.damage is None:
+                    files.append(file)
+                    break
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                files.append(read_file(path))
+    return files
+
+
+def merge(files: list[JournalFile], after: int) -> Events:
+    """Return a run's events behind number *after*, mostly the one that was folded last."""
+    headers = [file.header for file in files if file.header]
+    events = Events()
+    if headers:
+        events.header, events.owner = headers[0], headers[-1].get("owner", {})
+    expected = after + 1
+    for index, file in enumerate(files):
+        if file.header and file.first > expected:
+            events.gap = file.first - expected
+            break
+        # Lines that a later file begins with again were never acknowledged in this one.
+        limit = next((later.first for later in files[index + 1 :] if later.header), None)
+        wanted = [
+            line
+            for line in file.lines
+            if line.seq >= expected and (limit is None or line.seq < limit)
+        ]
+        events.lines += wanted
+        expected += len(wanted)
+        if file.damage and (limit is None or limit > expected):
+            events.damage = file.damage
+            break
+    return events

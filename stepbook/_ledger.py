@@ -1,0 +1,249 @@
+"""One run's record in the hands of its owner: rows in memory, the journal behind them.
+
+The rows in memory are what the journal's events say, applied in order; the tables get the same
+events later. So there is one source of truth, and opening a run again is reading it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from ._journal import Journal
+from ._journal_format import Events, files_of, number_of
+from ._model import (
+    LogRow,
+    PassRow,
+    Row,
+    RunRow,
+    ScanRow,
+    StepRow,
+    row_from_json,
+)
+from ._platform import FileLock, owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+#: Characters of returned values that an open run keeps in memory; the rest is read on demand.
+VALUE_BUDGET: Final = 64 * 1024 * 1024
+#: Bytes of journal that one transaction moves into the tables.
+FOLD_BYTES: Final = 8 * 1024 * 1024
+
+
+class State:
+    """The rows of one run: what its events amount to.
+
+    Attributes:
+        run: the run's row.
+        steps: the current row of each step by name, in the order they first started.
+        scans: the sessions of each scan by step name, oldest first.
+        budget: how many more characters of returned values may be kept.
+        version: grows with every change, for those who watch.
+    """
+
+    __slots__ = ("budget", "logs", "run", "scans", "steps", "version")
+
+    def __init__(self, run: RunRow, budget: int = VALUE_BUDGET) -> None:
+        self.run = run
+        self.steps: dict[str, StepRow] = {}
+        self.scans: dict[str, list[ScanRow]] = {}
+        self.budget = budget
+        self.version = 0
+
+    def apply(self, row: Row) -> None:
+        """Take in one event; taking it in again changes nothing."""
+        if isinstance(row, StepRow):
+            if row.value is not None:
+                old = self.steps.get(row.name)
+                if old is None or old.value is None or old.attempt != row.attempt:
+                    if len(row.value) > self.budget:
+                        row = row._replace(value=None)
+                    else:
+                        self.budget -= len(row.value)
+            self.steps[row.name] = row
+        elif isinstance(row, ScanRow):
+            sessions = self.scans.setdefault(row.step, [])
+            for index, session in enumerate(sessions):
+                if session.id == row.id:
+                    sessions[index] = row
+                    break
+            else:
+                sessions.append(row)
+        elif isinstance(row, RunRow):
+            self.run = row
+        elif not isinstance(row, (LogRow, PassRow)):
+            raise TypeError(f"unknown row {row!r}")
+        self.version += 1
+
+    def apply_events(self, events: Events) -> None:
+        """Take in what journals hold beyond the tables."""
+        for line in events.lines:
+            self.apply(row_from_json(*line.parse()))
+
+
+def run_from_header(header: dict[str, Any]) -> RunRow:
+    """Return the row of a run as its journal's header begins it."""
+    return RunRow(
+        id=header["run"],
+        loop=header["loop"],
+        key=header["key"],
+        status="pending",
+        trigger_type=header["trigger_type"],
+        input=header["input"],
+        created_at=header["created_at"],
+        environment=header.get("environment"),
+    )
+
+
+def header_of(run: RunRow, book_id: str) -> dict[str, Any]:
+    """Return the header of a journal file of *run*, written by this process."""
+    return {
+        "book": book_id,
+        "run": run.id,
+        "loop": run.loop,
+        "key": run.key,
+        "trigger_type": run.trigger_type,
+        "input": run.input,
+        "created_at": run.created_at,
+        "environment": run.environment,
+        "owner": owner(),
+    }
+
+
+class Ledger:
+    """An owned run: the state, the journal, and the lock that makes it ours.
+
+    Args:
+        state: what is recorded so far.
+        folder: the journal folder, or None for a book in memory.
+        lock: the run's lock, held; None for a book in memory.
+        book_id: for the headers of journal files.
+        events: what the journals hold beyond the tables.
+        last_seq: the last sequence number of the run, in tables or journals.
+        known: whether the tables have the run.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        folder: Path | None,
+        lock: FileLock | None,
+        book_id: str,
+        events: Events,
+        last_seq: int,
+        *,
+        known: bool,
+    ) -> None:
+        self.state = state
+        self.lock = lock
+        self.previous: dict[str, Any] = {}  # who had it open last
+        self.last_owner = events.owner
+        self.header = header_of(state.run, book_id)
+        self.on_change: Callable[[], None] = _nothing
+        self.fold_lock = threading.Lock()
+        self._folder = folder
+        self._backlog = [line.raw for line in events.lines]
+        self._last_seq = last_seq
+        self._known = known
+        self._journal: Journal | MemoryJournal | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def journal(self) -> Journal | MemoryJournal:
+        """The journal, begun when the first event is to be written."""
+        if self._journal is None:
+            with self._opening:
+                if self._journal is None:
+                    self._journal = self._begin()
+        return self._journal
+
+    def _begin(self) -> Journal | MemoryJournal:
+        if self._folder is None:
+            return MemoryJournal(self._last_seq, self.state.apply)
+        number = max(map(number_of, files_of(self._folder, self.state.run.id)), default=0) + 1
+        return Journal(
+            self._folder,
+            self.state.run.id,
+            number,
+            self.header,
+            self._last_seq,
+            self.state.apply,
+        )
+
+    def begin(self) -> None:
+        """Create the journal's file now: a new run exists by it."""
+        _ = self.journal
+
+    def note(self, row: Row) -> None:
+        """Record an event that needs no sync of its own; it takes effect at once."""
+        self.journal.append(row, durable=False)
+        self.on_change()
+
+    def commit(self, *rows: Row) -> None:
+        """Record events that take effect when they are on the disk, and wait for that.
+
+        Raises:
+            JournalWriteError: they could not be written; they stay queued.
+        """
+        journal = self.journal
+        seq = 0
+        for row in rows:
+            seq = journal.append(row, durable=True)
+        journal.sync(seq)
+        self.on_change()
+
+    def settle(self) -> None:
+        """Make durable what an interrupt or a full disk left behind."""
+        if self._journal is not None and self._journal.pending:
+            self._journal.sync()
+
+    @property
+    def last_seq(self) -> int:
+        """The last sequence number that is on the disk."""
+        return self._last_seq if self._journal is None else self._journal.synced_seq
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether the tables lack something."""
+        if self._backlog or not self._known:
+            return True
+        return self._journal is not None and self._journal.unfolded
+
+    def unfolded_lines(self) -> list[bytes]:
+        """Return the next synced lines that the tables lack; hold ``fold_lock``."""
+        if self._backlog:
+            return take(self._backlog, FOLD_BYTES)
+        if self._journal is None:
+            return []
+        return self._journal.read_unfolded(FOLD_BYTES)
+
+    def mark_folded(self, lines: list[bytes]) -> None:
+        """Say that *lines*, as :meth:`unfolded_lines` gave them, are in the tables."""
+        self._known = True
+        if self._backlog:
+            del self._backlog[: len(lines)]
+        elif lines and self._journal is not None:
+            self._journal.mark_folded(lines)
+
+    def end(self) -> None:
+        """Close the journal; a later event begins a new file."""
+        if self._journal is not None:
+            journal, self._journal = self._journal, None
+            self._last_seq = journal.synced_seq
+            journal.close()
+
+
+def take(lines: list[bytes], limit: int) -> list[bytes]:
+    """Return the first of *lines*, about *limit* bytes and at least one."""
+    size = 0
+    for index, line in enumerate(lines):
+        size += len(line)
+        if size > limit:
+            return lines[: max(index, 1)]
+    return list(lines)
+
+
+def _nothing() -> None:
+    pass

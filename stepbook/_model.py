@@ -1,0 +1,153 @@
+"""The records of a book: runs, steps, scans, logs and passes, as the tables hold them.
+
+Every record is a row of the table of the same name (``docs/files-and-tables.md``), and a journal
+line carries one such row whole. So the journal, the memory of an open run and DuckDB agree by
+construction: the newest row of a key wins.
+
+Times are integers, microseconds since 1970-01-01 UTC; columns of JSON hold JSON text.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any, Final, Literal, NamedTuple
+
+Status = Literal["pending", "running", "succeeded", "failed"]
+ScanStatus = Literal["pending", "ready", "completed", "failed", "timeout"]
+Kind = Literal["do", "cell", "scan", "sleep", "map"]
+Level = Literal["debug", "log", "info", "warn", "error"]
+TriggerType = Literal["user", "api_token", "system"]
+
+PENDING: Final = "pending"
+RUNNING: Final = "running"
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+
+LEVELS: Final = ("debug", "log", "info", "warn", "error")
+#: Kinds whose attempt outlives the process that began it (design, section 4).
+DURABLE_KINDS: Final = frozenset({"scan", "sleep"})
+DEFAULT_SCAN: Final = "Wait for scan"
+
+# Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read aloud.
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id(prefix: str) -> str:
+    """Return a fresh id: *prefix*, an underscore and 12 random characters (60 bits)."""
+    return prefix + "_" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+
+
+def now_us() -> int:
+    """Return the wall clock in microseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1000
+
+
+class RunRow(NamedTuple):
+    """One execution of a loop."""
+
+    id: str
+    loop: str
+    key: str
+    status: Status
+    trigger_type: TriggerType
+    input: str
+    created_at: int
+    output: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    tags: str | None = None
+    note: str | None = None
+    environment: str | None = None
+
+
+class StepRow(NamedTuple):
+    """The state of one attempt of a step; a step's current row is that of its last attempt.
+
+    ``value`` is the column ``return``: the JSON text of what the step returned. It is None where
+    nothing was returned, and also where a succeeded step's text was left on disk to save memory.
+    """
+
+    seq: int
+    name: str
+    kind: Kind
+    status: Status
+    attempt: int
+    parent: str | None = None
+    item: str | None = None
+    started_at: int | None = None
+    completed_at: int | None = None
+    seconds: float | None = None
+    value: str | None = None
+    error: str | None = None
+    fingerprint: str | None = None
+    stale: bool = False
+    handled: bool = False
+    progress: str | None = None
+    cell_id: str | None = None
+
+
+class ScanRow(NamedTuple):
+    """The record of one awaited scan."""
+
+    id: str
+    step: str
+    status: ScanStatus
+    created_at: int
+    metadata: str | None = None
+    results: str | None = None
+    expires_at: int | None = None
+    completed_at: int | None = None
+
+
+class LogRow(NamedTuple):
+    """One message of a run."""
+
+    level: Level
+    message: str
+    created_at: int
+    step: str | None = None
+    metadata: str | None = None
+
+
+class PassRow(NamedTuple):
+    """One walk through the code of a run that executed something."""
+
+    started_at: int
+    executed: int
+    replayed: int
+    seconds_saved: float
+
+
+Row = RunRow | StepRow | ScanRow | LogRow | PassRow
+
+#: The ``type`` of a journal line for each kind of row.
+ROW_TYPES: Final[dict[type, str]] = {
+    RunRow: "run",
+    StepRow: "step",
+    ScanRow: "scan",
+    LogRow: "log",
+    PassRow: "pass",
+}
+_BY_TYPE: Final[dict[str, type]] = {name: cls for cls, name in ROW_TYPES.items()}
+
+
+def row_to_json(row: Row) -> dict[str, Any]:
+    """Return the fields of *row* that are not None; ``value`` under its column's name."""
+    fields = {k: v for k, v in zip(row._fields, row, strict=True) if v is not None}
+    if "value" in fields:
+        fields["return"] = fields.pop("value")
+    return fields
+
+
+def row_from_json(kind: str, fields: dict[str, Any]) -> Row:
+    """Return the row that :func:`row_to_json` wrote; unknown fields are left out.
+
+    Raises:
+        KeyError: *kind* is unknown.
+        TypeError: a field without a default is missing.
+    """
+    cls = _BY_TYPE[kind]
+    fields = {("value" if k == "return" else k): v for k, v in fields.items()}
+    row: Row = cls(**{k: v for k, v in fields.items() if k in cls._fields})  # type: ignore[attr-defined]
+    return row

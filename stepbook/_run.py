@@ -1,0 +1,619 @@
+"""A run: what people hold in their hands. Replays or executes, and knows no SQL and no notebook."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import threading
+import weakref
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, overload
+
+from . import _execute, _failure, _pass, _text, _wait
+from ._context import StepContext, log_row
+from ._duration import Duration, seconds
+from ._errors import InvalidInputError, NoRunError, StepError, StepNotFoundError
+from ._execute import DEFAULTS, OnChange, Options
+from ._model import (
+    DEFAULT_SCAN,
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    Level,
+    RunRow,
+    StepRow,
+    now_us,
+)
+from ._pass import Pass
+from ._tell import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+    from types import TracebackType
+    from typing import ParamSpec, Self, TypeVar
+
+    import pandas as pd
+
+    from ._book import Book
+    from ._codec import Codec
+    from ._ledger import Ledger, State
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+_SHOWN_STEPS = 5
+_ON_CHANGE = ("warn", "rerun", "error", "ignore")
+#: Runs that are open in this process, the one opened last at the end.
+_open_runs: list[weakref.ref[Run]] = []
+
+
+def current_run() -> Run:
+    """Return the run that was opened last and is still open.
+
+    Raises:
+        NoRunError: no run is open.
+    """
+    for reference in reversed(_open_runs):
+        run = reference()
+        if run is not None:
+            return run
+    raise NoRunError(
+        'no run is open. Open one first: run = stepbook.run("my-loop"), in a notebook also '
+        "%stepbook run my-loop."
+    )
+
+
+class Run:
+    """One execution of a loop, with an input and an output; it can be left and resumed.
+
+    Not made directly: ``book.run(...)``, ``stepbook.run(...)``, ``book.get(id)``, a loop's
+    ``trigger`` and ``resume``. Methods can be called from several threads.
+
+    Example:
+        >>> run = stepbook.run("health-review", input={"patient_id": "p-17"})
+        >>> profile = run.do("Load profile", load_profile, "p-17")
+        >>> run.finish({"region": profile["region"]})
+    """
+
+    def __init__(self, book: Book, row: RunRow) -> None:
+        self.book = book
+        self._codec: Codec = book._codec  # noqa: SLF001 - a run is its book's
+        self._row = row
+        self._ledger: Ledger | None = None
+        self._pass: Pass | None = None
+        self._at_prompt = _pass.at_prompt()
+        self._lock = threading.RLock()
+        self._executing: dict[str, StepContext] = {}
+        self._ahead: dict[str, str] = {}
+
+    # ---- facts ------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._row.id
+
+    @property
+    def loop(self) -> str:
+        """The name of the loop."""
+        return self._row.loop
+
+    @property
+    def key(self) -> str:
+        """What finds the run again, together with its loop."""
+        return self._row.key
+
+    @property
+    def trigger_type(self) -> str:
+        """``user``, ``api_token`` or ``system``."""
+        return self._row.trigger_type
+
+    @property
+    def input(self) -> Any:
+        """The input, a fresh copy."""
+        return self._codec.decode(self._row.input)
+
+    @property
+    def created_at(self) -> datetime:
+        """When the run was created, in UTC."""
+        return _time(self._row.created_at)
+
+    @property
+    def status(self) -> str:
+        """``pending``, ``running``, ``succeeded`` or ``failed``."""
+        return self._look().run.status
+
+    @property
+    def output(self) -> Any:
+        """What the run was finished with; of a failed run its error's message."""
+        text = self._look().run.output
+        return None if text is None else self._codec.decode(text)
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first body began, in UTC."""
+        at = self._look().run.started_at
+        return None if at is None else _time(at)
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it succeeded or failed, in UTC."""
+        at = self._look().run.completed_at
+        return None if at is None else _time(at)
+
+    # ---- steps ------------------------------------------------------------------------------
+
+    @overload
+    def do(
+        self,
+        name: str,
+        fn: Callable[P, Coroutine[Any, Any, T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Awaitable[T]: ...
+    @overload
+    def do(self, name: str, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T: ...
+    @overload
+    def do(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any: ...
+    def do(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Replay the step *name*, or execute ``fn(*args, **kwargs)`` and record it.
+
+        A step that succeeded gives a fresh copy of its recorded value; *fn* is not called. A
+        coroutine function gives an awaitable that does the same.
+
+        Args:
+            name: what the step is called; used once in a pass. Any text.
+            fn: its body. A parameter ``ctx`` that the call leaves unbound gets the
+                :class:`StepContext`.
+            *args: for *fn*.
+            **kwargs: for *fn*, all of them.
+
+        Returns:
+            What *fn* returned, as the record has it: the same on the first run and on replay.
+
+        Raises:
+            StepNameError: *name* is empty or not a string.
+            StepFunctionError: *fn* cannot be a body.
+            DuplicateStepError: *name* was used before in this pass.
+            NotSerializableError: the value cannot be stored; it is in the error's ``value``.
+            BaseException: whatever *fn* raised, recorded, as the same object.
+
+        Example:
+            >>> profile = run.do("Load profile", load_profile, "p-17")
+        """
+        return _execute.perform(self, DEFAULTS, name, fn, args, kwargs)
+
+    def options(
+        self,
+        *,
+        retries: int = 0,
+        timeout: Duration | None = None,
+        on_change: OnChange | None = None,
+        returns: Any = None,
+    ) -> StepOptions:
+        """Return a ``do`` with options.
+
+        Args:
+            retries: how often to execute the body again after an exception, each time as the next
+                attempt, with growing pauses from 0.1 s to 60 s.
+            timeout: how long one attempt may take, seconds or a text such as "30 s".
+            on_change: what to do when the code of a recorded step has changed: "warn", "rerun",
+                "error" or "ignore".
+            returns: the class that the value is rebuilt as.
+
+        Raises:
+            InvalidInputError: one of them cannot be used.
+
+        Example:
+            >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
+        """
+        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+            raise InvalidInputError(f"retries is a number of 0 or more, not {retries!r}.")
+        if on_change is not None and on_change not in _ON_CHANGE:
+            raise InvalidInputError(
+                f"on_change={on_change!r} is unknown; use one of {', '.join(_ON_CHANGE)}."
+            )
+        limit = None if timeout is None else seconds(timeout, "timeout")
+        if limit == 0:
+            raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
+        return StepOptions(
+            self, Options(retries, limit, on_change or DEFAULTS.on_change, returns)
+        )
+
+    def wait_for_scan(
+        self,
+        *,
+        timeout: Duration | None = None,
+        name: str = DEFAULT_SCAN,
+        default: Any = _wait.NO_DEFAULT,
+    ) -> Any:
+        """Wait for an external event and return its payload.
+
+        The deadline is fixed when the wait is first recorded and survives a restart. A payload
+        that arrived early is taken at once. Ctrl-C leaves the wait; the next pass goes on waiting.
+
+        Args:
+            timeout: how long to wait, seconds or a text such as "30 minutes"; None for ever.
+            name: name of the step.
+            default: what to return when nothing arrives in time, now and on every replay.
+
+        Raises:
+            ScanTimeout: nothing arrived in time and there is no default.
+            ScanFailed: the sender reported an error.
+
+        Example:
+            >>> scan = run.wait_for_scan(timeout="30 minutes")
+        """
+        return _wait.wait_for_scan(self, timeout, name, default)
+
+    async def wait_for_scan_async(
+        self,
+        *,
+        timeout: Duration | None = None,
+        name: str = DEFAULT_SCAN,
+        default: Any = _wait.NO_DEFAULT,
+    ) -> Any:
+        """As :meth:`wait_for_scan`, leaving the event loop free."""
+        return await _wait.wait_for_scan_async(self, timeout, name, default)
+
+    def sleep(self, name: str, duration: Duration) -> None:
+        """Let time pass, once: the deadline survives a restart, and replay does not wait.
+
+        Args:
+            name: name of the step.
+            duration: seconds, or a text such as "10 s".
+        """
+        _wait.sleep(self, name, duration)
+
+    async def sleep_async(self, name: str, duration: Duration) -> None:
+        """As :meth:`sleep`, leaving the event loop free."""
+        await _wait.sleep_async(self, name, duration)
+
+    def log(self, message: object, level: Level = "info", *, step: str | None = None, **metadata: Any) -> None:
+        """Record a message of this run.
+
+        Args:
+            message: what to say; its ``str`` is recorded.
+            level: one of debug, log, info, warn, error.
+            step: the step it belongs to.
+            metadata: JSON values that belong to it.
+        """
+        text = self._codec.encode(metadata) if metadata else None
+        self._owned().note(log_row(message, level, step, text))
+
+    # ---- ending -----------------------------------------------------------------------------
+
+    def finish(self, output: Any = None) -> None:
+        """Mark the run as succeeded and let go of it.
+
+        A pass that only replayed a succeeded run changes nothing.
+
+        Args:
+            output: what the run gives; stored like a step's value.
+
+        Raises:
+            NotSerializableError: *output* cannot be stored.
+        """
+        text = self._codec.encode(output)
+        ledger = self._owned()
+        row = ledger.state.run
+        self._end_pass()
+        if row.status != SUCCEEDED:
+            now = now_us()
+            started = row.started_at or now
+            ledger.commit(
+                ledger.state.run._replace(
+                    status=SUCCEEDED,
+                    output=text,
+                    started_at=started,
+                    completed_at=max(now, started),
+                )
+            )
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the run without finishing it; another process may take it.
+
+        Using it again opens it again.
+        """
+        self._end_pass(handled=False)
+        _open_runs[:] = [r for r in _open_runs if r() not in (self, None)]
+        ledger, self._ledger = self._ledger, None
+        if ledger is not None:
+            self._row = ledger.state.run
+            self.book._release(self.id)  # noqa: SLF001
+
+    def __enter__(self) -> Self:
+        self._owned()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._fail(error)
+            self.close()
+        elif self._ledger is not None:  # else the block has finished or closed it
+            self.finish()
+
+    def _fail(self, error: BaseException) -> None:
+        """Record that *error* has escaped the code of this run."""
+        ledger = self._owned()
+        row = ledger.state.run
+        executed = self._pass is not None and bool(self._pass.executed)
+        self._end_pass(handled=False)
+        if not executed and row.status in (SUCCEEDED, FAILED):
+            return  # a replay changes nothing
+        record = _failure.describe(error)
+        now = now_us()
+        ledger.note(
+            log_row(
+                f"run failed: {_failure.summary(record)}",
+                "error",
+                None,
+                json.dumps({"stack": record["stack"]}, ensure_ascii=False),
+            )
+        )
+        ledger.commit(
+            ledger.state.run._replace(
+                status=FAILED,
+                output=json.dumps(_failure.summary(record), ensure_ascii=False),
+                started_at=row.started_at or now,
+                completed_at=now,
+            )
+        )
+
+    # ---- changing what was recorded -----------------------------------------------------------
+
+    def redo(self, name: str) -> None:
+        """Have the next pass execute a step again, as a new attempt; says so.
+
+        Raises:
+            StepNotFoundError: the run has no such step.
+            StepError: the step is executing right now.
+        """
+        step = self._known(name)
+        later = [s.name for s in self._state().steps.values() if s.seq > step.seq]
+        self._reset([step])
+        more = f", … ({len(later)} in all)" if len(later) > _SHOWN_STEPS else ""
+        tail = (
+            f" The {len(later)} later steps keep their results: "
+            f"{', '.join(later[:_SHOWN_STEPS])}{more}. "
+            f"run.rewind({name!r}) executes them again, too."
+            if later
+            else ""
+        )
+        tell(f"stepbook: {name!r} will be executed again in the next pass.{tail}")
+
+    def rewind(self, name: str | None = None) -> None:
+        """Have the next pass execute a step and all after it again; without a name, everything.
+
+        Earlier attempts stay in the history.
+
+        Raises:
+            StepNotFoundError: the run has no such step.
+            StepError: one of them is executing right now.
+        """
+        first = 0 if name is None else self._known(name).seq
+        steps = [step for step in self._state().steps.values() if step.seq >= first]
+        self._reset(steps)
+        tell(f"stepbook: {len(steps)} steps will be executed again in the next pass.")
+
+    def _reset(self, steps: list[StepRow]) -> None:
+        with self._lock:
+            busy = [step.name for step in steps if step.name in self._executing]
+            if busy:
+                raise StepError(f"the step {busy[0]!r} is executing right now; stop it first.")
+            self._owned().commit(
+                *(
+                    StepRow(
+                        seq=step.seq,
+                        name=step.name,
+                        kind=step.kind,
+                        status=PENDING,
+                        attempt=step.attempt + 1,
+                        parent=step.parent,
+                        item=step.item,
+                        cell_id=step.cell_id,
+                    )
+                    for step in steps
+                    if step.status != PENDING
+                )
+            )
+            for step in steps:
+                self._ahead.pop(step.name, None)
+
+    def resolve(self, name: str, value: Any) -> None:
+        """Mark a step as succeeded with a value given by hand; recorded as such.
+
+        Args:
+            name: the step; one that the run does not know yet is added.
+            value: what the next passes get.
+
+        Raises:
+            NotSerializableError: *value* cannot be stored.
+            StepError: the step is executing right now.
+        """
+        name = _execute.check_name(name)
+        text = self._codec.encode(value)
+        with self._lock:
+            if name in self._executing:
+                raise StepError(f"the step {name!r} is executing right now; stop it first.")
+            ledger = self._owned()
+            old = ledger.state.steps.get(name)
+            now = now_us()
+            row = StepRow(
+                seq=len(ledger.state.steps) + 1 if old is None else old.seq,
+                name=name,
+                kind="do" if old is None else old.kind,
+                status=SUCCEEDED,
+                attempt=1 if old is None else old.attempt + (old.status != PENDING),
+                parent=None if old is None else old.parent,
+                started_at=now,
+                completed_at=now,
+                seconds=0.0,
+                value=text,
+                progress='{"resolved":"by hand"}',
+            )
+            ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
+            ledger.commit(row)
+            self._ahead.pop(name, None)
+
+    def _known(self, name: str) -> StepRow:
+        steps = self._state().steps
+        if name in steps:
+            return steps[name]
+        close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
+        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+        raise StepNotFoundError(f"run {self.id} has no step {_execute.shorten(name)}.{hint}")
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def steps(self) -> pd.DataFrame:
+        """Return one row per step, in the order they ran.
+
+        Columns as the table ``steps`` has them; ``return`` and ``error`` are parsed from JSON.
+        """
+        return self.book._run_frame("steps", self.id)  # noqa: SLF001
+
+    def attempts(self) -> pd.DataFrame:
+        """Return one row per attempt of every step."""
+        return self.book._run_frame("attempts", self.id)  # noqa: SLF001
+
+    def logs(self) -> pd.DataFrame:
+        """Return the messages: level, message, step, metadata, created_at."""
+        return self.book._run_frame("logs", self.id)  # noqa: SLF001
+
+    def __repr__(self) -> str:
+        state = self._look()
+        return _text.timeline(state.run, list(state.steps.values()))
+
+    # ---- the run's own ------------------------------------------------------------------------
+
+    def _look(self) -> State:
+        """Return the state: live if the run is open here, else as it is recorded now."""
+        if self._ledger is not None:
+            return self._ledger.state
+        return self.book._peek(self.id)  # noqa: SLF001
+
+    def _owned(self) -> Ledger:
+        """Return the ledger; a run that was let go is taken again."""
+        ledger = self._ledger
+        if ledger is None:
+            with self._lock:
+                if self._ledger is None:
+                    self._ledger = self.book._own(self.id)  # noqa: SLF001
+                    _open_runs.append(weakref.ref(self))
+                ledger = self._ledger
+        return ledger
+
+    def _state(self) -> State:
+        ledger = self._ledger
+        return (self._owned() if ledger is None else ledger).state
+
+    def _walk(self) -> Pass:
+        """Return the pass that is going on, begun if need be."""
+        walk = self._pass
+        origin = _pass.line() if self._at_prompt else _pass.cell
+        if walk is None or walk.origin is not origin:
+            with self._lock:
+                self._end_pass(handled=False)
+                walk = self._pass = Pass(origin)
+        return walk
+
+    def _begin_pass(self) -> None:
+        """Begin a pass, unless the cell that is executing is one already."""
+        with self._lock:
+            if self._pass is None or _pass.cell is None:
+                self._end_pass(handled=False)
+                self._pass = Pass(_pass.line() if self._at_prompt else _pass.cell)
+
+    def _end_pass(self, *, handled: bool = True) -> None:
+        """End the pass: without an exception its failures were handled."""
+        walk, self._pass = self._pass, None
+        if walk is None or self._ledger is None:
+            return
+        if handled:
+            _execute.handle(self, list(walk.failures))
+        if walk.executed:
+            self._ledger.note(walk.row(self._ledger.state.steps))
+
+    def _executes(self, name: str) -> None:
+        """Note that a body is executed: the run is running, the pass has done something."""
+        walk = self._walk()
+        walk.executed.add(name)
+        ledger = self._owned()
+        row = ledger.state.run
+        if row.status != RUNNING:
+            ledger.note(
+                row._replace(
+                    status=RUNNING,
+                    started_at=row.started_at or now_us(),
+                    completed_at=None,
+                    output=None,
+                )
+            )
+
+    def _take_up(self, row: StepRow) -> StepContext:
+        """Go on with an attempt that was left while it waited."""
+        with self._lock:
+            if row.name in self._executing:
+                raise _execute.DuplicateStepError(
+                    f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
+                )
+            context = StepContext(self, row, None)
+            self._executing[row.name] = context
+            self._executes(row.name)
+        return context
+
+    def _value(self, step: StepRow) -> str:
+        """Return the text of a value that was left on disk."""
+        if step.name not in self._ahead:
+            self._ahead = self.book._values(self.id, step.seq)  # noqa: SLF001
+        return self._ahead[step.name]
+
+    def _progress(self, context: StepContext) -> None:
+        self._owned().note(context._row)  # noqa: SLF001
+
+    def _create_scan(self, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
+        return _wait.create_scan(self, name, expires_in, metadata)
+
+
+class StepOptions:
+    """``do`` with options, from :meth:`Run.options`."""
+
+    def __init__(self, run: Run, options: Options) -> None:
+        self._run, self._options = run, options
+
+    def do(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """As :meth:`Run.do`, with these options."""
+        return _execute.perform(self._run, self._options, name, fn, args, kwargs)
+
+
+def _time(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)
+
+
+
+
+def end_cell(cell: object, error: BaseException | None) -> None:
+    """End the passes of a cell that has been executed.
+
+    Args:
+        cell: what ``_pass.cell`` was while it executed.
+        error: what has left the cell, if anything has.
+    """
+    for reference in list(_open_runs):
+        run = reference()
+        if run is None or run._pass is None or run._pass.origin is not cell:  # noqa: SLF001
+            continue
+        origin = _failure.origin(error)
+        if error is not None and origin is not None and origin[0] == run.id:
+            run._fail(error)  # noqa: SLF001 - the runs' own
+        else:
+            run._end_pass(handled=error is None)  # noqa: SLF001

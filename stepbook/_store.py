@@ -1,0 +1,449 @@
+"""The DuckDB tables: create, read, fold. The only module that imports duckdb.
+
+A connection is opened for one piece of work and closed again, so that others can open the file.
+Folds and reads that meet a busy database wait; what waits how long is the caller's to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ._errors import BookBusyError, BookVersionError, NotABookError
+from ._model import RunRow, ScanRow, StepRow
+from ._platform import describe_process, disk
+from ._schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION, STAGE, fold_statements
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import duckdb
+    import pandas as pd
+
+#: Every supported version of DuckDB opens a file of this storage version.
+STORAGE_VERSION: Final = "v1.2.0"
+BUSY_S: Final = 5.0
+_POLL_S: Final = 0.05
+_PID: Final = re.compile(r"\(PID (\d+)\)")
+_SCAN_COLUMNS: Final = """
+  id, step, status, epoch_us(created_at), metadata, results, epoch_us(expires_at),
+  epoch_us(completed_at)
+"""
+_STEP_COLUMNS: Final = """
+  seq, name, kind, status, attempt, parent, item, epoch_us(started_at), epoch_us(completed_at),
+  seconds, {value}, error, fingerprint, stale, handled, progress, cell_id
+"""
+_RUN_COLUMNS: Final = """
+  id, loop, key, status, trigger_type, input, epoch_us(created_at), output, epoch_us(started_at),
+  epoch_us(completed_at), tags, note, environment
+"""
+
+
+class Recorded(NamedTuple):
+    """What the tables hold of one run."""
+
+    row: RunRow
+    folded_seq: int
+
+
+class Reader:
+    """Queries over one open connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._connection.execute(query, list(parameters)).fetchall()
+
+    def meta(self) -> dict[str, str]:
+        """Return the rows of the table meta."""
+        return dict(self._rows("SELECT key, value FROM meta"))  # type: ignore[arg-type]
+
+    def run(self, run_id: str) -> Recorded | None:
+        """Return the run of this id."""
+        return self._recorded("id = $1", [run_id])
+
+    def latest_run(self, loop: str, key: str | None = None) -> Recorded | None:
+        """Return the newest run of *loop*; with *key* only of that key."""
+        if key is None:
+            return self._recorded("loop = $1", [loop])
+        return self._recorded("loop = $1 AND key = $2", [loop, key])
+
+    def _recorded(self, condition: str, parameters: list[str]) -> Recorded | None:
+        rows = self._rows(
+            f"SELECT {_RUN_COLUMNS}, folded_seq FROM runs WHERE {condition} "  # noqa: S608 - literals
+            "ORDER BY created_at DESC, id DESC LIMIT 1",
+            parameters,
+        )
+        return Recorded(RunRow(*rows[0][:-1]), rows[0][-1]) if rows else None
+
+    def run_ids(self, prefix: str = "") -> list[str]:
+        """Return the ids of all runs that begin with *prefix*."""
+        rows = self._rows("SELECT id FROM runs WHERE starts_with(id, $1)", [prefix])
+        return [row[0] for row in rows]
+
+    def loops(self) -> list[str]:
+        """Return the names of all loops."""
+        return [row[0] for row in self._rows("SELECT DISTINCT loop FROM runs ORDER BY loop")]
+
+    def steps(self, run_id: str, budget: int) -> list[StepRow]:
+        """Return the current row of every step, in the order they first started.
+
+        Args:
+            run_id: the run.
+            budget: characters of returned values to read at the most; later values are None.
+        """
+        query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE run_id = $1 ORDER BY seq"  # noqa: S608
+        size = self._rows(
+            'SELECT sum(length("return")) FROM steps WHERE run_id = $1', [run_id]
+        )[0][0]
+        if (size or 0) <= budget:
+            return list(map(StepRow._make, self._rows(query.format(value='"return"'), [run_id])))
+        within = f"""CASE WHEN sum(length("return")) OVER (ORDER BY seq) <= {budget:d}
+                     THEN "return" END"""
+        return list(map(StepRow._make, self._rows(query.format(value=within), [run_id])))
+
+    def values(self, run_id: str, first_seq: int, budget: int) -> dict[str, str]:
+        """Return returned values by step name, from step *first_seq* on, about *budget* characters.
+
+        The first is returned however long it is.
+        """
+        rows = self._rows(
+            """SELECT name, "return" FROM (
+                 SELECT seq, name, "return",
+                   sum(length("return")) OVER (ORDER BY seq) - length("return") AS before
+                 FROM steps WHERE run_id = $1 AND seq >= $2 AND "return" IS NOT NULL)
+               WHERE before <= $3 ORDER BY seq""",
+            [run_id, first_seq, budget],
+        )
+        return dict(rows)  # type: ignore[arg-type]
+
+    def scans(self, run_id: str) -> list[ScanRow]:
+        """Return the scan sessions of a run, oldest first."""
+        rows = self._rows(
+            f"SELECT {_SCAN_COLUMNS} FROM scans WHERE run_id = $1 ORDER BY created_at, id",  # noqa: S608
+            [run_id],
+        )
+        return list(map(ScanRow._make, rows))
+
+    def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
+        """Return the result of *query* as a DataFrame, as DuckDB makes it."""
+        given = parameters if isinstance(parameters, dict) else list(parameters)
+        import warnings  # noqa: PLC0415 - only with pandas
+
+        with warnings.catch_warnings():
+            # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.
+            warnings.filterwarnings("ignore", "The inplace keyword", category=Warning)
+            return self._connection.execute(query, given).df()
+
+    def execute(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of *query*."""
+        return self._rows(query, parameters)
+
+
+class Store:
+    """One book's tables.
+
+    Args:
+        path: the database file, absolute and resolved, or None for one in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._memory: duckdb.DuckDBPyConnection | None = None
+        #: Held while a connection is open here. A fork waits for it, so that no child inherits
+        #: an open database: closing it there could lose the parent's rows.
+        self.connected = threading.RLock()
+        self._checked = False
+
+    # ---- creating ---------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are tables to read."""
+        return self._memory is not None if self.path is None else self.path.exists()
+
+    def create(self, book_id: str) -> None:
+        """Create the tables, whole or not at all; nothing if they exist."""
+        import duckdb  # noqa: PLC0415 - 0.2 s that a pass without tables does not need
+
+        if self.path is None:
+            with self.connected:
+                if self._memory is None:
+                    connection = duckdb.connect()
+                    _create(connection, book_id)
+                    self._memory = connection
+            return
+        if self.path.exists():
+            return
+        fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
+        with self.connected:
+            fresh.unlink(missing_ok=True)
+            with contextlib.closing(duckdb.connect()) as connection:
+                name = str(fresh).replace("'", "''")
+                connection.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+                connection.execute("USE fresh")
+                _create(connection, book_id)
+                connection.execute("CHECKPOINT fresh")
+                connection.execute("USE memory")
+                connection.execute("DETACH fresh")
+        disk.rename(fresh, self.path)
+        disk.sync_dir(self.path.parent)
+
+    # ---- connections ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def reading(self, timeout: float = BUSY_S) -> Iterator[Reader]:
+        """Open the tables for reading, for the length of a block.
+
+        Args:
+            timeout: seconds to wait while others hold the database.
+
+        Raises:
+            BookBusyError: they still hold it then.
+            NotABookError: the file is not a book.
+            BookVersionError: a newer stepbook has written it.
+        """
+        with self._connection(timeout, read_only=True) as connection:
+            yield Reader(connection)
+
+    @contextlib.contextmanager
+    def _connection(
+        self, timeout: float, *, read_only: bool
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self.path is None:
+            with self.connected:
+                assert self._memory is not None  # noqa: S101 - create() comes first
+                yield self._memory
+            return
+        deadline = time.monotonic() + timeout
+        while True:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(self.connected)
+                try:
+                    connection = self._open(self.path, read_only=read_only)
+                except BookBusyError:
+                    if time.monotonic() >= deadline:
+                        raise
+                else:
+                    stack.callback(connection.close)
+                    self._check(connection)
+                    yield connection
+                    return
+            time.sleep(_POLL_S)
+
+    def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        import duckdb  # noqa: PLC0415 - see create
+
+        try:
+            try:
+                return duckdb.connect(path, read_only=read_only)
+            except duckdb.ConnectionException:
+                # This kernel has its own connection of the other kind; share that instance.
+                if read_only:
+                    return duckdb.connect(path)
+                raise
+        except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
+            raise self._explain(path, error) from None
+        except duckdb.Error as error:
+            raise NotABookError(
+                f"{path} cannot be opened as a DuckDB database, so it is left untouched: "
+                f"{_first_line(error)}. Give another path, or restore the file from a backup; "
+                f"what is still in {path.name}.d/journal is not lost."
+            ) from error
+
+    @staticmethod
+    def _explain(path: Path, error: Exception) -> Exception:
+        text = str(error)
+        if match := _PID.search(text):
+            pid = int(match[1])
+            return BookBusyError(
+                f"{path} is held by {describe_process(pid)}. Close it there, or wait: what is "
+                "recorded meanwhile goes to the journal and reaches the tables later.",
+                pid=pid,
+            )
+        if "different configuration" in text or "Unique file handle" in text:
+            return BookBusyError(
+                f"{path} is open in this process with another configuration (read_only=True?). "
+                "Close that connection, or open it with plain duckdb.connect(path).",
+                pid=None,
+            )
+        if "lock" in text.lower():
+            return BookBusyError(f"{path} is held by another process: {_first_line(error)}", pid=None)
+        if path.is_dir():
+            return NotABookError(f"{path} is a folder. Give the path of a file, e.g. {path}/stepbook.duckdb")
+        return NotABookError(
+            f"{path} cannot be read as a DuckDB database and was left untouched: "
+            f"{_first_line(error)}. Check the path and its permissions, or give another one."
+        )
+
+    def _check(self, connection: duckdb.DuckDBPyConnection) -> None:
+        if self._checked:
+            return
+        import duckdb  # noqa: PLC0415 - see create
+
+        try:
+            meta = Reader(connection).meta()
+        except duckdb.Error:
+            meta = {}
+        if meta.get("format") != "stepbook":
+            raise NotABookError(
+                f"{self.path} is a DuckDB database of another application and was left untouched. "
+                "Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
+            )
+        if int(meta["schema"]) > SCHEMA_VERSION:
+            raise BookVersionError(
+                f"{self.path} was written by a newer stepbook (schema {meta['schema']}; this one "
+                f"knows {SCHEMA_VERSION}) and was left untouched. Upgrade: pip install -U stepbook"
+            )
+        self._checked = int(meta["schema"]) == SCHEMA_VERSION
+
+    # ---- folding ----------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def writing(self, timeout: float) -> Iterator[Writer]:
+        """Open the tables for writing, for the length of a block; see :meth:`reading`."""
+        with self._connection(timeout, read_only=False) as connection:
+            if not self._checked:
+                migrate(connection)
+                self._checked = True
+            yield Writer(connection)
+
+    def close(self) -> None:
+        """Drop a database in memory."""
+        with self.connected:
+            if self._memory is not None:
+                self._memory.close()
+                self._memory = None
+
+
+class Writer:
+    """Changes over one open connection, each in one transaction."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def fold(self, run_id: str, header: dict[str, Any], lines: list[bytes]) -> int:
+        """Move events into the tables, each exactly once, and return the last number folded.
+
+        Args:
+            run_id: the run.
+            header: the header of its journal, for a run that the tables do not know yet.
+            lines: journal lines in order and without a gap; those folded before are left out.
+
+        Raises:
+            GapError: events between the tables and the first line are missing.
+        """
+        connection = self._connection
+        with transaction(connection):
+            folded = self.folded_seq(run_id)
+            if not folded:
+                _insert_run(connection, run_id, header)
+            connection.execute(STAGE, ["[" + b",".join(lines).decode() + "]", folded])
+            bounds = connection.execute("SELECT min(n), max(n) FROM staged").fetchone()
+            first, last = bounds if bounds is not None else (None, None)
+            if first is None:
+                return folded
+            if first > folded + 1:
+                raise GapError(first - folded - 1)
+            for statement in fold_statements():
+                connection.execute(statement, [run_id])
+            connection.execute("UPDATE runs SET folded_seq = $2 WHERE id = $1", [run_id, last])
+        return int(last)
+
+    def folded_seq(self, run_id: str) -> int:
+        """Return the number of the last event of a run that is in the tables, 0 if none is."""
+        row = self._connection.execute(
+            "SELECT folded_seq FROM runs WHERE id = $1", [run_id]
+        ).fetchone()
+        return row[0] if row else 0
+
+    def checkpoint(self) -> bool:
+        """Write everything into the database file itself; return whether that worked."""
+        import duckdb  # noqa: PLC0415 - see Store.create
+
+        try:
+            self._connection.execute("CHECKPOINT")
+        except duckdb.Error:
+            return False  # others in this process have a transaction open
+        return True
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """Remove runs with everything that belongs to them."""
+        with transaction(self._connection):
+            for table in ("steps", "attempts", "cells", "passes", "scans", "logs"):
+                self._connection.execute(
+                    f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($1::VARCHAR[]))",  # noqa: S608
+                    [list(run_ids)],
+                )
+            self._connection.execute(
+                "DELETE FROM runs WHERE id IN (SELECT unnest($1::VARCHAR[]))", [list(run_ids)]
+            )
+
+
+class GapError(Exception):
+    """Events are missing between the tables and a journal."""
+
+    def __init__(self, missing: int) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+
+@contextlib.contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """One transaction; anything that escapes the block rolls it back, an interrupt too.
+
+    Never catch an error inside: DuckDB 2.0 then commits nothing and says nothing.
+    """
+    connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:
+    with transaction(connection):
+        connection.execute(CREATE_META[0])
+        connection.execute(CREATE_META[1], [book_id])
+    migrate(connection)
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the tables to this version, one transaction a step."""
+    done = int(Reader(connection).meta()["schema"])
+    for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
+        with transaction(connection):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("UPDATE meta SET value = $1 WHERE key = 'schema'", [str(version)])
+
+
+def _insert_run(
+    connection: duckdb.DuckDBPyConnection, run_id: str, header: dict[str, Any]
+) -> None:
+    connection.execute(
+        """INSERT INTO runs (id, loop, key, status, trigger_type, input, created_at, environment,
+             folded_seq)
+           SELECT $1, $2, $3, 'pending', $4, $5, make_timestamptz($6), $7, 0
+           WHERE NOT EXISTS (FROM runs WHERE id = $1)""",
+        [
+            run_id,
+            header["loop"],
+            header["key"],
+            header["trigger_type"],
+            header["input"],
+            header["created_at"],
+            header.get("environment"),
+        ],
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,22 @@
+"""One-line messages to the person: to the cell's output in a notebook, else to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def stable() -> bool:
+    """Whether output must be the same in every run: ``STEPBOOK_STABLE_REPR=1``, for nbval."""
+    return os.environ.get("STEPBOOK_STABLE_REPR", "") not in ("", "0")
+
+
+def in_ipython() -> bool:
+    """Whether this code runs in an IPython shell or kernel."""
+    module = sys.modules.get("IPython")
+    return module is not None and module.get_ipython() is not None
+
+
+def tell(message: str) -> None:
+    """Print *message*; a script's standard output stays its own."""
+    print(message, file=sys.stdout if in_ipython() else sys.stderr, flush=True)  # noqa: T201
