@@ -24,7 +24,7 @@ _ERRORS = sorted(
     if isinstance(value, type) and issubclass(value, (_errors.StepbookError, UserWarning))
 )
 
-__all__ = [  # noqa: PLE0604 - the errors' names are strings
+__all__ = [  # noqa: PLE0604, F405 - the errors' names are strings; __getattr__ has __version__
     "Book",
     "Loop",
     "Run",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import os
-import platform
-import sys
 import threading
 import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _failure, _frames, _pass, _scan
+from . import _execute, _frames, _pass, _process, _queries, _scan
 from ._codec import Codec
 from ._duration import Duration, describe, seconds
 from ._errors import (
@@ -21,29 +17,27 @@ from ._errors import (
     InvalidInputError,
     RunError,
     RunNotFoundError,
-    StepbookError,
 )
 from ._find import book_path, run_key
-from ._model import FAILED, RUNNING, SUCCEEDED, DURABLE_KINDS, RunRow, TriggerType, new_id, now_us
-from ._platform import FileLock, describe_owner
-from ._records import Found, Records
+from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
+from ._platform import describe_owner
+from ._records import Records
 from ._run import Run
 from ._tell import stable, tell
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pandas as pd
 
+    from ._files import Found
     from ._ledger import Ledger, State
     from ._loop import Loop
 
 _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
-
-_books: dict[str, Book] = {}
-_books_lock = threading.Lock()
 
 
 def connect(path: str | os.PathLike[str] | None = None) -> Book:
@@ -66,10 +60,10 @@ def connect(path: str | os.PathLike[str] | None = None) -> Book:
     if path is not None and path == ":memory:":
         return Book(None)
     found = book_path(path)
-    with _books_lock:
-        book = _books.get(str(found))
+    with _process.lock:
+        book = _process.by_path.get(str(found))
         if book is None:
-            book = _books[str(found)] = Book(found)
+            book = _process.by_path[str(found)] = Book(found)
         return book
 
 
@@ -82,7 +76,7 @@ class Book:
         self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._lock = threading.RLock()
         self._inbox = self._records.inbox
-        _all_books.add(self)
+        _process.books.add(self)
 
     @property
     def path(self) -> Path | None:
@@ -151,7 +145,7 @@ class Book:
         if found is None:
             return self._create(loop, wanted, text, age, trigger_type, new=new, reopen=reopen)
         run = self._open(found.id)
-        state = run._state()  # noqa: SLF001 - runs are made here
+        state = run._state()
         if reopen == "unfinished" and state.run.status == SUCCEEDED:
             run.close()
             return self._create(loop, wanted, text, age, trigger_type, new=True, reopen=reopen)
@@ -162,7 +156,7 @@ class Book:
                 f"{_shown(state.run.input)}, now {_shown(text)}. Use another key for other input, "
                 "or new=True to start a fresh run of this key."
             )
-        run._begin_pass()  # noqa: SLF001 - as above
+        run._begin_pass()
         return run
 
     def _find(self, loop: str, key: str, age: float | None) -> Found | None:
@@ -193,14 +187,14 @@ class Book:
                     trigger_type=trigger_type,
                     input=text,
                     created_at=now_us(),
-                    environment=_environment(),
+                    environment=_process.environment(),
                 )
                 self._records.create(row)
         if found is not None:  # somebody else has created it just now
             return self.run(loop, input=json.loads(text), key=key, reopen=reopen)  # type: ignore[arg-type]
         run = self._run_of(row)
-        run._owned()  # noqa: SLF001 - runs are made here
-        run._begin_pass()  # noqa: SLF001
+        run._owned()
+        run._begin_pass()
         return run
 
     def _run_of(self, row: RunRow) -> Run:
@@ -215,17 +209,17 @@ class Book:
     def _open(self, run_id: str) -> Run:
         """Return a run, owned; tell what it is."""
         run = self._runs.get(run_id)
-        if run is None or run._ledger is None:  # noqa: SLF001 - runs are made here
+        if run is None or run._ledger is None:
             ledger = self._own(run_id)
             run = self._run_of(ledger.state.run)
-        run._owned()  # noqa: SLF001
+        run._owned()
         self._announce(run)
         return run
 
     def _announce(self, run: Run) -> None:
         if stable():
             return
-        ledger = run._owned()  # noqa: SLF001 - runs are made here
+        ledger = run._owned()
         row, steps = ledger.state.run, ledger.state.steps
         done = sum(step.status == SUCCEEDED for step in steps.values())
         ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
@@ -313,20 +307,11 @@ class Book:
         Args:
             loop: only runs of this loop.
         """
-        return self._frame(
-            "SELECT * EXCLUDE (folded_seq) FROM runs WHERE $1 IS NULL OR loop = $1 "
-            "ORDER BY created_at DESC, id",
-            [loop],
-            parse=True,
-        )
+        return self._frame(_queries.RUNS, [loop], parse=True)
 
     def unfinished(self) -> pd.DataFrame:
         """Return the runs that are running or failed, newest first."""
-        return self._frame(
-            "SELECT * EXCLUDE (folded_seq) FROM runs WHERE status IN ('running', 'failed') "
-            "ORDER BY created_at DESC, id",
-            parse=True,
-        )
+        return self._frame(_queries.UNFINISHED, parse=True)
 
     def steps(
         self, loop: str | None = None, since: datetime | str | None = None, *, parse: bool = False
@@ -356,15 +341,7 @@ class Book:
         if start is not None:
             start = start.astimezone()
         at = None if start is None else int(start.timestamp() * 1e6)
-        return self._frame(
-            f"""SELECT r.loop, r.key, r.input, s.* FROM {table} AS s
-                JOIN runs AS r ON r.id = s.run_id
-                WHERE ($1 IS NULL OR r.loop = $1)
-                  AND ($2 IS NULL OR epoch_us(r.created_at) >= $2)
-                ORDER BY r.created_at, r.id, s.seq, s.attempt""",  # noqa: S608 - names from here
-            [loop, at],
-            parse=parse,
-        )
+        return self._frame(_queries.joined(table), [loop, at], parse=parse)
 
     def summary(self, loop: str | None = None) -> pd.DataFrame:
         """Return for each step name: runs, failures, median and p95 seconds, share of all time.
@@ -374,20 +351,7 @@ class Book:
         Args:
             loop: only runs of this loop.
         """
-        return self._frame(
-            """WITH one AS (
-                 SELECT coalesce(s.parent, s.name) AS name, s.run_id, sum(s.seconds) AS seconds,
-                   bool_or(s.status = 'failed') AS failed, min(s.seq) AS seq
-                 FROM steps AS s JOIN runs AS r ON r.id = s.run_id
-                 WHERE s.kind <> 'map' AND ($1 IS NULL OR r.loop = $1)
-                   AND (s.parent IS NULL OR s.item IS NOT NULL)
-                 GROUP BY ALL)
-               SELECT name, count(*) AS runs, count(*) FILTER (failed) AS failures,
-                 median(seconds) AS median, quantile_cont(seconds, 0.95) AS p95,
-                 sum(seconds) / nullif(sum(sum(seconds)) OVER (), 0) AS share
-               FROM one GROUP BY name ORDER BY min(seq), name""",
-            [loop],
-        )
+        return self._frame(_queries.SUMMARY, [loop])
 
     def sql(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Return the result of a query over the book's tables as a DataFrame.
@@ -408,17 +372,9 @@ class Book:
         return self._frame(query, parameters)
 
     def _run_frame(self, table: str, run_id: str) -> pd.DataFrame:
-        order = {"logs": "created_at, rowid", "steps": "seq"}.get(table, "seq, attempt")
-        columns = "level, message, step, metadata, created_at" if table == "logs" else "*"
-        return self._frame(
-            f"SELECT {columns} FROM {table} WHERE run_id = $1 ORDER BY {order}",  # noqa: S608 - as above
-            [run_id],
-            parse=True,
-        )
+        return self._frame(_queries.of_run(table), [run_id], parse=True)
 
-    def _frame(
-        self, query: str, parameters: Any = (), *, parse: bool = False
-    ) -> pd.DataFrame:
+    def _frame(self, query: str, parameters: Any = (), *, parse: bool = False) -> pd.DataFrame:
         self._check_fork()
         self._records.fresh()
         with self._records.store.reading() as reader:
@@ -511,11 +467,7 @@ class Book:
             raise InvalidInputError(f"keep is a number of 0 or more, not {keep!r}.")
         age = 0.0 if older_than is None else seconds(older_than, "older_than")
         frame = self._frame(
-            """SELECT id, loop, key, status, created_at, completed_at FROM runs
-               WHERE status = 'succeeded' AND ($1 IS NULL OR loop = $1)
-               QUALIFY row_number() OVER (PARTITION BY loop ORDER BY created_at DESC, id) > $2
-                 AND epoch_us(completed_at) <= $3
-               ORDER BY created_at""",
+            _queries.PRUNABLE,
             [loop, keep, now_us() - int(age * 1e6)],
         )
         if not dry_run:
@@ -525,7 +477,7 @@ class Book:
     # ---- the process ------------------------------------------------------------------------
 
     def _check_fork(self) -> None:
-        if self in _inherited:
+        if self in _process.inherited:
             raise ForkedError(
                 "this process is a fork, and the book belongs to its parent. Call "
                 "stepbook.connect() again here, or record in the parent."
@@ -538,102 +490,5 @@ class Book:
         self._records.close()
 
 
-def _environment() -> str:
-    """Return what the run was made with, as JSON."""
-    versions = {"stepbook": _version("stepbook"), "duckdb": _version("duckdb")}
-    main = sys.modules.get("__main__")
-    return json.dumps(
-        {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "host": platform.node(),
-            "notebook": os.environ.get("JPY_SESSION_NAME") or getattr(main, "__file__", None),
-            "versions": versions,
-        },
-        ensure_ascii=False,
-    )
-
-
-def _version(name: str) -> str | None:
-    from importlib import metadata  # noqa: PLC0415 - once, for a new run
-
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
 def _shown(text: str) -> str:
     return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004 - one line
-
-
-# ---- fork and exit --------------------------------------------------------------------------
-
-_all_books: weakref.WeakSet[Book] = weakref.WeakSet()
-#: In a forked child: its parent's books, which it may not touch.
-_inherited: weakref.WeakSet[Book] = weakref.WeakSet()
-
-
-class _Inert:
-    """Stands for a ledger in a forked child."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise ForkedError(
-            "this process is a fork, and the run belongs to its parent. Record in the parent, or "
-            "connect to the book again here and open another run."
-        )
-
-
-_held: list[threading.RLock] = []  # type: ignore[valid-type] # RLock is a function to mypy
-
-
-def _before_fork() -> None:
-    # No fork while a database is open: a child that closed it could lose the parent's rows.
-    for book in list(_all_books):
-        lock = book._records.store.connected  # noqa: SLF001 - the process's own
-        lock.acquire()
-        _held.append(lock)
-
-
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().release()
-
-
-def _after_fork_in_child() -> None:
-    global _books_lock  # noqa: PLW0603 - another thread may have held it
-    _books_lock = threading.Lock()
-    FileLock.forget_all()
-    for book in list(_all_books):
-        _inherited.add(book)
-        for run in list(book._runs.values()):  # noqa: SLF001
-            run._ledger = _Inert()  # type: ignore[assignment]  # noqa: SLF001
-            run._lock = threading.RLock()  # noqa: SLF001
-    _books.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
-
-
-def _at_exit() -> None:
-    escaped = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    for book in list(_all_books):
-        if book in _inherited:
-            continue
-        for run in list(book._runs.values()):  # noqa: SLF001 - the process's own
-            try:
-                origin = _failure.origin(escaped)
-                if run._ledger is not None and origin is not None and origin[0] == run.id:  # noqa: SLF001
-                    run._fail(escaped)  # type: ignore[arg-type]  # noqa: SLF001
-                run.close()
-            except (StepbookError, OSError) as error:
-                tell(f"stepbook: run {run.id} is safe in its journal, but: {error}")
-        book._records.close(at_exit=True)  # noqa: SLF001
-
-
-atexit.register(_at_exit)

@@ -46,7 +46,9 @@ def _refuse(whole: Any, path: str, reason: str) -> NoReturn:
     )
 
 
-def _check(value: Any, whole: Any, path: str, above: list[int]) -> None:
+def _check(  # noqa: C901, PLR0912 - one branch for each type of JSON
+    value: Any, whole: Any, path: str, above: list[int]
+) -> None:
     kind = type(value)
     if value is None or kind is bool or kind is int:
         return

@@ -111,7 +111,7 @@ class StepContext:
         self._progress_at = now
         text = json.dumps({"done": done, "total": total, "message": message}, ensure_ascii=False)
         self._row = self._row._replace(progress=text)
-        self._run._progress(self)  # noqa: SLF001 - the run and its contexts are one
+        self._run._progress(self)
 
 
 def log_row(message: object, level: str, step: str | None, metadata: str | None) -> LogRow:
@@ -158,4 +158,4 @@ class ScanConnector:
             InvalidInputError: *expires_in* cannot be read.
             NotSerializableError: *metadata* is not JSON.
         """
-        return self._run._create_scan(name, expires_in, metadata)  # noqa: SLF001 - one unit
+        return self._run._create_scan(name, expires_in, metadata)

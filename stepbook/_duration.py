@@ -45,7 +45,7 @@ def seconds(value: Duration, what: str = "duration") -> float:
 
 
 def describe(value: float | None) -> str:
-    """Return a short text for a number of seconds: ``3 ms``, ``1.2 s``, ``2 min 5 s``, ``1 h 2 min``.
+    """Return a short text for seconds: ``3 ms``, ``1.2 s``, ``2 min 5 s``, ``1 h 2 min``.
 
     Example:
         >>> describe(125)

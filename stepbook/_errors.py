@@ -60,7 +60,7 @@ class StepbookError(Exception):
     Extra facts about the error are attributes; they survive pickling.
     """
 
-    def __init__(self, message: str, **fields: Any) -> None:
+    def __init__(self, message: str, /, **fields: Any) -> None:
         super().__init__(message)
         self.__dict__.update(fields)
 

@@ -179,8 +179,8 @@ def enter(run: Run, name: str) -> tuple[Any, bool]:
     """
     if type(name) is not str or not name or not name.isascii():
         name = check_name(name)
-    state = run._state()  # noqa: SLF001 - the run and its steps are one unit
-    walk = run._walk()  # noqa: SLF001
+    state = run._state()
+    walk = run._walk()
     walk.use(name, current.get() or walk.body_of(run))
     if walk.failures:
         went_on(run)
@@ -189,7 +189,7 @@ def enter(run: Run, name: str) -> tuple[Any, bool]:
         return None, True
     if step.status == SUCCEEDED:
         text = step.value
-        return run._codec.decode(run._value(step) if text is None else text), False  # noqa: SLF001
+        return run._codec.decode(run._value(step) if text is None else text), False
     if step.status == FAILED and step.handled and step.error is not None:
         raise replayed_failure(run, step)
     return None, True
@@ -208,12 +208,12 @@ def replayed_failure(run: Run, step: StepRow) -> BaseException:
 
 def went_on(run: Run) -> None:
     """Record that failures were handled: the code has gone on after them."""
-    handle(run, run._walk().gone_on())  # noqa: SLF001
+    handle(run, run._walk().gone_on())
 
 
 def handle(run: Run, names: list[str]) -> None:
     """Mark failed steps as handled."""
-    ledger = run._owned()  # noqa: SLF001
+    ledger = run._owned()
     for name in names:
         row = ledger.state.steps.get(name)
         if row is not None and row.status == FAILED and not row.handled:
@@ -230,10 +230,10 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
         DuplicateStepError: its body is executing right now.
         JournalWriteError: the journal cannot be written.
     """
-    ledger = run._owned()  # noqa: SLF001
-    with run._lock:  # noqa: SLF001
-        busy = run._executing.get(name)  # noqa: SLF001
-        parent = current.get() or run._walk().body_of(run)  # noqa: SLF001
+    ledger = run._owned()
+    with run._lock:
+        busy = run._executing.get(name)
+        parent = current.get() or run._walk().body_of(run)
         if busy is not None and not _dead(busy, current.get()):
             raise DuplicateStepError(
                 f"the step {shorten(name)} is executing right now, in another thread or task. "
@@ -255,12 +255,12 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
             **fields,
         )
         context = StepContext(run, row, current.get())
-        run._executing[name] = context  # noqa: SLF001
-        run._executes(name)  # noqa: SLF001
+        run._executing[name] = context
+        run._executes(name)
         try:
             ledger.note(row)
         except JournalWriteError:
-            del run._executing[name]  # noqa: SLF001
+            del run._executing[name]
             raise
     return context
 
@@ -272,13 +272,13 @@ def _dead(busy: StepContext, here: StepContext | None) -> bool:
     while here is not None:
         if here is busy:
             return False
-        here = here._parent  # noqa: SLF001
+        here = here._parent
     return True
 
 
 def interrupted_row(row: StepRow, reason: str) -> StepRow:
     """Return *row* as a failed attempt of type ``Interrupted``."""
-    record = {
+    record: dict[str, Any] = {
         "type": "Interrupted",
         "message": f"the step was running when {reason}",
         "stack": "",
@@ -341,7 +341,7 @@ def _execute(
 ) -> Any:
     with _recorded(run, name) as context:
         given = _arguments(fn, args, kwargs, context)
-        context._began = time.perf_counter()  # noqa: SLF001
+        context._began = time.perf_counter()
         if options.timeout_s is None:
             value = fn(*args, **given)
         else:
@@ -367,16 +367,18 @@ async def _execute_async(
     kwargs: dict[str, Any],
 ) -> Any:
     with _recorded(run, name) as context:
-        context._task = asyncio.current_task()  # noqa: SLF001
+        context._task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, context)
-        context._began = time.perf_counter()  # noqa: SLF001
+        context._began = time.perf_counter()
         async with _time_limit(name, options):
             value = await fn(*args, **given)
         return succeed(run, context, value, options)
 
 
 def _timed_out(name: str, options: Options) -> StepTimeout:
-    return StepTimeout(f"step {shorten(name)} took longer than its timeout, {options.timeout_s:g} s.")
+    return StepTimeout(
+        f"step {shorten(name)} took longer than its timeout, {options.timeout_s:g} s."
+    )
 
 
 @contextlib.asynccontextmanager
@@ -397,10 +399,10 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
         NotSerializableError: the value cannot be stored.
         JournalWriteError: the journal cannot be written; the value is in ``value``.
     """
-    seconds = time.perf_counter() - context._began  # noqa: SLF001
-    codec = run._codec  # noqa: SLF001
+    seconds = time.perf_counter() - context._began
+    codec = run._codec
     text = codec.encode(value)
-    row = context._row  # noqa: SLF001
+    row = context._row
     assert row.started_at is not None  # noqa: S101 - it was started
     end = row._replace(
         status=SUCCEEDED,
@@ -408,9 +410,9 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
         seconds=seconds,
         value=text,
     )
-    context._end_row = end  # noqa: SLF001
+    context._end_row = end
     try:
-        run._owned().commit(end)  # noqa: SLF001
+        run._owned().commit(end)
     except JournalWriteError as error:
         error.value = value  # type: ignore[attr-defined]
         raise
@@ -420,36 +422,38 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:
     """Record a failure; of a step that had succeeded already, make sure of that instead."""
-    ledger = run._owned()  # noqa: SLF001
-    row = context._row  # noqa: SLF001
+    ledger = run._owned()
+    row = context._row
     rows: list[Any] = []
-    if context._end_row is None:  # noqa: SLF001
-        seconds = max(0.0, time.perf_counter() - context._began) if context._began else 0.0  # noqa: SLF001
+    if context._end_row is None:
+        seconds = max(0.0, time.perf_counter() - context._began) if context._began else 0.0
         record = _failure.describe(error)
         started = row.started_at or now_us()
-        context._end_row = row._replace(  # noqa: SLF001
+        context._end_row = row._replace(
             status=FAILED,
             completed_at=max(now_us(), started + int(seconds * 1e6)),
             seconds=seconds,
             error=json.dumps(record, ensure_ascii=False),
         )
-        context._failed = True  # noqa: SLF001
+        context._failed = True
         message = f"step {row.name!r} failed: {_failure.summary(record)}"
-        metadata = json.dumps({"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False)
+        metadata = json.dumps(
+            {"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False
+        )
         rows.append(log_row(message, "error", row.name, metadata))
     try:
         for log in rows:
             ledger.note(log)
-        ledger.commit(context._end_row)  # noqa: SLF001
+        ledger.commit(context._end_row)
     except JournalWriteError as unwritten:
         error.add_note(f"stepbook: not recorded yet: {unwritten}")
-    if context._failed:  # noqa: SLF001
-        run._walk().fail(row.name)  # noqa: SLF001
+    if context._failed:
+        run._walk().fail(row.name)
         _failure.mark(error, run.id, row.name, row.attempt)
     leave(run, context)
 
 
 def leave(run: Run, context: StepContext) -> None:
     """Note that the body is no longer executing."""
-    if run._executing.get(context.name) is context:  # noqa: SLF001
-        run._executing.pop(context.name, None)  # noqa: SLF001
+    if run._executing.get(context.name) is context:
+        run._executing.pop(context.name, None)

@@ -140,6 +140,6 @@ def origin(error: BaseException | None) -> tuple[str, str] | None:
         seen.add(id(error))
         found = getattr(error, _MARK, None)
         if found is not None:
-            return tuple(found)  # type: ignore[return-value]
+            return tuple(found)
         error = error.__cause__ or error.__context__
     return None

@@ -130,7 +130,7 @@ def read_file(path: Path) -> JournalFile:
     found = JournalFile(path, _header(raws[0]))
     good = 0
     if found.header:
-        for good in range(1, len(raws)):  # noqa: B007 - used behind the loop
+        for good in range(1, len(raws)):
             line = parse_line(raws[good])
             if line is None or line.seq != found.first + len(found.lines):
                 break

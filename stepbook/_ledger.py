@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ._journal import Journal
+from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
 from ._model import (
     LogRow,
@@ -55,14 +55,7 @@ class State:
     def apply(self, row: Row) -> None:
         """Take in one event; taking it in again changes nothing."""
         if isinstance(row, StepRow):
-            if row.value is not None:
-                old = self.steps.get(row.name)
-                if old is None or old.value is None or old.attempt != row.attempt:
-                    if len(row.value) > self.budget:
-                        row = row._replace(value=None)
-                    else:
-                        self.budget -= len(row.value)
-            self.steps[row.name] = row
+            self.steps[row.name] = row if row.value is None else self._within_budget(row, row.value)
         elif isinstance(row, ScanRow):
             sessions = self.scans.setdefault(row.step, [])
             for index, session in enumerate(sessions):
@@ -76,6 +69,15 @@ class State:
         elif not isinstance(row, (LogRow, PassRow)):
             raise TypeError(f"unknown row {row!r}")
         self.version += 1
+
+    def _within_budget(self, row: StepRow, text: str) -> StepRow:
+        old = self.steps.get(row.name)
+        if old is not None and old.attempt == row.attempt and old.value is not None:
+            return row  # the same attempt again: it is counted already
+        if len(text) > self.budget:
+            return row._replace(value=None)
+        self.budget -= len(text)
+        return row
 
     def apply_events(self, events: Events) -> None:
         """Take in what journals hold beyond the tables."""

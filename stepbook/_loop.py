@@ -35,9 +35,7 @@ class Loop:
     Calling it calls the function itself.
     """
 
-    def __init__(
-        self, name: str, function: Callable[..., Any], book: Callable[[], Book]
-    ) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], book: Callable[[], Book]) -> None:
         self.name = name
         self._function = function
         self._book = book
@@ -88,8 +86,8 @@ class Loop:
             raise InvalidInputError(
                 f"run {run.id} belongs to the loop {run.loop!r}, not to {self.name!r}."
             )
-        run = book._open(run.id)  # noqa: SLF001 - loops are made of books
-        run._begin_pass()  # noqa: SLF001
+        run = book._open(run.id)
+        run._begin_pass()
         return self._walk(run)
 
     def _walk(self, run: Run) -> Run:
@@ -97,7 +95,7 @@ class Loop:
             output = self._function(Event(run.input), run)
             run.finish(output)
         except BaseException as error:
-            run._fail(error)  # noqa: SLF001 - loops are made of runs
+            run._fail(error)
             run.close()
             raise
         return run

@@ -28,7 +28,7 @@ before_open: Callable[[], None] | None = None
 def _flow() -> tuple[int, int]:
     """What runs one after the other: this thread, or this task in it."""
     task = None
-    if asyncio._get_running_loop() is not None:  # noqa: SLF001 - current_task() raises without one
+    if asyncio._get_running_loop() is not None:
         task = asyncio.current_task()
     return threading.get_ident(), id(task) if task is not None else 0
 
@@ -40,7 +40,7 @@ def at_prompt() -> bool:
 
 def line() -> object:
     """Return what stands for the line that is executing at the prompt: its frame."""
-    frame = sys._getframe()  # noqa: SLF001 - the documented way, despite its name
+    frame = sys._getframe()
     while frame.f_back is not None:
         frame = frame.f_back
     return frame
@@ -90,7 +90,7 @@ class Pass:
         here = threading.get_ident()
         if here == self.thread:
             return None
-        contexts = [c for c in list(run._executing.values()) if c._thread == self.thread]  # noqa: SLF001
+        contexts = [c for c in list(run._executing.values()) if c._thread == self.thread]
         return contexts[-1] if contexts else None
 
     def fail(self, name: str) -> None:
@@ -123,4 +123,4 @@ class Pass:
 
 def same_flow(context: Any) -> bool:
     """Whether the body of *context* would have to be executing right here to be alive."""
-    return context._thread == threading.get_ident() and context._task is None  # noqa: SLF001
+    return context._thread == threading.get_ident() and context._task is None

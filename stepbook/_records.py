@@ -1,263 +1,51 @@
-"""A book's files: who owns which run, what is read from tables and journals, what is folded."""
+"""Who owns which run, and how its events reach the tables."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
-import threading
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ._errors import (
     BookBusyError,
     BookError,
     BookMismatchError,
     BookNotFoundError,
-    NotABookError,
     RunInUseError,
     RunNotFoundError,
     StepbookWarning,
 )
+from ._files import Files
 from ._folder import Folder
-from ._inbox import Inbox, MemoryInbox
-from ._journal_format import files_by_run, files_of, merge, read_files, read_header
-from ._ledger import Ledger, State, run_from_header
+from ._journal_format import files_by_run, files_of, merge, read_files
+from ._ledger import Ledger, State
 from ._model import now_us
-from ._platform import FileLock, describe_owner, disk, owner, write_file
-from ._store import BUSY_S, GapError, Store
+from ._platform import FileLock, describe_owner, disk, owner
+from ._store import BUSY_S, GapError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ._journal_format import Events
     from ._model import RunRow
-    from ._store import Reader
 
 FORMAT: Final = 1
 OWN_S: Final = 1.0
 _OPEN_S: Final = 10.0
 
 
-class Found(NamedTuple):
-    """A run that was recorded: what finds it again."""
-
-    id: str
-    loop: str
-    key: str
-    created_at: int
-
-
-class Records:
-    """The files of one book.
+class Records(Files):
+    """The files of one book, with the runs that this process owns.
 
     Args:
         path: the database file, absolute and resolved, or None for a book in memory.
     """
 
     def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self.store = Store(path)
-        self.ledgers: dict[str, Ledger] = {}
-        self.book_id = ""
-        self.inbox: Inbox | MemoryInbox = MemoryInbox()
+        super().__init__(path)
         self._folder: Folder | None = None
-        self._lock = threading.RLock()
         self._abandoned: list[str] = []
-        if path is not None:
-            self.home = path.with_name(path.name + ".d")
-            self.journals = self.home / "journal"
-            self.locks = self.home / "locks"
-            self.inbox = Inbox(self.home / "inbox")
-
-    # ---- creating ---------------------------------------------------------------------------
-
-    @property
-    def exists(self) -> bool:
-        """Whether the book has been created."""
-        return self.store.exists if self.path is None else self.path.exists() or self.home.exists()
-
-    def ensure(self) -> bool:
-        """Create what is missing; return whether the book is new.
-
-        Raises:
-            NotABookError: the path cannot hold a book.
-        """
-        if self.book_id and self.store.exists:
-            return False
-        if self.path is None:
-            self.book_id = "memory"
-            new = not self.store.exists
-            self.store.create(self.book_id)
-            return new
-        try:
-            if self.path.exists():
-                with self.store.reading():
-                    pass  # refuses what is not a book, before anything is written beside it
-            for name in ("journal", "locks", "inbox", "artifacts"):
-                (self.home / name).mkdir(parents=True, exist_ok=True)
-            if not (self.home / ".gitignore").exists():
-                (self.home / ".gitignore").write_text("*\n")
-        except OSError as error:
-            raise NotABookError(
-                f"a book cannot be created at {self.path}: {error.strerror} ({error.filename}). "
-                "Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
-            ) from error
-        with self.open_lock():
-            new = not self.path.exists()
-            self.book_id = self._identity()
-            self.store.create(self.book_id)
-        return new
-
-    def _identity(self) -> str:
-        """Return the book's id: from book.json, else from the tables, else a new one."""
-        assert self.path is not None  # noqa: S101 - only files have one
-        recorded = None
-        if self.path.exists():
-            with self.store.reading() as reader:
-                recorded = reader.meta()["book"]
-        about = self.home / "book.json"
-        try:
-            known = str(json.loads(about.read_bytes())["book"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            book_id = recorded or secrets.token_hex(8)
-            fresh = self.home / f".book.{secrets.token_hex(4)}.new"
-            write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
-            disk.rename(fresh, about)
-            disk.sync_dir(self.home)
-            return book_id
-        if recorded not in (None, known):
-            raise BookMismatchError(
-                f"{self.path} and {self.home} belong to different books ({recorded} and {known}), "
-                "so nothing was changed. Put the database and its folder back together, or use "
-                "another path."
-            )
-        return known
-
-    @contextlib.contextmanager
-    def open_lock(self) -> Any:
-        """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
-        if self.path is None:
-            with self._lock:
-                yield
-            return
-        lock = FileLock.at(self.locks / "open.lock")
-        try:
-            held = lock.held(timeout=_OPEN_S)
-            held.__enter__()
-        except TimeoutError as error:
-            raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
-        try:
-            yield
-        finally:
-            held.__exit__(None, None, None)
-
-    # ---- finding ----------------------------------------------------------------------------
-
-    def latest(self, loop: str, key: str | None) -> Found | None:
-        """Return the newest run of *loop*, and of *key* if given, in tables and journals."""
-        found: list[Found] = []
-        if self.store.exists:
-            with self.store.reading() as reader:
-                recorded = reader.latest_run(loop, key)
-            if recorded is not None:
-                row = recorded.row
-                found.append(Found(row.id, row.loop, row.key, row.created_at))
-        found += [
-            run for run in self._unfolded() if run.loop == loop and key in (None, run.key)
-        ]
-        return max(found, key=lambda run: (run.created_at, run.id), default=None)
-
-    def _unfolded(self) -> list[Found]:
-        """Return the runs that have journals."""
-        if self.path is None:
-            rows = [ledger.state.run for ledger in self.ledgers.values()]
-            return [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
-        headers = (
-            next(filter(None, map(read_header, paths)), {})
-            for paths in files_by_run(self.journals).values()
-        )
-        return [
-            Found(header["run"], header["loop"], header["key"], header["created_at"])
-            for header in headers
-            if header
-        ]
-
-    def ids(self, prefix: str = "") -> list[str]:
-        """Return the ids of all runs that begin with *prefix*, sorted."""
-        found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
-        if self.store.exists:
-            with self.store.reading() as reader:
-                found |= set(reader.run_ids(prefix))
-        return sorted(found)
-
-    # ---- reading one run --------------------------------------------------------------------
-
-    def peek(self, run_id: str) -> State:
-        """Return what is recorded of a run, without owning it.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-        """
-        ledger = self.ledgers.get(run_id)
-        if ledger is not None:
-            return ledger.state
-        # Journals first: what is folded and removed meanwhile is then found in the tables.
-        files = [] if self.path is None else read_files(files_of(self.journals, run_id), attempts=3)
-        if not self.store.exists:
-            return self._assemble(run_id, None, files)[0]
-        with self.store.reading() as reader:
-            return self._assemble(run_id, reader, files)[0]
-
-    def peek_journals(self, run_id: str) -> State | None:
-        """Return what the journals alone tell of a run, without the tables; None without any."""
-        files = [] if self.path is None else read_files(files_of(self.journals, run_id))
-        readable = [file for file in files if file.header]
-        if not readable:
-            return None
-        state = State(run_from_header(readable[0].header))
-        state.apply_events(merge(files, readable[0].first - 1))
-        return state
-
-    def _assemble(
-        self, run_id: str, reader: Reader | None, files: list[Any]
-    ) -> tuple[State, Events, int | None]:
-        """Return a run's state, its events beyond the tables, and its number folded last."""
-        recorded = reader.run(run_id) if reader is not None else None
-        folded = 0 if recorded is None else recorded.folded_seq
-        events = merge(files, folded)
-        if recorded is None and not events.header:
-            raise RunNotFoundError(
-                f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
-            )
-        if events.header and self.book_id not in ("", events.header.get("book")):
-            raise BookMismatchError(
-                f"the journal of run {run_id} in {self.journals} belongs to another book "
-                f"({events.header.get('book')}, this one is {self.book_id}). Nothing was folded. "
-                "Put the journals back beside their own database."
-            )
-        if events.gap:
-            raise self._gap(run_id, events.gap)
-        if events.damage is not None:
-            raise events.damage.error()
-        state = State(recorded.row if recorded is not None else run_from_header(events.header))
-        if reader is not None and recorded is not None:
-            for step in reader.steps(run_id, state.budget):
-                state.apply(step)
-            for scan in reader.scans(run_id):
-                state.apply(scan)
-        state.apply_events(events)
-        return state, events, None if recorded is None else folded
-
-    def _gap(self, run_id: str, missing: int) -> BookMismatchError:
-        return BookMismatchError(
-            f"the database {self.path} is older than the journal of run {run_id} by {missing} "
-            "events: it was lost, or restored from an older copy. Nothing was folded over the gap. "
-            "Restore the database that belongs to these journals, or start the run over with "
-            "new=True."
-        )
 
     # ---- owning -----------------------------------------------------------------------------
 
@@ -291,7 +79,7 @@ class Records:
             BookMismatchError: tables and journals do not fit together.
             JournalDamagedError: a synced line cannot be read.
         """
-        with self._lock:
+        with self.lock:
             ledger = self.ledgers.get(run_id)
             if ledger is not None:
                 with contextlib.suppress(ValueError):
@@ -316,7 +104,7 @@ class Records:
                 _sync(path)
             files = read_files(paths)
         with self.store.reading() as reader:
-            state, events, folded = self._assemble(run_id, reader, files)
+            state, events, folded = self.assemble(run_id, reader, files)
         folder = None if self.path is None else self.journals
         last = events.lines[-1].seq if events.lines else folded or 0
         return Ledger(state, folder, lock, self.book_id, events, last, known=folded is not None)
@@ -349,7 +137,7 @@ class Records:
 
     def release(self, run_id: str) -> None:
         """Let go of a run: fold it, remove its journals if nothing can be lost, unlock."""
-        with self._lock:
+        with self.lock:
             ledger = self.ledgers.get(run_id)
             if ledger is None:
                 return
@@ -390,7 +178,7 @@ class Records:
             BookMismatchError: the tables are older than a journal.
         """
         while self._abandoned:
-            with self._lock:
+            with self.lock:
                 if self._abandoned:
                     self.release(self._abandoned.pop())
         for ledger in list(self.ledgers.values()):
@@ -412,7 +200,7 @@ class Records:
                 try:
                     writer.fold(run_id, ledger.header, lines)
                 except GapError as error:
-                    raise self._gap(run_id, error.missing) from None
+                    raise self.gap(run_id, error.missing) from None
                 ledger.mark_folded(lines)
                 if not tidy and time.monotonic() > deadline:
                     break
@@ -502,14 +290,13 @@ class Records:
             if lock is not None:
                 lock.release()
 
-    def close(self, *, at_exit: bool = False) -> None:
+    def close(self) -> None:
         """Release all runs and stop the folding thread."""
         folder, self._folder = self._folder, None
         if folder is not None:
             folder.stop()
         for run_id in list(self.ledgers):
-            with contextlib.suppress(Exception if at_exit else ()):
-                self.release(run_id)
+            self.release(run_id)
 
 
 def _sync(path: Path) -> None:

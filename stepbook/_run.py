@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import threading
 import weakref
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _text, _wait
+from . import _execute, _failure, _pass, _revise, _text, _wait
 from ._context import StepContext, log_row
 from ._duration import Duration, seconds
-from ._errors import InvalidInputError, NoRunError, StepError, StepNotFoundError
+from ._errors import DuplicateStepError, InvalidInputError, NoRunError
 from ._execute import DEFAULTS, OnChange, Options
+from ._facts import Facts
 from ._model import (
     DEFAULT_SCAN,
     FAILED,
-    PENDING,
     RUNNING,
     SUCCEEDED,
     Level,
@@ -26,7 +24,6 @@ from ._model import (
     now_us,
 )
 from ._pass import Pass
-from ._tell import tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -64,7 +61,7 @@ def current_run() -> Run:
     )
 
 
-class Run:
+class Run(Facts):
     """One execution of a loop, with an input and an output; it can be left and resumed.
 
     Not made directly: ``book.run(...)``, ``stepbook.run(...)``, ``book.get(id)``, a loop's
@@ -78,7 +75,7 @@ class Run:
 
     def __init__(self, book: Book, row: RunRow) -> None:
         self.book = book
-        self._codec: Codec = book._codec  # noqa: SLF001 - a run is its book's
+        self._codec: Codec = book._codec
         self._row = row
         self._ledger: Ledger | None = None
         self._pass: Pass | None = None
@@ -86,61 +83,6 @@ class Run:
         self._lock = threading.RLock()
         self._executing: dict[str, StepContext] = {}
         self._ahead: dict[str, str] = {}
-
-    # ---- facts ------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """The run's id."""
-        return self._row.id
-
-    @property
-    def loop(self) -> str:
-        """The name of the loop."""
-        return self._row.loop
-
-    @property
-    def key(self) -> str:
-        """What finds the run again, together with its loop."""
-        return self._row.key
-
-    @property
-    def trigger_type(self) -> str:
-        """``user``, ``api_token`` or ``system``."""
-        return self._row.trigger_type
-
-    @property
-    def input(self) -> Any:
-        """The input, a fresh copy."""
-        return self._codec.decode(self._row.input)
-
-    @property
-    def created_at(self) -> datetime:
-        """When the run was created, in UTC."""
-        return _time(self._row.created_at)
-
-    @property
-    def status(self) -> str:
-        """``pending``, ``running``, ``succeeded`` or ``failed``."""
-        return self._look().run.status
-
-    @property
-    def output(self) -> Any:
-        """What the run was finished with; of a failed run its error's message."""
-        text = self._look().run.output
-        return None if text is None else self._codec.decode(text)
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When its first body began, in UTC."""
-        at = self._look().run.started_at
-        return None if at is None else _time(at)
-
-    @property
-    def completed_at(self) -> datetime | None:
-        """When it succeeded or failed, in UTC."""
-        at = self._look().run.completed_at
-        return None if at is None else _time(at)
 
     # ---- steps ------------------------------------------------------------------------------
 
@@ -218,9 +160,7 @@ class Run:
         limit = None if timeout is None else seconds(timeout, "timeout")
         if limit == 0:
             raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
-        return StepOptions(
-            self, Options(retries, limit, on_change or DEFAULTS.on_change, returns)
-        )
+        return StepOptions(self, Options(retries, limit, on_change or DEFAULTS.on_change, returns))
 
     def wait_for_scan(
         self,
@@ -271,7 +211,9 @@ class Run:
         """As :meth:`sleep`, leaving the event loop free."""
         await _wait.sleep_async(self, name, duration)
 
-    def log(self, message: object, level: Level = "info", *, step: str | None = None, **metadata: Any) -> None:
+    def log(
+        self, message: object, level: Level = "info", *, step: str | None = None, **metadata: Any
+    ) -> None:
         """Record a message of this run.
 
         Args:
@@ -323,7 +265,7 @@ class Run:
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             self._row = ledger.state.run
-            self.book._release(self.id)  # noqa: SLF001
+            self.book._release(self.id)
 
     def __enter__(self) -> Self:
         self._owned()
@@ -368,7 +310,7 @@ class Run:
             )
         )
 
-    # ---- changing what was recorded -----------------------------------------------------------
+    # ---- changing what was recorded ---------------------------------------------------------
 
     def redo(self, name: str) -> None:
         """Have the next pass execute a step again, as a new attempt; says so.
@@ -377,18 +319,7 @@ class Run:
             StepNotFoundError: the run has no such step.
             StepError: the step is executing right now.
         """
-        step = self._known(name)
-        later = [s.name for s in self._state().steps.values() if s.seq > step.seq]
-        self._reset([step])
-        more = f", … ({len(later)} in all)" if len(later) > _SHOWN_STEPS else ""
-        tail = (
-            f" The {len(later)} later steps keep their results: "
-            f"{', '.join(later[:_SHOWN_STEPS])}{more}. "
-            f"run.rewind({name!r}) executes them again, too."
-            if later
-            else ""
-        )
-        tell(f"stepbook: {name!r} will be executed again in the next pass.{tail}")
+        _revise.redo(self, name)
 
     def rewind(self, name: str | None = None) -> None:
         """Have the next pass execute a step and all after it again; without a name, everything.
@@ -399,34 +330,7 @@ class Run:
             StepNotFoundError: the run has no such step.
             StepError: one of them is executing right now.
         """
-        first = 0 if name is None else self._known(name).seq
-        steps = [step for step in self._state().steps.values() if step.seq >= first]
-        self._reset(steps)
-        tell(f"stepbook: {len(steps)} steps will be executed again in the next pass.")
-
-    def _reset(self, steps: list[StepRow]) -> None:
-        with self._lock:
-            busy = [step.name for step in steps if step.name in self._executing]
-            if busy:
-                raise StepError(f"the step {busy[0]!r} is executing right now; stop it first.")
-            self._owned().commit(
-                *(
-                    StepRow(
-                        seq=step.seq,
-                        name=step.name,
-                        kind=step.kind,
-                        status=PENDING,
-                        attempt=step.attempt + 1,
-                        parent=step.parent,
-                        item=step.item,
-                        cell_id=step.cell_id,
-                    )
-                    for step in steps
-                    if step.status != PENDING
-                )
-            )
-            for step in steps:
-                self._ahead.pop(step.name, None)
+        _revise.rewind(self, name)
 
     def resolve(self, name: str, value: Any) -> None:
         """Mark a step as succeeded with a value given by hand; recorded as such.
@@ -439,38 +343,7 @@ class Run:
             NotSerializableError: *value* cannot be stored.
             StepError: the step is executing right now.
         """
-        name = _execute.check_name(name)
-        text = self._codec.encode(value)
-        with self._lock:
-            if name in self._executing:
-                raise StepError(f"the step {name!r} is executing right now; stop it first.")
-            ledger = self._owned()
-            old = ledger.state.steps.get(name)
-            now = now_us()
-            row = StepRow(
-                seq=len(ledger.state.steps) + 1 if old is None else old.seq,
-                name=name,
-                kind="do" if old is None else old.kind,
-                status=SUCCEEDED,
-                attempt=1 if old is None else old.attempt + (old.status != PENDING),
-                parent=None if old is None else old.parent,
-                started_at=now,
-                completed_at=now,
-                seconds=0.0,
-                value=text,
-                progress='{"resolved":"by hand"}',
-            )
-            ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
-            ledger.commit(row)
-            self._ahead.pop(name, None)
-
-    def _known(self, name: str) -> StepRow:
-        steps = self._state().steps
-        if name in steps:
-            return steps[name]
-        close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
-        hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-        raise StepNotFoundError(f"run {self.id} has no step {_execute.shorten(name)}.{hint}")
+        _revise.resolve(self, name, value)
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -479,15 +352,15 @@ class Run:
 
         Columns as the table ``steps`` has them; ``return`` and ``error`` are parsed from JSON.
         """
-        return self.book._run_frame("steps", self.id)  # noqa: SLF001
+        return self.book._run_frame("steps", self.id)
 
     def attempts(self) -> pd.DataFrame:
         """Return one row per attempt of every step."""
-        return self.book._run_frame("attempts", self.id)  # noqa: SLF001
+        return self.book._run_frame("attempts", self.id)
 
     def logs(self) -> pd.DataFrame:
         """Return the messages: level, message, step, metadata, created_at."""
-        return self.book._run_frame("logs", self.id)  # noqa: SLF001
+        return self.book._run_frame("logs", self.id)
 
     def __repr__(self) -> str:
         state = self._look()
@@ -499,7 +372,7 @@ class Run:
         """Return the state: live if the run is open here, else as it is recorded now."""
         if self._ledger is not None:
             return self._ledger.state
-        return self.book._peek(self.id)  # noqa: SLF001
+        return self.book._peek(self.id)
 
     def _owned(self) -> Ledger:
         """Return the ledger; a run that was let go is taken again."""
@@ -507,7 +380,7 @@ class Run:
         if ledger is None:
             with self._lock:
                 if self._ledger is None:
-                    self._ledger = self.book._own(self.id)  # noqa: SLF001
+                    self._ledger = self.book._own(self.id)
                     _open_runs.append(weakref.ref(self))
                 ledger = self._ledger
         return ledger
@@ -563,7 +436,7 @@ class Run:
         """Go on with an attempt that was left while it waited."""
         with self._lock:
             if row.name in self._executing:
-                raise _execute.DuplicateStepError(
+                raise DuplicateStepError(
                     f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
                 )
             context = StepContext(self, row, None)
@@ -574,11 +447,11 @@ class Run:
     def _value(self, step: StepRow) -> str:
         """Return the text of a value that was left on disk."""
         if step.name not in self._ahead:
-            self._ahead = self.book._values(self.id, step.seq)  # noqa: SLF001
+            self._ahead = self.book._values(self.id, step.seq)
         return self._ahead[step.name]
 
     def _progress(self, context: StepContext) -> None:
-        self._owned().note(context._row)  # noqa: SLF001
+        self._owned().note(context._row)
 
     def _create_scan(self, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
         return _wait.create_scan(self, name, expires_in, metadata)
@@ -595,12 +468,6 @@ class StepOptions:
         return _execute.perform(self._run, self._options, name, fn, args, kwargs)
 
 
-def _time(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1e6, UTC)
-
-
-
-
 def end_cell(cell: object, error: BaseException | None) -> None:
     """End the passes of a cell that has been executed.
 
@@ -608,12 +475,12 @@ def end_cell(cell: object, error: BaseException | None) -> None:
         cell: what ``_pass.cell`` was while it executed.
         error: what has left the cell, if anything has.
     """
-    for reference in list(_open_runs):
+    for reference in _open_runs:
         run = reference()
-        if run is None or run._pass is None or run._pass.origin is not cell:  # noqa: SLF001
+        if run is None or run._pass is None or run._pass.origin is not cell:
             continue
         origin = _failure.origin(error)
         if error is not None and origin is not None and origin[0] == run.id:
-            run._fail(error)  # noqa: SLF001 - the runs' own
+            run._fail(error)
         else:
-            run._end_pass(handled=error is None)  # noqa: SLF001
+            run._end_pass(handled=error is None)

@@ -169,9 +169,7 @@ def fold_statements() -> list[str]:
             FROM (SELECT {_RUN_VALUES} FROM ({_latest("run", "r.id")})) AS new
             WHERE runs.id = $1""",
         *_replace("steps", "step", (("name", "r.name"),), _STEP_VALUES),
-        *_replace(
-            "attempts", "step", (("name", "r.name"), ("attempt", "r.attempt")), _STEP_VALUES
-        ),
+        *_replace("attempts", "step", (("name", "r.name"), ("attempt", "r.attempt")), _STEP_VALUES),
         *_replace(
             "scans",
             "scan",

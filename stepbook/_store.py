@@ -10,7 +10,6 @@ import contextlib
 import re
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import BookBusyError, BookVersionError, NotABookError
@@ -20,6 +19,7 @@ from ._schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION, STAGE, fold_statem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import duckdb
     import pandas as pd
@@ -61,7 +61,7 @@ class Reader:
 
     def meta(self) -> dict[str, str]:
         """Return the rows of the table meta."""
-        return dict(self._rows("SELECT key, value FROM meta"))  # type: ignore[arg-type]
+        return dict(self._rows("SELECT key, value FROM meta"))
 
     def run(self, run_id: str) -> Recorded | None:
         """Return the run of this id."""
@@ -75,7 +75,7 @@ class Reader:
 
     def _recorded(self, condition: str, parameters: list[str]) -> Recorded | None:
         rows = self._rows(
-            f"SELECT {_RUN_COLUMNS}, folded_seq FROM runs WHERE {condition} "  # noqa: S608 - literals
+            f"SELECT {_RUN_COLUMNS}, folded_seq FROM runs WHERE {condition} "
             "ORDER BY created_at DESC, id DESC LIMIT 1",
             parameters,
         )
@@ -97,10 +97,10 @@ class Reader:
             run_id: the run.
             budget: characters of returned values to read at the most; later values are None.
         """
-        query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE run_id = $1 ORDER BY seq"  # noqa: S608
-        size = self._rows(
-            'SELECT sum(length("return")) FROM steps WHERE run_id = $1', [run_id]
-        )[0][0]
+        query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE run_id = $1 ORDER BY seq"
+        size = self._rows('SELECT sum(length("return")) FROM steps WHERE run_id = $1', [run_id])[0][
+            0
+        ]
         if (size or 0) <= budget:
             return list(map(StepRow._make, self._rows(query.format(value='"return"'), [run_id])))
         within = f"""CASE WHEN sum(length("return")) OVER (ORDER BY seq) <= {budget:d}
@@ -120,12 +120,12 @@ class Reader:
                WHERE before <= $3 ORDER BY seq""",
             [run_id, first_seq, budget],
         )
-        return dict(rows)  # type: ignore[arg-type]
+        return dict(rows)
 
     def scans(self, run_id: str) -> list[ScanRow]:
         """Return the scan sessions of a run, oldest first."""
         rows = self._rows(
-            f"SELECT {_SCAN_COLUMNS} FROM scans WHERE run_id = $1 ORDER BY created_at, id",  # noqa: S608
+            f"SELECT {_SCAN_COLUMNS} FROM scans WHERE run_id = $1 ORDER BY created_at, id",
             [run_id],
         )
         return list(map(ScanRow._make, rows))
@@ -185,7 +185,9 @@ class Store:
             fresh.unlink(missing_ok=True)
             with contextlib.closing(duckdb.connect()) as connection:
                 name = str(fresh).replace("'", "''")
-                connection.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+                connection.execute(
+                    f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')"
+                )
                 connection.execute("USE fresh")
                 _create(connection, book_id)
                 connection.execute("CHECKPOINT fresh")
@@ -273,9 +275,13 @@ class Store:
                 pid=None,
             )
         if "lock" in text.lower():
-            return BookBusyError(f"{path} is held by another process: {_first_line(error)}", pid=None)
+            return BookBusyError(
+                f"{path} is held by another process: {_first_line(error)}", pid=None
+            )
         if path.is_dir():
-            return NotABookError(f"{path} is a folder. Give the path of a file, e.g. {path}/stepbook.duckdb")
+            return NotABookError(
+                f"{path} is a folder. Give the path of a file, e.g. {path}/stepbook.duckdb"
+            )
         return NotABookError(
             f"{path} cannot be read as a DuckDB database and was left untouched: "
             f"{_first_line(error)}. Check the path and its permissions, or give another one."
@@ -377,7 +383,7 @@ class Writer:
         with transaction(self._connection):
             for table in ("steps", "attempts", "cells", "passes", "scans", "logs"):
                 self._connection.execute(
-                    f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($1::VARCHAR[]))",  # noqa: S608
+                    f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($1::VARCHAR[]))",
                     [list(run_ids)],
                 )
             self._connection.execute(
@@ -425,9 +431,7 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute("UPDATE meta SET value = $1 WHERE key = 'schema'", [str(version)])
 
 
-def _insert_run(
-    connection: duckdb.DuckDBPyConnection, run_id: str, header: dict[str, Any]
-) -> None:
+def _insert_run(connection: duckdb.DuckDBPyConnection, run_id: str, header: dict[str, Any]) -> None:
     connection.execute(
         """INSERT INTO runs (id, loop, key, status, trigger_type, input, created_at, environment,
              folded_seq)

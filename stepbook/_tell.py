@@ -19,4 +19,4 @@ def in_ipython() -> bool:
 
 def tell(message: str) -> None:
     """Print *message*; a script's standard output stays its own."""
-    print(message, file=sys.stdout if in_ipython() else sys.stderr, flush=True)  # noqa: T201
+    print(message, file=sys.stdout if in_ipython() else sys.stderr, flush=True)

@@ -50,15 +50,13 @@ def open_session(sessions: list[ScanRow]) -> ScanRow | None:
     return sessions[-1] if sessions and sessions[-1].status in _OPEN else None
 
 
-def create_scan(
-    run: Run, name: str, expires_in: Duration | None, metadata: Any
-) -> dict[str, Any]:
+def create_scan(run: Run, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
     """Create the session of a scan, or make the one that waits ready; see ``ScanConnector``."""
     name = _execute.check_name(name)
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
-    text = None if metadata is None else run._codec.encode(metadata)  # noqa: SLF001
-    ledger = run._owned()  # noqa: SLF001
-    with run._lock:  # noqa: SLF001
+    text = None if metadata is None else run._codec.encode(metadata)
+    ledger = run._owned()
+    with run._lock:
         session = open_session(ledger.state.scans.get(name, []))
         if session is None:
             session = ScanRow(new_id("scan"), name, "pending", now_us())
@@ -103,7 +101,7 @@ class _Wait:
         self.deadline = _Deadline(at)
 
     def _end(self, status: str, **fields: Any) -> StepRow:
-        row = self.context._row  # noqa: SLF001
+        row = self.context._row
         started, now = row.started_at or 0, now_us()
         return row._replace(
             status=status,  # type: ignore[arg-type]
@@ -122,7 +120,7 @@ class _Sleep(_Wait):
 
     def finish(self) -> None:
         """Record the end."""
-        self.run._owned().commit(self._end(SUCCEEDED, value="null"))  # noqa: SLF001
+        self.run._owned().commit(self._end(SUCCEEDED, value="null"))
 
 
 class _ScanWait(_Wait):
@@ -136,7 +134,7 @@ class _ScanWait(_Wait):
     def poll(self) -> bool:
         """Return whether the session was decided, by a delivery or by its deadline."""
         slot = (self.run.id, self.session.step, self.number)
-        inbox = self.run.book._inbox  # noqa: SLF001
+        inbox = self.run.book._inbox
         self.found = inbox.read(*slot)
         if self.found is None and self.deadline.left() <= 0:
             mark = delivery(timeout=True)
@@ -152,14 +150,14 @@ class _ScanWait(_Wait):
         """
         found = self.found
         assert found is not None  # noqa: S101 - poll() said so
-        ledger = self.run._owned()  # noqa: SLF001
+        ledger = self.run._owned()
         session = self.session._replace(completed_at=now_us())
         if found.payload is not None:
             ledger.commit(
                 session._replace(status="completed", results=found.payload),
                 self._end(SUCCEEDED, value=found.payload),
             )
-            return self.run._codec.decode(found.payload)  # noqa: SLF001
+            return self.run._codec.decode(found.payload)
         error: ScanTimeout | ScanFailed
         name = _execute.shorten(self.session.step)
         if found.timeout:
@@ -172,7 +170,9 @@ class _ScanWait(_Wait):
         handled = found.timeout and default is not NO_DEFAULT
         text = json.dumps(record, ensure_ascii=False)
         ledger.note(
-            log_row(f"step {name} failed: {_failure.summary(record)}", "error", self.session.step, None)
+            log_row(
+                f"step {name} failed: {_failure.summary(record)}", "error", self.session.step, None
+            )
         )
         ledger.commit(
             session._replace(status="timeout" if found.timeout else "failed"),
@@ -180,7 +180,7 @@ class _ScanWait(_Wait):
         )
         if handled:
             return default
-        self.run._walk().fail(self.session.step)  # noqa: SLF001
+        self.run._walk().fail(self.session.step)
         _failure.mark(error, self.run.id, self.session.step, self.context.attempt)
         raise error
 
@@ -193,9 +193,9 @@ def _where_asked() -> str:
 @contextlib.contextmanager
 def _going_on(run: Run, name: str, kind: Any) -> Iterator[StepContext]:
     """Begin a wait, or take up the one that was left; it stays running if the block is left."""
-    old = run._state().steps.get(name)  # noqa: SLF001
+    old = run._state().steps.get(name)
     if old is not None and old.status == RUNNING and old.kind == kind:
-        context = run._take_up(old)  # noqa: SLF001
+        context = run._take_up(old)
     else:
         context = _execute.start(run, name, kind)
     try:
@@ -209,7 +209,7 @@ def _replayed(run: Run, name: str, default: Any) -> tuple[Any, bool]:
     try:
         return _execute.enter(run, name)
     except ScanTimeout:
-        step = run._state().steps.get(name)  # noqa: SLF001
+        step = run._state().steps.get(name)
         if default is NO_DEFAULT or step is None or not step.handled:
             raise
         return default, False
@@ -219,26 +219,26 @@ def _replayed(run: Run, name: str, default: Any) -> tuple[Any, bool]:
 def _scan(run: Run, name: str, timeout: Duration | None) -> Iterator[_ScanWait]:
     limit = None if timeout is None else seconds(timeout, "timeout")
     with _going_on(run, name, "scan") as context:
-        ledger = run._owned()  # noqa: SLF001
-        with run._lock:  # noqa: SLF001
+        ledger = run._owned()
+        with run._lock:
             sessions = ledger.state.scans.get(name, [])
             session, number = open_session(sessions), len(sessions)
-            waiting = session is not None and context._row.progress is not None  # noqa: SLF001
+            waiting = session is not None and context._row.progress is not None
             if session is None:
                 session, number = ScanRow(new_id("scan"), name, "pending", now_us()), number + 1
             if not waiting:
                 if limit is not None:
-                    until = (context._row.started_at or now_us()) + int(limit * 1e6)  # noqa: SLF001
+                    until = (context._row.started_at or now_us()) + int(limit * 1e6)
                     known = session.expires_at
                     session = session._replace(
                         expires_at=until if known is None else min(known, until)
                     )
                 # From here on the deadline is fixed, and a later process knows that it is.
                 text = json.dumps({"session": session.id, "until": session.expires_at})
-                context._row = context._row._replace(progress=text)  # noqa: SLF001
+                context._row = context._row._replace(progress=text)
             # Taken up in another process, it is written again: the journals of a run that waits
             # then tell senders of its session while the database is held by others.
-            ledger.commit(session, context._row)  # noqa: SLF001
+            ledger.commit(session, context._row)
         wait = _ScanWait(run, context, number, session)
         if not wait.poll():
             _announce(run, session)
@@ -286,11 +286,11 @@ async def wait_for_scan_async(run: Run, timeout: Duration | None, name: str, def
 def _sleep(run: Run, name: str, duration: Duration) -> Iterator[_Sleep]:
     length = seconds(duration)
     with _going_on(run, name, "sleep") as context:
-        row = context._row  # noqa: SLF001
+        row = context._row
         if row.progress is None:
             until = (row.started_at or now_us()) + int(length * 1e6)
-            context._row = row = row._replace(progress=json.dumps({"until": until}))  # noqa: SLF001
-            run._owned().commit(row)  # noqa: SLF001
+            context._row = row = row._replace(progress=json.dumps({"until": until}))
+            run._owned().commit(row)
         yield _Sleep(run, context, json.loads(row.progress or "{}")["until"])
 
 
@@ -310,5 +310,3 @@ async def sleep_async(run: Run, name: str, duration: Duration) -> None:
             while not wait.poll():
                 await asyncio.sleep(min(1.0, wait.deadline.left()))
             wait.finish()
-
-

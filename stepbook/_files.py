@@ -1,0 +1,246 @@
+"""The files of a book: where they are, who is in them, what is read from them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ._errors import (
+    BookBusyError,
+    BookMismatchError,
+    NotABookError,
+    RunNotFoundError,
+)
+from ._inbox import Inbox, MemoryInbox
+from ._journal_format import files_by_run, files_of, merge, read_files, read_header
+from ._ledger import Ledger, State, run_from_header
+from ._platform import FileLock, disk, write_file
+from ._store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ._journal_format import Events
+    from ._store import Reader
+
+FORMAT: Final = 1
+OWN_S: Final = 1.0
+_OPEN_S: Final = 10.0
+
+
+class Found(NamedTuple):
+    """A run that was recorded: what finds it again."""
+
+    id: str
+    loop: str
+    key: str
+    created_at: int
+
+
+class Files:
+    """The files of one book, as anybody may look at them.
+
+    Args:
+        path: the database file, absolute and resolved, or None for a book in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.store = Store(path)
+        self.ledgers: dict[str, Ledger] = {}
+        self.book_id = ""
+        self.inbox: Inbox | MemoryInbox = MemoryInbox()
+        self.lock = threading.RLock()
+        if path is not None:
+            self.home = path.with_name(path.name + ".d")
+            self.journals = self.home / "journal"
+            self.locks = self.home / "locks"
+            self.inbox = Inbox(self.home / "inbox")
+
+    # ---- creating ---------------------------------------------------------------------------
+
+    @property
+    def exists(self) -> bool:
+        """Whether the book has been created."""
+        return self.store.exists if self.path is None else self.path.exists() or self.home.exists()
+
+    def ensure(self) -> bool:
+        """Create what is missing; return whether the book is new.
+
+        Raises:
+            NotABookError: the path cannot hold a book.
+        """
+        if self.book_id and self.store.exists:
+            return False
+        if self.path is None:
+            self.book_id = "memory"
+            new = not self.store.exists
+            self.store.create(self.book_id)
+            return new
+        try:
+            if self.path.exists():
+                with self.store.reading():
+                    pass  # refuses what is not a book, before anything is written beside it
+            for name in ("journal", "locks", "inbox", "artifacts"):
+                (self.home / name).mkdir(parents=True, exist_ok=True)
+            if not (self.home / ".gitignore").exists():
+                (self.home / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise NotABookError(
+                f"a book cannot be created at {self.path}: {error.strerror} ({error.filename}). "
+                "Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
+            ) from error
+        with self.open_lock():
+            new = not self.path.exists()
+            self.book_id = self._identity()
+            self.store.create(self.book_id)
+        return new
+
+    def _identity(self) -> str:
+        """Return the book's id: from book.json, else from the tables, else a new one."""
+        assert self.path is not None  # noqa: S101 - only files have one
+        recorded = None
+        if self.path.exists():
+            with self.store.reading() as reader:
+                recorded = reader.meta()["book"]
+        about = self.home / "book.json"
+        try:
+            known = str(json.loads(about.read_bytes())["book"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            book_id = recorded or secrets.token_hex(8)
+            fresh = self.home / f".book.{secrets.token_hex(4)}.new"
+            write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
+            disk.rename(fresh, about)
+            disk.sync_dir(self.home)
+            return book_id
+        if recorded not in (None, known):
+            raise BookMismatchError(
+                f"{self.path} and {self.home} belong to different books ({recorded} and {known}), "
+                "so nothing was changed. Put the database and its folder back together, or use "
+                "another path."
+            )
+        return known
+
+    @contextlib.contextmanager
+    def open_lock(self) -> Any:
+        """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
+        if self.path is None:
+            with self.lock:
+                yield
+            return
+        lock = FileLock.at(self.locks / "open.lock")
+        try:
+            held = lock.held(timeout=_OPEN_S)
+            held.__enter__()
+        except TimeoutError as error:
+            raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
+        try:
+            yield
+        finally:
+            held.__exit__(None, None, None)
+
+    # ---- finding ----------------------------------------------------------------------------
+
+    def latest(self, loop: str, key: str | None) -> Found | None:
+        """Return the newest run of *loop*, and of *key* if given, in tables and journals."""
+        found: list[Found] = []
+        if self.store.exists:
+            with self.store.reading() as reader:
+                recorded = reader.latest_run(loop, key)
+            if recorded is not None:
+                row = recorded.row
+                found.append(Found(row.id, row.loop, row.key, row.created_at))
+        found += [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
+        return max(found, key=lambda run: (run.created_at, run.id), default=None)
+
+    def _unfolded(self) -> list[Found]:
+        """Return the runs that have journals."""
+        if self.path is None:
+            rows = [ledger.state.run for ledger in self.ledgers.values()]
+            return [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
+        headers = (
+            next(filter(None, map(read_header, paths)), {})
+            for paths in files_by_run(self.journals).values()
+        )
+        return [
+            Found(header["run"], header["loop"], header["key"], header["created_at"])
+            for header in headers
+            if header
+        ]
+
+    def ids(self, prefix: str = "") -> list[str]:
+        """Return the ids of all runs that begin with *prefix*, sorted."""
+        found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
+        if self.store.exists:
+            with self.store.reading() as reader:
+                found |= set(reader.run_ids(prefix))
+        return sorted(found)
+
+    # ---- reading one run --------------------------------------------------------------------
+
+    def peek(self, run_id: str) -> State:
+        """Return what is recorded of a run, without owning it.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+        """
+        ledger = self.ledgers.get(run_id)
+        if ledger is not None:
+            return ledger.state
+        # Journals first: what is folded and removed meanwhile is then found in the tables.
+        files = [] if self.path is None else read_files(files_of(self.journals, run_id), attempts=3)
+        if not self.store.exists:
+            return self.assemble(run_id, None, files)[0]
+        with self.store.reading() as reader:
+            return self.assemble(run_id, reader, files)[0]
+
+    def peek_journals(self, run_id: str) -> State | None:
+        """Return what the journals alone tell of a run, without the tables; None without any."""
+        files = [] if self.path is None else read_files(files_of(self.journals, run_id))
+        readable = [file for file in files if file.header]
+        if not readable:
+            return None
+        state = State(run_from_header(readable[0].header))
+        state.apply_events(merge(files, readable[0].first - 1))
+        return state
+
+    def assemble(
+        self, run_id: str, reader: Reader | None, files: list[Any]
+    ) -> tuple[State, Events, int | None]:
+        """Return a run's state, its events beyond the tables, and its number folded last."""
+        recorded = reader.run(run_id) if reader is not None else None
+        folded = 0 if recorded is None else recorded.folded_seq
+        events = merge(files, folded)
+        if recorded is None and not events.header:
+            raise RunNotFoundError(
+                f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
+            )
+        if events.header and self.book_id not in ("", events.header.get("book")):
+            raise BookMismatchError(
+                f"the journal of run {run_id} in {self.journals} belongs to another book "
+                f"({events.header.get('book')}, this one is {self.book_id}). Nothing was folded. "
+                "Put the journals back beside their own database."
+            )
+        if events.gap:
+            raise self.gap(run_id, events.gap)
+        if events.damage is not None:
+            raise events.damage.error()
+        state = State(recorded.row if recorded is not None else run_from_header(events.header))
+        if reader is not None and recorded is not None:
+            for step in reader.steps(run_id, state.budget):
+                state.apply(step)
+            for scan in reader.scans(run_id):
+                state.apply(scan)
+        state.apply_events(events)
+        return state, events, None if recorded is None else folded
+
+    def gap(self, run_id: str, missing: int) -> BookMismatchError:
+        return BookMismatchError(
+            f"the database {self.path} is older than the journal of run {run_id} by {missing} "
+            "events: it was lost, or restored from an older copy. Nothing was folded over the gap. "
+            "Restore the database that belongs to these journals, or start the run over with "
+            "new=True."
+        )

@@ -1,0 +1,118 @@
+"""This process: its books, what a fork may touch, what is left to do at its end."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import platform
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from . import _failure
+from ._errors import ForkedError, StepbookError
+from ._platform import FileLock
+from ._tell import tell
+
+if TYPE_CHECKING:
+    from ._book import Book
+
+#: The one book of each path, and the lock to look it up under.
+by_path: dict[str, Book] = {}
+lock = threading.Lock()
+
+books: weakref.WeakSet[Book] = weakref.WeakSet()
+#: In a forked child: its parent's books, which it may not touch.
+inherited: weakref.WeakSet[Book] = weakref.WeakSet()
+
+
+class _Inert:
+    """Stands for a ledger in a forked child."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise ForkedError(
+            "this process is a fork, and the run belongs to its parent. Record in the parent, or "
+            "connect to the book again here and open another run."
+        )
+
+
+_held: list[threading.RLock] = []
+
+
+def _before_fork() -> None:
+    # No fork while a database is open: a child that closed it could lose the parent's rows.
+    for book in list(books):
+        lock = book._records.store.connected
+        lock.acquire()
+        _held.append(lock)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
+
+
+def _after_fork_in_child() -> None:
+    global lock  # noqa: PLW0603 - another thread may have held it
+    lock = threading.Lock()
+    FileLock.forget_all()
+    for book in list(books):
+        inherited.add(book)
+        for run in list(book._runs.values()):
+            run._ledger = _Inert()  # type: ignore[assignment]
+            run._lock = threading.RLock()
+    by_path.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
+
+
+def _at_exit() -> None:
+    escaped = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    for book in list(books):
+        if book in inherited:
+            continue
+        for run in list(book._runs.values()):
+            try:
+                origin = _failure.origin(escaped)
+                if run._ledger is not None and origin is not None and origin[0] == run.id:
+                    run._fail(escaped)  # type: ignore[arg-type]
+                run.close()
+            except (StepbookError, OSError) as error:
+                tell(f"stepbook: run {run.id} is safe in its journal, but: {error}")
+        book._records.close()
+
+
+atexit.register(_at_exit)
+
+
+def environment() -> str:
+    """Return what the run was made with, as JSON."""
+    versions = {"stepbook": _version("stepbook"), "duckdb": _version("duckdb")}
+    main = sys.modules.get("__main__")
+    return json.dumps(
+        {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "host": platform.node(),
+            "notebook": os.environ.get("JPY_SESSION_NAME") or getattr(main, "__file__", None),
+            "versions": versions,
+        },
+        ensure_ascii=False,
+    )
+
+
+def _version(name: str) -> str | None:
+    from importlib import metadata  # noqa: PLC0415 - once, for a new run
+
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

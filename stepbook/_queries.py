@@ -1,0 +1,56 @@
+"""The questions that a book answers with DataFrames, as SQL."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_RUNS: Final = "SELECT * EXCLUDE (folded_seq) FROM runs"
+
+#: All runs, or those of the loop ``$1``, newest first.
+RUNS: Final = f"{_RUNS} WHERE $1 IS NULL OR loop = $1 ORDER BY created_at DESC, id"
+
+#: Runs that are running or failed, newest first.
+UNFINISHED: Final = f"{_RUNS} WHERE status IN ('running', 'failed') ORDER BY created_at DESC, id"
+
+#: For each step name of the loop ``$1``: the items of a map count as one by their sum in each run.
+SUMMARY: Final = """
+WITH one AS (
+  SELECT coalesce(s.parent, s.name) AS name, s.run_id, sum(s.seconds) AS seconds,
+    bool_or(s.status = 'failed') AS failed, min(s.seq) AS seq
+  FROM steps AS s JOIN runs AS r ON r.id = s.run_id
+  WHERE s.kind <> 'map' AND ($1 IS NULL OR r.loop = $1)
+    AND (s.parent IS NULL OR s.item IS NOT NULL)
+  GROUP BY ALL)
+SELECT name, count(*) AS runs, count(*) FILTER (failed) AS failures,
+  median(seconds) AS median, quantile_cont(seconds, 0.95) AS p95,
+  sum(seconds) / nullif(sum(sum(seconds)) OVER (), 0) AS share
+FROM one GROUP BY name ORDER BY min(seq), name
+"""
+
+#: Succeeded runs of the loop ``$1`` but the newest ``$2`` of each, completed by ``$3`` (µs).
+PRUNABLE: Final = """
+SELECT id, loop, key, status, created_at, completed_at FROM runs
+WHERE status = 'succeeded' AND ($1 IS NULL OR loop = $1)
+QUALIFY row_number() OVER (PARTITION BY loop ORDER BY created_at DESC, id) > $2
+  AND epoch_us(completed_at) <= $3
+ORDER BY created_at
+"""
+
+
+def joined(table: str) -> str:
+    """Steps or attempts of runs of the loop ``$1`` created since ``$2`` (µs)."""
+    return f"""
+SELECT r.loop, r.key, r.input, s.* FROM {table} AS s JOIN runs AS r ON r.id = s.run_id
+WHERE ($1 IS NULL OR r.loop = $1) AND ($2 IS NULL OR epoch_us(r.created_at) >= $2)
+ORDER BY r.created_at, r.id, s.seq, s.attempt
+"""
+
+
+def of_run(table: str) -> str:
+    """The rows of the run ``$1`` in a table."""
+    if table == "logs":
+        return """
+SELECT level, message, step, metadata, created_at FROM logs
+WHERE run_id = $1 ORDER BY created_at, rowid
+"""
+    return f"SELECT * FROM {table} WHERE run_id = $1 ORDER BY seq, attempt"

@@ -1,0 +1,108 @@
+"""Changing what was recorded, by hand: redo, rewind, resolve."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final
+
+from ._context import log_row
+from ._errors import StepError, StepNotFoundError
+from ._execute import check_name, shorten
+from ._model import PENDING, SUCCEEDED, StepRow, now_us
+from ._tell import tell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ._run import Run
+
+_SHOWN: Final = 5
+
+
+def redo(run: Run, name: str) -> None:
+    """See ``Run.redo``."""
+    step = _known(run, name)
+    later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
+    _reset(run, [step])
+    more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
+    tail = (
+        f" The {len(later)} later steps keep their results: {', '.join(later[:_SHOWN])}{more}. "
+        f"run.rewind({name!r}) executes them again, too."
+        if later
+        else ""
+    )
+    tell(f"stepbook: {name!r} will be executed again in the next pass.{tail}")
+
+
+def rewind(run: Run, name: str | None) -> None:
+    """See ``Run.rewind``."""
+    first = 0 if name is None else _known(run, name).seq
+    steps = [step for step in run._state().steps.values() if step.seq >= first]
+    _reset(run, steps)
+    tell(f"stepbook: {len(steps)} steps will be executed again in the next pass.")
+
+
+def resolve(run: Run, name: str, value: Any) -> None:
+    """See ``Run.resolve``."""
+    name = check_name(name)
+    text = run._codec.encode(value)
+    with run._lock:
+        _refuse_executing(run, [name])
+        ledger = run._owned()
+        old = ledger.state.steps.get(name)
+        now = now_us()
+        row = StepRow(
+            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
+            name=name,
+            kind="do" if old is None else old.kind,
+            status=SUCCEEDED,
+            attempt=1 if old is None else old.attempt + (old.status != PENDING),
+            parent=None if old is None else old.parent,
+            started_at=now,
+            completed_at=now,
+            seconds=0.0,
+            value=text,
+            progress='{"resolved":"by hand"}',
+        )
+        ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
+        ledger.commit(row)
+        run._ahead.pop(name, None)
+
+
+def _reset(run: Run, steps: list[StepRow]) -> None:
+    """Make steps pending, each as its next attempt."""
+    with run._lock:
+        _refuse_executing(run, (step.name for step in steps))
+        run._owned().commit(
+            *(
+                StepRow(
+                    seq=step.seq,
+                    name=step.name,
+                    kind=step.kind,
+                    status=PENDING,
+                    attempt=step.attempt + 1,
+                    parent=step.parent,
+                    item=step.item,
+                    cell_id=step.cell_id,
+                )
+                for step in steps
+                if step.status != PENDING
+            )
+        )
+        for step in steps:
+            run._ahead.pop(step.name, None)
+
+
+def _refuse_executing(run: Run, names: Iterable[str]) -> None:
+    for name in names:
+        if name in run._executing:
+            raise StepError(f"the step {shorten(name)} is executing right now; stop it first.")
+
+
+def _known(run: Run, name: str) -> StepRow:
+    steps = run._state().steps
+    if name in steps:
+        return steps[name]
+    close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    raise StepNotFoundError(f"run {run.id} has no step {shorten(name)}.{hint}")
