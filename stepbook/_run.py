@@ -7,12 +7,11 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _revise, _text, _wait
+from . import _execute, _failure, _pass, _revise, _wait
 from ._context import StepContext, log_row
 from ._duration import Duration, seconds
 from ._errors import DuplicateStepError, InvalidInputError, NoRunError
 from ._execute import DEFAULTS, OnChange, Options
-from ._facts import Facts
 from ._model import (
     DEFAULT_SCAN,
     FAILED,
@@ -24,6 +23,8 @@ from ._model import (
     now_us,
 )
 from ._pass import Pass
+from ._shown import Shown
+from ._tell import tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -61,7 +62,7 @@ def current_run() -> Run:
     )
 
 
-class Run(Facts):
+class Run(Shown):
     """One execution of a loop, with an input and an output; it can be left and resumed.
 
     Not made directly: ``book.run(...)``, ``stepbook.run(...)``, ``book.get(id)``, a loop's
@@ -319,7 +320,7 @@ class Run(Facts):
             StepNotFoundError: the run has no such step.
             StepError: the step is executing right now.
         """
-        _revise.redo(self, name)
+        tell(_revise.redo(self, name))
 
     def rewind(self, name: str | None = None) -> None:
         """Have the next pass execute a step and all after it again; without a name, everything.
@@ -330,7 +331,7 @@ class Run(Facts):
             StepNotFoundError: the run has no such step.
             StepError: one of them is executing right now.
         """
-        _revise.rewind(self, name)
+        tell(_revise.rewind(self, name))
 
     def resolve(self, name: str, value: Any) -> None:
         """Mark a step as succeeded with a value given by hand; recorded as such.
@@ -361,10 +362,6 @@ class Run(Facts):
     def logs(self) -> pd.DataFrame:
         """Return the messages: level, message, step, metadata, created_at."""
         return self.book._run_frame("logs", self.id)
-
-    def __repr__(self) -> str:
-        state = self._look()
-        return _text.timeline(state.run, list(state.steps.values()))
 
     # ---- the run's own ------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 
 import { showEmbedded } from "./page";
+import { Slots } from "./slots";
 import { Timeline } from "./state";
 import { View } from "./view";
 import { readMessage, WireError, type Message, type Request } from "./wire";
@@ -10,6 +11,8 @@ import { readMessage, WireError, type Message, type Request } from "./wire";
 interface Traits {
   /** The last snapshot, as UTF-8 JSON: a page that is loaded again begins with it. */
   snapshot: DataView | null;
+  /** The places in the page where the timeline is to be seen: elements of this class. */
+  slot: string;
 }
 
 /** After so long without an answer the reader is told why. */
@@ -35,15 +38,16 @@ class Feed {
     if (this.timeline.run?.status !== "succeeded") this.askForSnapshot();
   }
 
-  show(view: View): void {
+  readonly open = (): View => {
+    const view = new View(this.timeline, { request: this.request });
     this.views.add(view);
-    view.changed();
-  }
+    return view;
+  };
 
-  hide(view: View): void {
+  readonly close = (view: View): void => {
     this.views.delete(view);
     view.dispose();
-  }
+  };
 
   readonly request = (request: Request): Promise<unknown> =>
     new Promise((resolve, reject) => {
@@ -104,20 +108,23 @@ function decode(bytes: DataView): unknown {
 
 /** Called once for each widget; its views share one feed. */
 export default function widget(): {
-  initialize(props: InitializeProps<Traits>): void;
+  initialize(props: InitializeProps<Traits>): () => void;
   render(props: RenderProps<Traits>): () => void;
 } {
   let feed: Feed | undefined;
   return {
     initialize({ model }) {
-      feed = new Feed(model);
+      const mine = (feed = new Feed(model));
+      // Outputs that hold no widget of their own, but a place for it: see notebook/_show.py.
+      const name = `stepbook-slot-${model.get("slot")}`;
+      const slots = new Slots(document, name, mine.open, mine.close);
+      return () => slots.dispose();
     },
     render({ model, el }) {
       const mine = (feed ??= new Feed(model));
-      const view = new View(mine.timeline, { request: mine.request });
+      const view = mine.open();
       el.append(view.element);
-      mine.show(view);
-      return () => mine.hide(view);
+      return () => mine.close(view);
     },
   };
 }

@@ -97,6 +97,15 @@ export class View {
     this.notice.hidden = text === "";
   }
 
+  /** How far the list is scrolled; an element that is moved forgets it. */
+  get scrollTop(): number {
+    return this.list.element.scrollTop;
+  }
+
+  set scrollTop(place: number) {
+    this.list.element.scrollTop = place;
+  }
+
   dispose(): void {
     clearInterval(this.ticker);
     cancelAnimationFrame(this.frame);

@@ -15,9 +15,12 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from stepbook._errors import StepbookError
-from stepbook._tell import stable
+from stepbook._tell import stable, tell
+
+from . import _hooks
 
 if TYPE_CHECKING:
+    from stepbook._shown import Shown
     from stepbook.timeline._widget import Timeline
 
 #: So many outputs are kept up to date; older ones stay as they are.
@@ -44,6 +47,22 @@ def needs_widget_output() -> bool:
     )
 
 
+def show_run(run: Shown) -> None:
+    """Show a run as an output of the cell.
+
+    Raises:
+        NotImplementedError: this is no kernel; IPython then shows the text.
+    """
+    if kernel() is None or stable():
+        raise NotImplementedError
+    try:
+        timeline = run.timeline()
+    except StepbookError as error:  # no bundle: the static view is there, and what to do
+        tell(f"stepbook: {error}")
+        raise NotImplementedError from None
+    show(timeline)
+
+
 def show(timeline: Timeline) -> None:
     """Show a timeline as an output of the cell.
 
@@ -55,6 +74,9 @@ def show(timeline: Timeline) -> None:
     if stable():
         _publish(timeline.static(), None)
         return
+    _hooks.attach()
+    if refresh_outputs not in _hooks.after_cell:
+        _hooks.after_cell.append(refresh_outputs)
     timeline.refresh()
     display_id = f"stepbook-{secrets.token_hex(8)}"
     _publish(_data(timeline), display_id)
@@ -80,7 +102,7 @@ def _data(timeline: Timeline) -> dict[str, Any]:
         return timeline.slotted()
     if timeline.has_ended:
         return timeline.static()
-    data: dict[str, Any] = timeline._repr_mimebundle_()[0]  # noqa: SLF001 - the protocol
+    data: dict[str, Any] = timeline._repr_mimebundle_()[0]
     return data
 
 
@@ -88,4 +110,4 @@ def _publish(data: dict[str, Any], display_id: str | None, *, update: bool = Fal
     from IPython.display import publish_display_data  # noqa: PLC0415 - only with IPython
 
     transient = {} if display_id is None else {"display_id": display_id}
-    publish_display_data(data=data, transient=transient, update=update)
+    publish_display_data(data=data, transient=transient, update=update)  # type: ignore[no-untyped-call]

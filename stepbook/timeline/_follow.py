@@ -32,7 +32,7 @@ class Follower:
 
     def __init__(self, book: Book, run_id: str) -> None:
         self._book = book
-        self._records = book._records  # noqa: SLF001 - a timeline reads what its book records
+        self._records = book._records
         self._run_id = run_id
         self._seen: Any = None
         self._revs: list[int] = []
@@ -90,19 +90,17 @@ class Follower:
         self.rev, self.run, self.steps, self._expires = rev, state.run, steps, expires
         return True
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the message that holds everything."""
+    def snapshot(self, room: int | None = None) -> dict[str, Any]:
+        """Return the message that holds everything, texts up to *room* characters whole."""
         return _wire.snapshot(
-            self.run, self.steps, rev=self.rev, now=now_us(), expires=self._expires
+            self.run, self.steps, rev=self.rev, now=now_us(), room=room, expires=self._expires
         )
 
     def since(self, rev: int) -> dict[str, Any]:
         """Return the message that brings a reader from revision *rev* to this one."""
         if rev < self._floor or rev > self.rev:
             return self.snapshot()
-        changed = [
-            step for step, at in zip(self.steps, self._revs, strict=True) if at > rev
-        ]
+        changed = [step for step, at in zip(self.steps, self._revs, strict=True) if at > rev]
         return _wire.delta(
             self.run,
             changed,
@@ -124,7 +122,7 @@ class Follower:
         if step is not None:
             text = step.error if field == "error" else step.value
             if text is None and field == "return" and step.status == SUCCEEDED:
-                text = self._book._values(self._run_id, step.seq).get(step.name)  # noqa: SLF001
+                text = self._book._values(self._run_id, step.seq).get(step.name)
         if text is None:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
@@ -141,7 +139,7 @@ class Follower:
             seen = self._traces()
             if seen == self._seen:
                 return None
-            state = self._book._peek(self._run_id)  # noqa: SLF001 - as above
+            state = self._book._peek(self._run_id)
         self._seen = seen
         return state
 

@@ -68,7 +68,7 @@ class Pulse:
                 continue
             try:
                 again = thing.beat()
-            except Exception:  # a door: whatever it is must not stop the other timelines
+            except Exception:  # noqa: BLE001 - a door: it must not stop the other timelines
                 _log.exception("a timeline has stopped")
                 again = None
             with self._lock:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import anywidget
 import traitlets
 
-from stepbook import _html, _text
+from stepbook import _html, _revise, _text
 from stepbook._errors import StepbookError
 from stepbook._tell import stable
 
@@ -46,14 +46,14 @@ def timeline_of(book: Book, run_id: str) -> Timeline:
     return found
 
 
-class Timeline(anywidget.AnyWidget):  # type: ignore[misc] # anywidget ships no types
+class Timeline(anywidget.AnyWidget):
     """The live timeline of a run; from ``run.timeline()``."""
 
     _esm = bundle()
     #: The state as UTF-8 JSON, made when it is asked for: a page that is loaded again, a second
     #: view and a saved notebook begin with it.
     snapshot = traitlets.Bytes(b"").tag(
-        sync=True, to_json=lambda _value, widget: widget._snapshot_bytes()  # noqa: SLF001
+        sync=True, to_json=lambda _value, widget: widget._snapshot_bytes()
     )
     #: Marks the places in the page where the timeline is to be seen.
     slot = traitlets.Unicode().tag(sync=True)
@@ -89,9 +89,7 @@ class Timeline(anywidget.AnyWidget):  # type: ignore[misc] # anywidget ships no 
                 self._sent = follower.rev
                 self._news, self._settled = now, False
                 self._post(message)
-            elif not self._settled and (
-                follower.has_ended or now - self._news > _QUIET_S
-            ):
+            elif not self._settled and (follower.has_ended or now - self._news > _QUIET_S):
                 self._settled = True
                 if follower.has_ended or len(follower.steps) <= _SMALL_ROWS:
                     self.send_state("snapshot")
@@ -117,7 +115,7 @@ class Timeline(anywidget.AnyWidget):  # type: ignore[misc] # anywidget ships no 
             message = self._answer_to(content)
         except StepbookError as error:
             message = _wire.refusal(request, str(error))
-        except Exception as error:  # a door: the page waits for an answer, whatever happened
+        except Exception as error:  # noqa: BLE001 - a door: the page waits for an answer
             message = _wire.refusal(request, f"{type(error).__name__}: {error}")
         self._post(message)
 
@@ -133,9 +131,8 @@ class Timeline(anywidget.AnyWidget):  # type: ignore[misc] # anywidget ships no 
                 text = self._follower.body(content["seq"], content["field"])
             return _wire.reply(request, text)
         if kind in ("redo", "rewind"):
-            run = self._book.get(self._run_id)
-            said = run._redo(content["name"]) if kind == "redo" else run._rewind(content["name"])  # noqa: SLF001
-            return _wire.reply(request, said)
+            change = _revise.redo if kind == "redo" else _revise.rewind
+            return _wire.reply(request, change(self._book.get(self._run_id), content["name"]))
         if kind == "deliver":
             self._book.deliver_scan(
                 self._run_id, json.loads(content["payload"]), name=content["name"]
@@ -166,6 +163,11 @@ class Timeline(anywidget.AnyWidget):  # type: ignore[misc] # anywidget ships no 
             self._follower.update()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the run has succeeded or failed."""
+        return self._follower.has_ended
+
+    @property
     def rev(self) -> int:
         """The number of the last change."""
         return self._follower.rev
@@ -184,6 +186,4 @@ class Timeline(anywidget.AnyWidget):  # type: ignore[misc] # anywidget ships no 
 
 
 def _bytes(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "replace"
-    )
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,0 +1,94 @@
+"""How a run is shown: as a timeline in a notebook, as HTML elsewhere, as text everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import _html, _text
+from ._facts import Facts
+from ._tell import in_ipython, stable
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from ._book import Book
+    from .timeline._widget import Timeline
+
+#: A page of its own holds each return and error up to so many characters.
+_PAGE_CHARS = 64 * 1024
+
+
+class Shown(Facts):
+    """The looks of a run."""
+
+    book: Book
+
+    def timeline(self) -> Timeline:
+        """Return the live timeline, a widget: one row per step, in the order they ran.
+
+        It follows the run while cells execute, also a run of another process. A run displays as
+        its timeline by itself, so this is needed only to place the widget among others.
+
+        Raises:
+            StepbookError: the front end has not been built; the message says what to run.
+        """
+        from .timeline._widget import timeline_of  # noqa: PLC0415 - anywidget only when shown
+
+        return timeline_of(self.book, self.id)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run as one self-contained, interactive page, and return its path.
+
+        The page loads nothing from anywhere and works without a kernel. Values longer than 64 KiB
+        are shortened in it.
+
+        Args:
+            path: the file to write; replaced if it exists.
+
+        Raises:
+            StepbookError: the front end has not been built; the message says what to run.
+
+        Example:
+            >>> run.to_html("run.html")
+        """
+        from .timeline import _bundle, _wire  # noqa: PLC0415 - only where it is shown
+        from .timeline._follow import Follower  # noqa: PLC0415
+
+        follower = Follower(self.book, self.id)
+        page = _html.page_html(
+            follower.snapshot(room=max(_PAGE_CHARS, _wire.room_for(len(follower.steps)))),
+            _bundle.bundle(),
+            _html.static_html(follower.run, follower.steps),
+        )
+        target = Path(path)
+        target.write_text(page, encoding="utf-8")
+        return target
+
+    def __repr__(self) -> str:
+        state = self._look()
+        return _text.timeline(state.run, list(state.steps.values()))
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, Any]:
+        """Return text and the static timeline; the same with and without a kernel."""
+        state = self._look()
+        steps = list(state.steps.values())
+        data = {
+            "text/plain": _text.timeline(state.run, steps),
+            "text/html": _html.static_html(state.run, steps, stable=stable()),
+        }
+        return {
+            kind: text
+            for kind, text in data.items()
+            if (include is None or kind in include) and (exclude is None or kind not in exclude)
+        }
+
+    def _ipython_display_(self) -> None:
+        if not in_ipython():
+            raise NotImplementedError
+        from .notebook._show import show_run  # noqa: PLC0415 - only with IPython
+
+        show_run(self)
