@@ -139,12 +139,14 @@ class Book:
         age = None if max_age is None else seconds(max_age, "max_age")
         text = self._codec.encode(None if input is _UNSET else input)
         wanted = run_key(key, text)
-        if self._records.ensure() and self.path is not None and not stable():
+        with self._records.store.kept_open():
+            created = self._records.ensure()
+            found = None if new else self._find(loop, wanted, age)
+            run = None if found is None else self._open(found.id)
+        if created and self.path is not None and not stable():
             tell(f"stepbook: recording to {self.path}")
-        found = None if new else self._find(loop, wanted, age)
-        if found is None:
+        if run is None:
             return self._create(loop, wanted, text, age, trigger_type, new=new, reopen=reopen)
-        run = self._open(found.id)
         state = run._state()
         if reopen == "unfinished" and state.run.status == SUCCEEDED:
             run.close()
@@ -156,6 +158,7 @@ class Book:
                 f"{_shown(state.run.input)}, now {_shown(text)}. Use another key for other input, "
                 "or new=True to start a fresh run of this key."
             )
+        self._announce(run)
         run._begin_pass()
         return run
 
@@ -207,13 +210,12 @@ class Book:
             return run
 
     def _open(self, run_id: str) -> Run:
-        """Return a run, owned; tell what it is."""
+        """Return a run, owned."""
         run = self._runs.get(run_id)
         if run is None or run._ledger is None:
             ledger = self._own(run_id)
             run = self._run_of(ledger.state.run)
         run._owned()
-        self._announce(run)
         return run
 
     def _announce(self, run: Run) -> None:

@@ -11,8 +11,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import tenacity
-
 from . import _failure
 from ._context import StepContext, current, log_row
 from ._errors import (
@@ -68,6 +66,8 @@ def perform(
         return value
     if not options.retries:
         return _execute(run, options, name, fn, args, kwargs)
+    import tenacity  # noqa: PLC0415 - imports tornado where it is installed
+
     for attempt in tenacity.Retrying(**_retrying(options)):
         with attempt:
             return _execute(run, options, name, fn, args, kwargs)
@@ -87,6 +87,8 @@ async def _perform_async(
         return value
     if not options.retries:
         return await _execute_async(run, options, name, fn, args, kwargs)
+    import tenacity  # noqa: PLC0415 - as above
+
     async for attempt in tenacity.AsyncRetrying(**_retrying(options)):
         with attempt:
             return await _execute_async(run, options, name, fn, args, kwargs)
@@ -94,6 +96,8 @@ async def _perform_async(
 
 
 def _retrying(options: Options) -> dict[str, Any]:
+    import tenacity  # noqa: PLC0415 - as above
+
     return {
         "stop": tenacity.stop_after_attempt(options.retries + 1),
         "wait": tenacity.wait_exponential_jitter(initial=0.1, max=60, jitter=0.1),

@@ -7,7 +7,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from ._errors import BookBusyError, BookError, StepbookWarning
+from ._errors import BookBusyError, StepbookWarning
 
 if TYPE_CHECKING:
     from ._records import Records
@@ -52,7 +52,7 @@ class Folder(threading.Thread):
                 self._records.fold_open(timeout=0.0)
             except BookBusyError as error:
                 self._behind(error)
-            except BookError as error:
+            except Exception as error:  # noqa: BLE001 - a thread's door: it must go on folding
                 self._report(error)
             else:
                 self._behind_since, self._reported = None, False
@@ -65,7 +65,7 @@ class Folder(threading.Thread):
         self._stopped.wait(_RETRY_S)
         self._wake.set()
 
-    def _report(self, error: BookError) -> None:
+    def _report(self, error: Exception) -> None:
         if not self._reported:
             self._reported = True
             warnings.warn(

@@ -10,15 +10,18 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+#: Ordered as they come about; a column of other values stays as it is.
 _CATEGORIES: Final = {
-    "status": ("pending", "running", "succeeded", "failed"),
-    "kind": ("do", "cell", "scan", "sleep", "map"),
-    "level": ("debug", "log", "info", "warn", "error"),
-    "trigger_type": ("user", "api_token", "system"),
+    "status": (
+        ("pending", "running", "succeeded", "failed"),
+        ("pending", "ready", "completed", "failed", "timeout"),  # of scan sessions
+    ),
+    "kind": (("do", "cell", "scan", "sleep", "map"),),
+    "level": (("debug", "log", "info", "warn", "error"),),
+    "trigger_type": (("user", "api_token", "system"),),
 }
 #: Columns that hold JSON.
 JSON_COLUMNS: Final = ("return", "error", "input", "output", "metadata", "progress")
-_JOIN_AT_MOST: Final = 32 * 1024 * 1024
 
 
 def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.DataFrame:
@@ -33,8 +36,9 @@ def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.
 
     for name in frame.columns:
         column = frame[name]
-        if name in _CATEGORIES:
-            frame[name] = pd.Categorical(column, categories=_CATEGORIES[name])
+        categories = _categories(str(name), column)
+        if categories is not None:
+            frame[name] = pd.Categorical(column, categories=categories)
         elif isinstance(column.dtype, pd.DatetimeTZDtype):
             frame[name] = column.dt.tz_convert("UTC")
         elif name in JSON_COLUMNS:
@@ -43,6 +47,14 @@ def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.
         elif pd.api.types.is_string_dtype(column.dtype):
             frame[name] = column.astype(object).where(column.notna(), None)
     return frame
+
+
+def _categories(name: str, column: pd.Series[Any]) -> tuple[str, ...] | None:
+    """Return the categories that all values of a column belong to, if there are such."""
+    if name not in _CATEGORIES:
+        return None
+    values = set(column.dropna().unique())
+    return next((known for known in _CATEGORIES[name] if values.issubset(known)), None)
 
 
 def _parsed(column: pd.Series[Any], parse: Callable[[str], Any]) -> pd.Series[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +12,7 @@ from ._book import connect
 from ._errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ._book import Book
     from ._run import Run
@@ -48,15 +50,17 @@ class Loop:
     def __repr__(self) -> str:
         return f"<stepbook.Loop {self.name!r}>"
 
-    def trigger(self, input: Any = _NO_INPUT, **options: Any) -> Run:  # noqa: A002 - public API
+    def trigger(self, input: Any = _NO_INPUT, **options: Any) -> Any:  # noqa: A002 - public API
         """Execute the loop as a new run.
+
+        Of a coroutine function the result is an awaitable of the run.
 
         Args:
             input: what the loop finds in ``event.body``.
             **options: as for :meth:`Book.run`, for example ``key`` or ``trigger_type``.
 
         Returns:
-            The run, finished with what the function returned.
+            The :class:`Run`, finished with what the function returned.
 
         Raises:
             BaseException: what escaped the function, after it was recorded.
@@ -68,8 +72,10 @@ class Loop:
             options["input"] = input
         return self._walk(self._book().run(self.name, new=True, **options))
 
-    def resume(self, run_id: str) -> Run:
+    def resume(self, run_id: str) -> Any:
         """Walk a run again: succeeded steps replay, the rest is executed.
+
+        Of a coroutine function the result is an awaitable of the run.
 
         Args:
             run_id: id of the run, or the beginning of only one.
@@ -87,18 +93,32 @@ class Loop:
                 f"run {run.id} belongs to the loop {run.loop!r}, not to {self.name!r}."
             )
         run = book._open(run.id)
+        book._announce(run)
         run._begin_pass()
         return self._walk(run)
 
-    def _walk(self, run: Run) -> Run:
-        try:
-            output = self._function(Event(run.input), run)
-            run.finish(output)
-        except BaseException as error:
-            run._fail(error)
-            run.close()
-            raise
+    def _walk(self, run: Run) -> Any:
+        if inspect.iscoroutinefunction(self._function):
+            return self._walk_async(run)
+        with _walking(run):
+            run.finish(self._function(Event(run.input), run))
         return run
+
+    async def _walk_async(self, run: Run) -> Run:
+        with _walking(run):
+            run.finish(await self._function(Event(run.input), run))
+        return run
+
+
+@contextlib.contextmanager
+def _walking(run: Run) -> Iterator[None]:
+    """Record what escapes one call of a loop function."""
+    try:
+        yield
+    except BaseException as error:
+        run._fail(error)
+        run.close()
+        raise
 
 
 def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:

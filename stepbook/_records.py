@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from ._errors import (
     BookBusyError,
     BookError,
-    BookMismatchError,
     BookNotFoundError,
     RunInUseError,
     RunNotFoundError,
@@ -46,6 +45,7 @@ class Records(Files):
         super().__init__(path)
         self._folder: Folder | None = None
         self._abandoned: list[str] = []
+        self._patience = BUSY_S
 
     # ---- owning -----------------------------------------------------------------------------
 
@@ -145,14 +145,18 @@ class Records(Files):
                 with contextlib.suppress(OSError):
                     ledger.settle()
                 try:
-                    self._fold(ledger, timeout=BUSY_S, tidy=True)
-                except (BookBusyError, BookMismatchError) as error:
+                    self._fold(ledger, timeout=self._patience, tidy=True)
+                except BookError as error:
+                    if isinstance(error, BookBusyError):
+                        self._patience = 0.0  # several runs closed in a row wait once
                     warnings.warn(
                         f"stepbook: run {run_id} is safe in its journal and reaches the tables "
                         f"when the book is next used. {error}",
                         StepbookWarning,
                         stacklevel=4,
                     )
+                else:
+                    self._patience = BUSY_S
                 ledger.end()
             del self.ledgers[run_id]
             if ledger.lock is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _html, _text
+from ._errors import StepbookError
 from ._facts import Facts
 from ._tell import in_ipython, stable
 
@@ -67,14 +68,20 @@ class Shown(Facts):
         return target
 
     def __repr__(self) -> str:
-        state = self._look()
+        try:
+            state = self._look()
+        except StepbookError:  # a busy database, a fork: a repr never raises
+            return f"<stepbook.Run {self.id} of {self.loop!r}>"
         return _text.timeline(state.run, list(state.steps.values()))
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
     ) -> dict[str, Any]:
         """Return text and the static timeline; the same with and without a kernel."""
-        state = self._look()
+        try:
+            state = self._look()
+        except StepbookError:  # as in __repr__
+            return {"text/plain": repr(self)}
         steps = list(state.steps.values())
         data = {
             "text/plain": _text.timeline(state.run, steps),

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ._errors import BookBusyError, BookVersionError, NotABookError
+from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
 from ._model import RunRow, ScanRow, StepRow
 from ._platform import describe_process, disk
 from ._schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION, STAGE, fold_statements
@@ -55,6 +55,8 @@ class Reader:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
+        # Nobody can change the tables while this connection is open.
+        self._known: dict[str, Recorded] = {}
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, list(parameters)).fetchall()
@@ -65,7 +67,7 @@ class Reader:
 
     def run(self, run_id: str) -> Recorded | None:
         """Return the run of this id."""
-        return self._recorded("id = $1", [run_id])
+        return self._known.get(run_id) or self._recorded("id = $1", [run_id])
 
     def latest_run(self, loop: str, key: str | None = None) -> Recorded | None:
         """Return the newest run of *loop*; with *key* only of that key."""
@@ -79,7 +81,11 @@ class Reader:
             "ORDER BY created_at DESC, id DESC LIMIT 1",
             parameters,
         )
-        return Recorded(RunRow(*rows[0][:-1]), rows[0][-1]) if rows else None
+        if not rows:
+            return None
+        found = Recorded(RunRow(*rows[0][:-1]), rows[0][-1])
+        self._known[found.row.id] = found
+        return found
 
     def run_ids(self, prefix: str = "") -> list[str]:
         """Return the ids of all runs that begin with *prefix*."""
@@ -95,17 +101,12 @@ class Reader:
 
         Args:
             run_id: the run.
-            budget: characters of returned values to read at the most; later values are None.
+            budget: characters of returned values to read; if there are more, they are all None.
         """
-        query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE run_id = $1 ORDER BY seq"
-        size = self._rows('SELECT sum(length("return")) FROM steps WHERE run_id = $1', [run_id])[0][
-            0
-        ]
-        if (size or 0) <= budget:
-            return list(map(StepRow._make, self._rows(query.format(value='"return"'), [run_id])))
-        within = f"""CASE WHEN sum(length("return")) OVER (ORDER BY seq) <= {budget:d}
-                     THEN "return" END"""
-        return list(map(StepRow._make, self._rows(query.format(value=within), [run_id])))
+        value = f"""CASE WHEN sum(length("return")) OVER () <= {budget:d} THEN "return" END"""
+        columns = _STEP_COLUMNS.format(value=value)
+        query = f"SELECT {columns} FROM steps WHERE run_id = $1 ORDER BY seq"
+        return list(map(StepRow._make, self._rows(query, [run_id])))
 
     def values(self, run_id: str, first_seq: int, budget: int) -> dict[str, str]:
         """Return returned values by step name, from step *first_seq* on, about *budget* characters.
@@ -159,6 +160,7 @@ class Store:
         #: an open database: closing it there could lose the parent's rows.
         self.connected = threading.RLock()
         self._checked = False
+        self._kept = threading.local()
 
     # ---- creating ---------------------------------------------------------------------------
 
@@ -210,8 +212,28 @@ class Store:
             NotABookError: the file is not a book.
             BookVersionError: a newer stepbook has written it.
         """
+        kept: Reader | None = getattr(self._kept, "reader", None)
+        if kept is not None:
+            yield kept
+            return
         with self._connection(timeout, read_only=True) as connection:
             yield Reader(connection)
+
+    @contextlib.contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Share one connection between all that this thread reads in a block.
+
+        Opening the file costs more than most queries. Nothing is folded meanwhile.
+        """
+        if not self.exists or getattr(self._kept, "reader", None) is not None:
+            yield
+            return
+        with self.reading() as reader:
+            self._kept.reader = reader
+            try:
+                yield
+            finally:
+                self._kept.reader = None
 
     @contextlib.contextmanager
     def _connection(
@@ -312,8 +334,19 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, timeout: float) -> Iterator[Writer]:
-        """Open the tables for writing, for the length of a block; see :meth:`reading`."""
-        with self._connection(timeout, read_only=False) as connection:
+        """Open the tables for writing, for the length of a block; see :meth:`reading`.
+
+        Raises:
+            BookMismatchError: the database file is gone.
+            BookError: DuckDB refused a change; nothing of it was kept.
+        """
+        if self.path is not None and not self.path.exists():
+            # DuckDB would create an empty file in its place.
+            raise BookMismatchError(
+                f"the database {self.path} is gone. What is recorded stays in the journals beside "
+                "it; put the file back, or start again to have a new one made from them."
+            )
+        with _translated(self.path), self._connection(timeout, read_only=False) as connection:
             if not self._checked:
                 migrate(connection)
                 self._checked = True
@@ -389,6 +422,20 @@ class Writer:
             self._connection.execute(
                 "DELETE FROM runs WHERE id IN (SELECT unnest($1::VARCHAR[]))", [list(run_ids)]
             )
+
+
+@contextlib.contextmanager
+def _translated(path: Path | None) -> Iterator[None]:
+    """Turn an error of DuckDB in a block into one of stepbook."""
+    import duckdb  # noqa: PLC0415 - see Store.create
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise BookError(
+            f"{path}: DuckDB refused to write: {_first_line(error)}. Nothing recorded is lost: it "
+            "is in the journal and is tried again. `stepbook doctor` looks at the whole book."
+        ) from error
 
 
 class GapError(Exception):

@@ -1,5 +1,6 @@
 /** What an opened row shows: the error, the return, when it ran, and what can be done with it. */
 
+import { actions } from "./acts";
 import { button, copyButton, h } from "./dom";
 import { formatDuration, formatMoment, formatSize, formatTime } from "./format";
 import { parseJson, writeJson, writePython } from "./json";
@@ -110,5 +111,7 @@ export function bodyOf(row: Row, context: BodyContext): HTMLElement {
     meta.append(copyButton("Copy error", () => readError(error)?.stack || error));
   }
   parts.push(meta);
+  const acts = context.request && actions(row, context.request);
+  if (acts) parts.push(acts);
   return h("div.sb-body", {}, ...parts);
 }

@@ -23,6 +23,7 @@ export interface HeaderActions {
 export function stepsText(timeline: Timeline): string {
   const { pending, running, succeeded, failed } = timeline.steps;
   const total = pending + running + succeeded + failed;
+  if (total === 0) return "";
   const steps = `${formatCount(total)} step${total === 1 ? "" : "s"}`;
   const text = succeeded === total ? steps : `${formatCount(succeeded)} of ${steps}`;
   return failed ? `${text}, ${formatCount(failed)} failed` : text;
@@ -115,7 +116,7 @@ export class Header {
     setText(this.loop, run.loop);
     setText(this.steps, stepsText(timeline));
     const started = run.started_at ?? run.created_at;
-    setText(this.when, `started ${formatTime(started)}`);
+    setText(this.when, `${run.started_at === null ? "created" : "started"} ${formatTime(started)}`);
     this.when.title = formatMoment(started);
     if (this.id.textContent !== "Copied") setText(this.id, run.id);
     this.id.title = `Copy the run's id ${run.id}`;

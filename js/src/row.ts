@@ -152,6 +152,8 @@ export class RowView {
       before.return_size === row.return_size &&
       before.error_size === row.error_size &&
       before.status === row.status &&
+      before.stale === row.stale &&
+      before.handled === row.handled &&
       before.attempt === row.attempt;
     if (!same) this.writeBelow(row, open);
     this.tick(state.now, state.scale);

@@ -157,7 +157,8 @@ export class View {
     const ended = run?.status === "succeeded" || run?.status === "failed";
     if (!run || (!ended && Date.now() - this.saidAt < SAY_MS)) return;
     this.saidAt = Date.now();
-    setText(this.said, `${run.loop} ${run.status}, ${stepsText(this.timeline)}`);
+    const steps = stepsText(this.timeline);
+    setText(this.said, `${run.loop} ${run.status}${steps && `, ${steps}`}`);
   }
 
   private drawRow(view: RowView, entry: Entry): void {

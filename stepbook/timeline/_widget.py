@@ -68,6 +68,7 @@ class Timeline(anywidget.AnyWidget):
         self._settled = True
         super().__init__(slot=secrets.token_hex(8))
         self.on_msg(self._answer)
+        _answer_on_subshell(self.comm)
         PULSE.watch(self)
 
     # ---- to the page --------------------------------------------------------------------------
@@ -183,6 +184,17 @@ class Timeline(anywidget.AnyWidget):
         from stepbook.notebook._show import show  # noqa: PLC0415 - only with IPython
 
         show(self)
+
+
+def _answer_on_subshell(comm: Any) -> None:
+    """Have requests answered while a cell executes, where the front end asks on a subshell.
+
+    ipykernel 7.4 hands a message of a comm to the shell that last sent on it; that is the one that
+    executes the cell, and a scan could not be delivered to the cell that waits for it. The request
+    itself says where it is to be answered, as it did in 7.0 to 7.3.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default
 
 
 def _bytes(message: dict[str, Any]) -> bytes:
