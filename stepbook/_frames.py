@@ -22,6 +22,7 @@ _CATEGORIES: Final = {
 }
 #: Columns that hold JSON.
 JSON_COLUMNS: Final = ("return", "error", "input", "output", "metadata", "progress")
+_PLAIN_JSON: Final = ("error", "progress", "metadata")
 
 
 def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.DataFrame:
@@ -42,10 +43,9 @@ def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.
         elif isinstance(column.dtype, pd.DatetimeTZDtype):
             frame[name] = column.dt.tz_convert("UTC")
         elif name in JSON_COLUMNS:
-            values = column.astype(object).where(column.notna(), None)
-            frame[name] = values if parse is None else _parsed(values, parse)
-        elif pd.api.types.is_string_dtype(column.dtype):
-            frame[name] = column.astype(object).where(column.notna(), None)
+            frame[name] = _objects(column, parse)
+        elif pd.api.types.is_string_dtype(column.dtype) and column.hasnans:
+            frame[name] = _objects(column, None)
     return frame
 
 
@@ -57,14 +57,21 @@ def _categories(name: str, column: pd.Series[Any]) -> tuple[str, ...] | None:
     return next((known for known in _CATEGORIES[name] if values.issubset(known)), None)
 
 
-def _parsed(column: pd.Series[Any], parse: Callable[[str], Any]) -> pd.Series[Any]:
+def _objects(column: pd.Series[Any], parse: Callable[[str], Any] | None) -> pd.Series[Any]:
+    """Return a column of Python objects, with None for NULL and JSON parsed if asked for."""
+    import numpy as np  # noqa: PLC0415 - comes with pandas
     import pandas as pd  # noqa: PLC0415 - as above
 
-    plain = json.loads if column.name in ("error", "progress", "metadata") else parse
-    values = [None if text is None else plain(text) for text in column]
-    # Built with its dtype: pandas would make one column of numbers of a few numbers.
-    result = pd.Series([None] * len(values), index=column.index, dtype=object, name=column.name)
-    for position, value in enumerate(values):
-        if value is not None:
-            result.array[position] = value
-    return result
+    missing = column.isna().to_numpy()
+    if missing.all():
+        values = np.full(len(column), None, dtype=object)
+        parse = None
+    else:
+        values = column.to_numpy(dtype=object, copy=True)
+        values[missing] = None
+    if parse is not None:
+        plain = json.loads if column.name in _PLAIN_JSON else parse
+        parsed = (None if text is None else plain(text) for text in values)
+        # Item by item: NumPy would make one table of lists of equal length.
+        values = np.fromiter(parsed, dtype=object, count=len(values))
+    return pd.Series(values, index=column.index, dtype=object, name=column.name)
