@@ -10,6 +10,7 @@ Pure: records in, text out.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 #: The static view shows so many rows and characters; the book has the rest.
 MOST_ROWS: Final = 200
 MOST_CHARS: Final = 120_000
+#: A list of runs shows so many.
+MOST_RUNS: Final = 50
 _OPEN_LINES: Final = 5
+_KEY_CHARS: Final = 60
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_SPARKS: Final = 12
 _GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✕"}
 _COLOURS: Final = {"succeeded": "#2a8a3e", "failed": "#d9363e", "running": "#2a7de1"}
 _QUIET: Final = "opacity:.75;font-size:.92em"
@@ -98,6 +104,84 @@ def page_html(snapshot: dict[str, Any], bundle: str, static: str) -> str:
         f'<script type="application/vnd.stepbook.timeline+json">{data}</script>\n'
         f'<script type="module">{code}</script>\n</body>\n</html>\n'
     )
+
+
+class RunLine(NamedTuple):
+    """One run of a list, as the query ``OVERVIEW`` gives it; times in µs."""
+
+    id: str
+    loop: str
+    key: str
+    status: str
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    steps: int
+    succeeded: int
+    failed: int
+    total: int
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took, if it has ended."""
+        if self.started_at is None or self.completed_at is None:
+            return None
+        return (self.completed_at - self.started_at) / 1e6
+
+
+def runs_html(title: str, runs: Sequence[RunLine]) -> str:
+    """Return a list of runs, newest first, as HTML that needs no script.
+
+    Args:
+        title: what stands above the list.
+        runs: the runs, newest first.
+    """
+    cell = "padding:2px 14px 2px 0;text-align:left;vertical-align:top"
+    line = "border-top:1px solid rgba(128,128,128,.25);background:none"
+    names = ("Status", "Loop", "Key", "Started", "Duration", "Steps", "Run")
+    head = "".join(f'<th style="{cell};font-weight:600">{name}</th>' for name in names)
+    rows = []
+    for run in runs:
+        key = "" if run.key == "null" else run.key
+        when = datetime.fromtimestamp((run.started_at or run.created_at) / 1e6, UTC).astimezone()
+        took = "" if run.seconds is None else format_duration(run.seconds)
+        steps = f"{run.succeeded:,} of {run.steps:,}" + (
+            f", {run.failed:,} failed" if run.failed else ""
+        )
+        cells = (
+            f"{_glyph(run.status)} {run.status}",
+            f"<b>{escape(run.loop)}</b>",
+            escape(key if len(key) <= _KEY_CHARS else f"{key[:_KEY_CHARS]}…"),
+            f"{when:%Y-%m-%d %H:%M:%S}",
+            f"{took} {_sparkline(run, runs)}",
+            steps,
+            f"<code>{escape(run.id)}</code>",
+        )
+        rows.append(
+            f'<tr style="{line}">'
+            + "".join(f'<td style="{cell}">{c}</td>' for c in cells)
+            + "</tr>"
+        )
+    left = (runs[0].total - len(runs)) if runs else 0
+    note = f"{left:,} older runs: book.runs() has them all." if left else ""
+    note = note or ("" if runs else "No runs yet.")
+    return (
+        f'<div style="{_BOX};max-width:none;overflow-x:auto"><div>{escape(title)}</div>'
+        f'<table style="border-collapse:collapse;font-size:inherit"><thead><tr>{head}</tr></thead>'
+        f'<tbody>{"".join(rows)}</tbody></table><div style="{_QUIET}">{note}</div></div>'
+    )
+
+
+def _sparkline(run: RunLine, runs: Sequence[RunLine]) -> str:
+    """Return the durations of a loop's last runs as bars; beside its newest run only."""
+    same = [other for other in runs if other.loop == run.loop]
+    times = [other.seconds for other in same if other.seconds is not None][:_SPARKS][::-1]
+    if same[0] is not run or len(times) < 2:  # noqa: PLR2004 - one bar tells nothing
+        return ""
+    most = max(times) or 1.0
+    bars = "".join(_BARS[min(len(_BARS) - 1, int(t / most * len(_BARS)))] for t in times)
+    told = ", ".join(map(format_duration, times))
+    return f'<span title="the last runs took {told}">{bars}</span>'
 
 
 def format_duration(seconds: float) -> str:

@@ -36,6 +36,27 @@ QUALIFY row_number() OVER (PARTITION BY loop ORDER BY created_at DESC, id) > $2
 ORDER BY created_at
 """
 
+#: The newest ``$1`` runs as a list shows them, and how many runs there are; times in µs. The items
+#: of a map are no steps of their own here.
+OVERVIEW: Final = """
+SELECT r.id, r.loop, r.key, r.status, epoch_us(r.created_at), epoch_us(r.started_at),
+  epoch_us(r.completed_at), count(s.seq), count(s.seq) FILTER (s.status = 'succeeded'),
+  count(s.seq) FILTER (s.status = 'failed'), any_value(r.total)
+FROM (SELECT *, count(*) OVER () AS total FROM runs
+      ORDER BY created_at DESC, id DESC LIMIT $1) AS r
+LEFT JOIN steps AS s ON s.run_id = r.id AND s.item IS NULL
+GROUP BY ALL ORDER BY epoch_us(r.created_at) DESC, r.id DESC
+"""
+
+#: Seconds of each step in the last run of the loop ``$1`` that is older than the run ``$2``, which
+#: was created at ``$3`` (µs).
+PREVIOUS_SECONDS: Final = """
+SELECT name, seconds FROM steps
+WHERE seconds IS NOT NULL AND status = 'succeeded' AND run_id = (
+  SELECT id FROM runs WHERE loop = $1 AND id <> $2 AND epoch_us(created_at) <= $3
+  ORDER BY created_at DESC, id DESC LIMIT 1)
+"""
+
 
 def joined(table: str) -> str:
     """Steps or attempts of runs of the loop ``$1`` created since ``$2`` (µs)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _html, _text
+from . import _html, _queries, _text
 from ._errors import StepbookError
 from ._facts import Facts
 from ._tell import in_ipython, stable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._book import Book
+    from ._records import Records
     from .timeline._widget import Timeline
 
 #: A page of its own holds each return and error up to so many characters.
@@ -99,3 +100,40 @@ class Shown(Facts):
         from .notebook._show import show_run  # noqa: PLC0415 - only with IPython
 
         show_run(self)
+
+
+class ShownBook:
+    """The looks of a book: a list of its newest runs."""
+
+    _records: Records
+
+    def _path(self) -> Path | None:
+        """Return where the book is; None for a book in memory."""
+        return self._records.path
+
+    def __repr__(self) -> str:
+        path = self._path()
+        if path is None:
+            return "<stepbook.Book :memory:>"
+        return f"<stepbook.Book {path.name if stable() else path}>"
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
+    ) -> dict[str, Any]:
+        """Return the path as text, and the newest runs as HTML."""
+        data = {"text/plain": repr(self)}
+        if not stable():  # times, durations and ids are what a list of runs is about
+            try:
+                self._records.fresh()
+                with self._records.store.reading() as reader:
+                    rows = reader.execute(_queries.OVERVIEW, [_html.MOST_RUNS])
+                data["text/html"] = _html.runs_html(
+                    repr(self), list(map(_html.RunLine._make, rows))
+                )
+            except StepbookError:  # no book yet, or a busy one: its path is still known
+                pass
+        return {
+            kind: text
+            for kind, text in data.items()
+            if (include is None or kind in include) and (exclude is None or kind not in exclude)
+        }

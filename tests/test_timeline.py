@@ -11,7 +11,7 @@ import time
 import pytest
 
 import stepbook
-from stepbook.timeline import _widget
+from stepbook.timeline import _wire
 from stepbook.timeline._follow import Follower
 from stepbook.timeline._pulse import Pulse
 
@@ -151,9 +151,7 @@ def test_ten_thousand_steps_are_few_messages_and_none_is_lost(run, widget, monke
     wire = Wire(widget, monkeypatch)
     start = time.monotonic()
     threads = [
-        threading.Thread(
-            target=lambda t=t: [run.do(f"{t} {n}", lambda: n) for n in range(500)]
-        )
+        threading.Thread(target=lambda t=t: [run.do(f"{t} {n}", int) for n in range(500)])
         for t in range(4)
     ]
     for thread in threads:
@@ -275,3 +273,35 @@ def test_the_pulse_ends_with_the_last_timeline_and_survives_a_fault():
         thread.join(5)
         assert not thread.is_alive()
     assert len(beats) == 4
+
+
+def test_rows_tell_how_long_the_step_took_last_time(book):
+    with book.run("loop", key="1") as first:
+        first.do("A", lambda: time.sleep(0.05))
+    second = book.run("loop", key="2")
+    second.do("A", lambda: 1)
+    book.runs()  # folds
+    follower = Follower(book, second.id)
+    follower.recall()
+    row = dict(zip(_wire.FIELDS, follower.snapshot()["rows"][0], strict=True))
+    assert row["usual"] == pytest.approx(first._look().steps["A"].seconds)
+
+
+def test_a_book_displays_as_the_list_of_its_runs(book):
+    for n in range(3):
+        with book.run("loop <b>", input={"n": n}) as run:
+            run.do("A", lambda: 1)
+    unfinished = book.run("other")
+    with pytest.raises(ZeroDivisionError):
+        unfinished.do("B", lambda: 1 // 0)
+    data = book._repr_mimebundle_()
+    assert data["text/plain"] == repr(book)
+    html = data["text/html"]
+    assert html.index("other") < html.index("loop &lt;b&gt;")
+    assert html.count("<tr") == 5
+    assert "0 of 1, 1 failed" in html
+    assert "the last runs took" in html
+
+
+def test_a_book_that_is_not_there_still_has_a_text(tmp_path):
+    assert set(stepbook.connect(tmp_path / "none.duckdb")._repr_mimebundle_()) == {"text/plain"}

@@ -6,9 +6,11 @@ other run the files are looked at, and read only when they have changed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from stepbook import _queries
 from stepbook._errors import StepbookError
 from stepbook._journal_format import files_of
 from stepbook._model import PENDING, RUNNING, SUCCEEDED, now_us
@@ -38,6 +40,7 @@ class Follower:
         self._revs: list[int] = []
         self._floor = 0
         self._expires: dict[str, int] = {}
+        self._usual: dict[str, float] | None = None
         self.rev = 0
         self.run: RunRow
         self.steps: list[StepRow] = []
@@ -90,10 +93,30 @@ class Follower:
         self.rev, self.run, self.steps, self._expires = rev, state.run, steps, expires
         return True
 
+    def recall(self) -> None:
+        """Read how long each step took in the previous run of the loop.
+
+        Tried once and without waiting: it is a hint, and the timeline goes on without it.
+        """
+        if self._usual is not None:
+            return
+        self._usual = {}
+        asked = [self.run.loop, self.run.id, self.run.created_at]
+        with contextlib.suppress(StepbookError):
+            if self._records.store.exists:
+                with self._records.store.reading(timeout=0) as reader:
+                    self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+
     def snapshot(self, room: int | None = None) -> dict[str, Any]:
         """Return the message that holds everything, texts up to *room* characters whole."""
         return _wire.snapshot(
-            self.run, self.steps, rev=self.rev, now=now_us(), room=room, expires=self._expires
+            self.run,
+            self.steps,
+            rev=self.rev,
+            now=now_us(),
+            room=room,
+            usual=self._usual or {},
+            expires=self._expires,
         )
 
     def since(self, rev: int) -> dict[str, Any]:
@@ -108,6 +131,7 @@ class Follower:
             rev=self.rev,
             now=now_us(),
             room=_wire.room_for(len(self.steps)),
+            usual=self._usual or {},
             expires=self._expires,
         )
 

@@ -80,6 +80,7 @@ class Timeline(anywidget.AnyWidget):
         with self._guard:
             follower = self._follower
             try:
+                follower.recall()
                 changed = follower.update()
             except StepbookError:
                 return _ENDED_S  # its book is busy: later

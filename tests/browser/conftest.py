@@ -220,8 +220,9 @@ class Notebook:
         unknown = [error for error in self.errors if KNOWN_PAGE_ERROR not in error]
         assert not unknown
         outside = [
-            url for url in self.requests if f"127.0.0.1:{self.server.port}" not in url
-            and not url.startswith(("data:", "blob:"))
+            url
+            for url in self.requests
+            if f"127.0.0.1:{self.server.port}" not in url and not url.startswith(("data:", "blob:"))
         ]
         assert not outside
 
