@@ -305,3 +305,21 @@ def test_a_book_displays_as_the_list_of_its_runs(book):
 
 def test_a_book_that_is_not_there_still_has_a_text(tmp_path):
     assert set(stepbook.connect(tmp_path / "none.duckdb")._repr_mimebundle_()) == {"text/plain"}
+
+
+def test_attempts_and_the_previous_run_are_told(book, monkeypatch):
+    with book.run("loop", key="1") as first:
+        first.do("A", lambda: "before")
+    run = book.run("loop", key="2")
+    with pytest.raises(ZeroDivisionError):
+        run.do("A", lambda: 1 // 0)
+    run.close()
+    run = book.run("loop", key="2")
+    run.do("A", lambda: "now")
+    wire = Wire(run.timeline(), monkeypatch)
+    attempts = wire.ask(type="attempts", name="A")["value"]
+    assert [(a["attempt"], a["status"]) for a in attempts] == [(1, "failed"), (2, "succeeded")]
+    assert "ZeroDivisionError" in attempts[0]["error"]
+    (previous,) = wire.ask(type="previous", name="A")["value"]
+    assert (previous["run"], previous["return"]) == (first.id, '"before"')
+    assert wire.ask(type="previous", name="B")["value"] == []

@@ -20,10 +20,12 @@ function outcome(): { element: HTMLElement; follow(asked: Promise<unknown>): voi
   return { element, follow };
 }
 
-/** The buttons of an opened row; null where nothing can be done. */
-export function actions(row: Row, ask: Ask): HTMLElement | null {
-  if (row.status === "running") return row.kind === "scan" ? deliveryForm(row, ask) : null;
-  if (row.status === "pending") return null;
+/** The buttons of an opened row, and a form where something is awaited. */
+export function actions(row: Row, ask: Ask): HTMLElement {
+  if (row.status === "running" && row.kind === "scan") {
+    return h("div", {}, deliveryForm(row, ask));
+  }
+  if (row.status === "running" || row.status === "pending") return h("div.sb-acts");
   const { element, follow } = outcome();
   const one = (label: string, title: string, type: "redo" | "rewind"): HTMLElement => {
     const act = button("sb-action", { title }, label);

@@ -4,6 +4,7 @@ import { actions } from "./acts";
 import { button, copyButton, h } from "./dom";
 import { formatDuration, formatMoment, formatSize, formatTime } from "./format";
 import { parseJson, writeJson, writePython } from "./json";
+import { pastOf } from "./past";
 import { errorBlock, readError } from "./trace";
 import { tree } from "./tree";
 import type { Request, Row } from "./wire";
@@ -111,7 +112,11 @@ export function bodyOf(row: Row, context: BodyContext): HTMLElement {
     meta.append(copyButton("Copy error", () => readError(error)?.stack || error));
   }
   parts.push(meta);
-  const acts = context.request && actions(row, context.request);
-  if (acts) parts.push(acts);
+  if (context.request) {
+    const past = pastOf(row, context.request);
+    const acts = actions(row, context.request);
+    acts.prepend(...past.toggles);
+    parts.push(acts, ...past.boxes);
+  }
   return h("div.sb-body", {}, ...parts);
 }

@@ -41,11 +41,11 @@ export function peekOf(row: Row): "none" | "lines" | "line" {
 
 /** A height near enough to the real one that the list does not jump when rows are measured. */
 export function estimateHeight(row: Row, open: boolean): number {
-  if (open) return 34 + (row.error ? 220 : 0) + (row.return ? 110 : 0) + 30;
+  if (open) return 31 + (row.error ? 220 : 0) + (row.return ? 110 : 0) + 30;
   const peek = peekOf(row);
-  if (row.error !== null && row.status === "failed") return 54;
-  if (peek === "none") return 32;
-  return peek === "line" ? 54 : 36 + 18 * countLines(row.return as string, OPEN_LINES);
+  if (row.error !== null && row.status === "failed") return 53;
+  if (peek === "none") return 31;
+  return peek === "line" ? 53 : 36 + 18 * countLines(row.return as string, OPEN_LINES);
 }
 
 const WORDS: Record<Icon, string> = {

@@ -113,10 +113,23 @@ export type Message = Snapshot | Delta | Reply;
 export type Request =
   | { type: "snapshot" }
   | { type: "body"; seq: number; field: "return" | "error" }
-  | { type: "attempts"; seq: number }
+  | { type: "attempts"; name: string }
+  | { type: "previous"; name: string }
   | { type: "redo"; name: string }
   | { type: "rewind"; name: string }
   | { type: "deliver"; name: string; payload: string };
+
+/** One execution of a step, of this run or of an earlier one: the answer to two of the requests. */
+export interface Past {
+  attempt: number;
+  status: Status;
+  started_at: number | null;
+  seconds: number | null;
+  return: string | null;
+  error: string | null;
+  /** The run it belongs to, if that is another one. */
+  run?: string;
+}
 
 /** A message that this version cannot read. */
 export class WireError extends Error {}

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from stepbook._ledger import State
     from stepbook._model import RunRow, StepRow
 
+#: What is told of an attempt.
+_PAST = ("attempt", "status", "started_at", "seconds", "return", "error", "run")
+
 
 class Follower:
     """Follows one run, whoever owns it. Not thread-safe: its owner holds a lock.
@@ -150,6 +153,29 @@ class Follower:
         if text is None:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
+
+    def attempts(self, name: str) -> list[dict[str, Any]]:
+        """Return all attempts of a step, oldest first.
+
+        Raises:
+            StepbookError: the book cannot be read right now.
+        """
+        return self._ask(_queries.ATTEMPTS_OF_STEP, [self.run.id, name])
+
+    def previous(self, name: str) -> list[dict[str, Any]]:
+        """Return the step as it was in the last earlier run of the loop, or nothing.
+
+        Raises:
+            StepbookError: the book cannot be read right now.
+        """
+        asked = [self.run.loop, self.run.id, self.run.created_at, name]
+        return self._ask(_queries.PREVIOUS_OF_STEP, asked)
+
+    def _ask(self, query: str, parameters: list[Any]) -> list[dict[str, Any]]:
+        self._records.fresh()
+        with self._records.store.reading() as reader:
+            rows = reader.execute(query, parameters)
+        return [dict(zip(_PAST, row, strict=False)) for row in rows]
 
     def _look(self) -> State | None:
         """Return the state if it may have changed since the last time, else None."""

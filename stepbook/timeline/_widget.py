@@ -132,6 +132,10 @@ class Timeline(anywidget.AnyWidget):
             with self._guard:
                 text = self._follower.body(content["seq"], content["field"])
             return _wire.reply(request, text)
+        if kind == "attempts":
+            return _wire.reply(request, self._follower.attempts(content["name"]))
+        if kind == "previous":
+            return _wire.reply(request, self._follower.previous(content["name"]))
         if kind in ("redo", "rewind"):
             change = _revise.redo if kind == "redo" else _revise.rewind
             return _wire.reply(request, change(self._book.get(self._run_id), content["name"]))
