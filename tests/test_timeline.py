@@ -323,3 +323,10 @@ def test_attempts_and_the_previous_run_are_told(book, monkeypatch):
     (previous,) = wire.ask(type="previous", name="A")["value"]
     assert (previous["run"], previous["return"]) == (first.id, '"before"')
     assert wire.ask(type="previous", name="B")["value"] == []
+
+
+def test_what_an_output_has_seen_first_is_sent_all_the_same(run, widget, monkeypatch):
+    wire = Wire(widget, monkeypatch)
+    run.do("A", lambda: 1)
+    widget.refresh()
+    wire.wait_for("A")

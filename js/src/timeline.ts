@@ -27,6 +27,7 @@ class Feed {
   private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   private requests = 0;
   private askedAt = 0;
+  private asking: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly model: AnyModel<Traits>) {
     model.on("msg:custom", (content: unknown, buffers: DataView[]) =>
@@ -69,7 +70,13 @@ class Feed {
     });
 
   private askForSnapshot(): void {
-    if (Date.now() - this.askedAt < GAP_MS) return;
+    const pause = this.askedAt + GAP_MS - Date.now();
+    if (pause > 0) {
+      this.asking ||= setTimeout(() => this.askForSnapshot(), pause);
+      return;
+    }
+    clearTimeout(this.asking);
+    this.asking = undefined;
     this.askedAt = Date.now();
     this.model.send({ type: "snapshot", id: 0 });
   }

@@ -81,11 +81,11 @@ class Timeline(anywidget.AnyWidget):
             follower = self._follower
             try:
                 follower.recall()
-                changed = follower.update()
+                follower.update()
             except StepbookError:
                 return _ENDED_S  # its book is busy: later
             now = time.monotonic()
-            if changed:
+            if follower.rev != self._sent:  # whoever has looked last: an output may have
                 young = now - self._born < _YOUNG_S
                 message = follower.since(self._first if young else self._sent)
                 self._sent = follower.rev

@@ -213,17 +213,17 @@ class Notebook:
 
     def close(self):
         """Close the page and end the kernel; nothing may have gone wrong in it."""
-        kernel = "sessionContext.session?.kernel?.shutdown()"
-        with contextlib.suppress(Exception):
-            self.page.evaluate(f"window.jupyterapp.shell.currentWidget.context.{kernel}")
-        self.context.close()
         unknown = [error for error in self.errors if KNOWN_PAGE_ERROR not in error]
-        assert not unknown
         outside = [
             url
             for url in self.requests
             if f"127.0.0.1:{self.server.port}" not in url and not url.startswith(("data:", "blob:"))
         ]
+        kernel = "sessionContext.session?.kernel?.shutdown()"
+        with contextlib.suppress(Exception):
+            self.page.evaluate(f"window.jupyterapp.shell.currentWidget.context.{kernel}")
+        self.context.close()
+        assert not unknown
         assert not outside
 
 
