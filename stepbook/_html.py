@@ -308,12 +308,22 @@ def _glyph(status: str) -> str:
 
 
 def _pretty(text: str) -> str:
+    """Return JSON text for people: indented, and of a table or array only what tells about it."""
     if len(text) > MOST_CHARS:
         return text
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+        value = json.loads(text)
     except ValueError:
         return text
+    if isinstance(value, dict) and "$stepbook" in value and "shape" in value:
+        shape = " × ".join(f"{n:,}" for n in value["shape"])  # noqa: RUF001 - meant
+        lines = [f"{value['$stepbook']} {shape}", *map(_line, value.get("preview") or ())]
+        return "\n".join(lines)
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _line(row: Any) -> str:
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _shorten(text: str, room: int) -> str:

@@ -138,3 +138,33 @@ def test_the_page_asks_for_nothing_from_outside():
     page = _html.page_html(snapshot, _bundle.bundle(), _html.static_html(run, steps))
     assert not re.search(r"(?:src|href)\s*=\s*[\"'`]?\s*(?:https?:)?//", page)
     assert "default-src 'none'" in page
+
+
+TABLE = json.dumps(
+    {
+        "$stepbook": "pandas.DataFrame",
+        "shape": [5000, 2],
+        "dtypes": {"a": "int64", "b": "str"},
+        "columns": {"labels": ["a", "b"]},
+        "data": "QVJST1c" * 9000,
+        "preview": [[1, "x"], [2, "y"]],
+    },
+    separators=(",", ":"),
+)
+
+
+def test_a_table_shows_its_shape_and_beginning_without_its_bytes():
+    html = _html.static_html(
+        recorded_run()[0], [StepRow(1, "T", "do", "succeeded", 1, value=TABLE)]
+    )
+    assert "pandas.DataFrame 5,000 × 2" in html  # noqa: RUF001 - meant
+    assert "[2, &quot;y&quot;]" in html
+    assert "QVJST1c" not in html
+
+
+def test_a_table_travels_without_its_bytes():
+    step = StepRow(1, "T", "do", "succeeded", 1, value=TABLE)
+    row = dict(zip(_wire.FIELDS, _wire.row_fields(step, 4000), strict=True))
+    assert json.loads(row["return"])["preview"] == [[1, "x"], [2, "y"]]
+    assert "data" not in json.loads(row["return"])
+    assert row["return_size"] is None

@@ -7,7 +7,7 @@ import { icon, type Icon } from "./icons";
 import { countLines, isBranch, parseJson, type Json } from "./json";
 import { spanOf, type Scale } from "./layout";
 import type { Counts, Entry } from "./state";
-import { tagged } from "./tagged";
+import { isTaggedText, tagged } from "./tagged";
 import { errorLine } from "./trace";
 import { lines } from "./tree";
 import type { Row } from "./wire";
@@ -36,6 +36,7 @@ export interface RowState {
 export function peekOf(row: Row): "none" | "lines" | "line" {
   if (row.return === null || row.return === "null" || row.kind === "map") return "none";
   if (row.return_size !== null || row.return.length > OPEN_CHARS) return "line";
+  if (isTaggedText(row.return)) return "line";
   return countLines(row.return, OPEN_LINES) <= OPEN_LINES ? "lines" : "line";
 }
 

@@ -86,11 +86,13 @@ export function tree(value: Json, label: string): HTMLElement {
     const node: Node = { value: item, path };
     nodes.set(element, node);
     const special = tagged(item);
-    const branch = !special && isBranch(item) && members(item).length > 0;
+    if (special?.inner) node.value = item = special.inner;
+    const branch = (!special || special.inner !== null) && isBranch(item) && members(item).length > 0;
     line.append(branch ? icon("chevron") : h("span.sb-j-gap"));
     if (key !== null) line.append(keyLabel(key));
     if (special) line.append(special.full);
-    else if (branch) addBranch(element, line, node);
+    if (branch) addBranch(element, line, node);
+    else if (special) line.classList.toggle("sb-j-wide", special.inner === null);
     else if (isBranch(item)) line.append(Array.isArray(item) ? "[]" : "{}");
     else if (typeof item === "string" && item.length > LONG_STRING) addLongString(line, node, item);
     else line.append(scalar(item));

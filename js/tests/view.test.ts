@@ -167,3 +167,23 @@ test("arrows walk and fold a tree", () => {
   press("Enter");
   expect(element.textContent).toContain("x".repeat(1000));
 });
+
+test("tables are grids, tagged values tell their kind", () => {
+  const table = tree(
+    {
+      $stepbook: "pandas.DataFrame",
+      shape: [5000, 12],
+      columns: { labels: ["a", "b"] },
+      preview: [[1, "x"], [2, null]],
+    },
+    "Return",
+  );
+  expect(table.querySelectorAll("th")).toHaveLength(2);
+  expect(table.textContent).toContain("4,998 more rows, 10 more columns");
+  const pair = tree({ pair: { $stepbook: "tuple", items: [1, { $stepbook: "decimal", value: "1.50" }] } }, "Return");
+  document.body.append(pair);
+  expect(pair.textContent).toContain("tuple");
+  (pair.firstElementChild as HTMLElement).click();
+  expect(pair.querySelectorAll('[role="treeitem"]')).toHaveLength(3);
+  expect(pair.textContent).toContain("decimal 1.50");
+});

@@ -198,7 +198,19 @@ def _cut(text: str | None, room: int) -> tuple[str | None, int | None]:
     """Return *text*, or its beginning and its whole length if it is longer than *room*."""
     if text is None or len(text) <= room:
         return text, None
+    slim = without_bytes(text)
+    if len(slim) <= MOST_CHARS:
+        return slim, None
     return text[:HEAD_CHARS], len(text)
+
+
+def without_bytes(text: str) -> str:
+    """Return the JSON of a table or array without its bytes: its shape and preview are shown."""
+    if not text.startswith('{"$stepbook":') or '"shape":' not in text[:200]:
+        return text
+    node = json.loads(text)
+    node.pop("data", None)
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 
 def _cut_error(text: str | None, room: int) -> tuple[str | None, int | None]:
