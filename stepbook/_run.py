@@ -266,7 +266,7 @@ class Run(Shown):
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             self._row = ledger.state.run
-            self.book._release(self.id)
+        self.book._release(self.id)  # also what an interrupted close has left
 
     def __enter__(self) -> Self:
         self._owned()
