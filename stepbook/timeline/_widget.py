@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: A page needs a moment to load the front end; until then deltas begin at the first snapshot.
 _YOUNG_S: Final = 5.0
+#: With more rows than this the page asks for a snapshot instead.
+_YOUNG_ROWS: Final = 100
 #: After so long without news the state is settled: the snapshot goes into the trait, too.
 _QUIET_S: Final = 1.0
 #: Larger snapshots go into the trait only at the run's end.
@@ -86,7 +88,7 @@ class Timeline(anywidget.AnyWidget):
                 return _ENDED_S  # its book is busy: later
             now = time.monotonic()
             if follower.rev != self._sent:  # whoever has looked last: an output may have
-                young = now - self._born < _YOUNG_S
+                young = now - self._born < _YOUNG_S and len(follower.steps) < _YOUNG_ROWS
                 message = follower.since(self._first if young else self._sent)
                 self._sent = follower.rev
                 self._news, self._settled = now, False
