@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from . import _html, _queries, _text
 from ._errors import StepbookError
@@ -123,17 +124,29 @@ class ShownBook:
         """Return the path as text, and the newest runs as HTML."""
         data = {"text/plain": repr(self)}
         if not stable():  # times, durations and ids are what a list of runs is about
-            try:
-                self._records.fresh()
-                with self._records.store.reading() as reader:
-                    rows = reader.execute(_queries.OVERVIEW, [_html.MOST_RUNS])
-                data["text/html"] = _html.runs_html(
-                    repr(self), list(map(_html.RunLine._make, rows))
-                )
-            except StepbookError:  # no book yet, or a busy one: its path is still known
-                pass
+            # Without a book yet, or with a busy one, its path is still known.
+            with contextlib.suppress(StepbookError):
+                data["text/html"] = _html.runs_html(repr(self), self._overview())
         return {
             kind: text
             for kind, text in data.items()
             if (include is None or kind in include) and (exclude is None or kind not in exclude)
         }
+
+    def _overview(self) -> list[_html.RunLine]:
+        """Return the newest runs.
+
+        Raises:
+            StepbookError: there is no book, or it cannot be read right now.
+        """
+        self._records.fresh()
+        with self._records.store.reading() as reader:
+            rows = reader.execute(_queries.OVERVIEW, [_html.MOST_RUNS])
+        return list(map(_html.RunLine._make, rows))
+
+    def _ipython_display_(self) -> None:
+        if not in_ipython():
+            raise NotImplementedError
+        from .notebook._show import show_book  # noqa: PLC0415 - only with IPython
+
+        show_book(cast("Book", self))

@@ -3,10 +3,15 @@
  * may draw it several times, so such elements come and go.
  */
 
-import type { View } from "./view";
+/** What can be shown in an element. */
+export interface Showable {
+  readonly element: HTMLElement;
+  /** How far it is scrolled, if it scrolls: an element that is moved forgets it. */
+  scrollTop?: number;
+}
 
-export class Slots {
-  private readonly shown = new Map<Element, View>();
+export class Slots<V extends Showable> {
+  private readonly shown = new Map<Element, V>();
   private readonly elements: HTMLCollectionOf<Element>;
   private readonly observer = new MutationObserver(() => this.sweep());
 
@@ -18,8 +23,8 @@ export class Slots {
   constructor(
     page: Document,
     name: string,
-    private readonly create: () => View,
-    private readonly remove: (view: View) => void,
+    private readonly create: () => V,
+    private readonly remove: (view: V) => void,
   ) {
     this.elements = page.getElementsByClassName(name);
     this.observer.observe(page.body, { childList: true, subtree: true });
@@ -39,7 +44,7 @@ export class Slots {
       const place = view.scrollTop;
       this.shown.set(element, view);
       element.replaceChildren(view.element);
-      view.scrollTop = place;
+      if (place !== undefined) view.scrollTop = place;
     }
     // Of outputs that were replaced, the view that was not taken over above has no use any more.
     for (const [element, view] of this.shown) {
@@ -52,7 +57,7 @@ export class Slots {
    * it. The element may come back, as notebooks take cells out of the page while they are scrolled
    * away; it then gets another view.
    */
-  private spare(): View | undefined {
+  private spare(): V | undefined {
     for (const [element, view] of this.shown) {
       if (element.isConnected) continue;
       this.shown.delete(element);

@@ -3,13 +3,16 @@
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
 
 import { showEmbedded } from "./page";
-import { Slots } from "./slots";
+import { RunsView, type RunLine } from "./runs";
+import { Slots, type Showable } from "./slots";
 import { Timeline } from "./state";
 import { View } from "./view";
-import { readMessage, WireError, type Message, type Request } from "./wire";
+import { readMessage, WireError, type Message, type Reply, type Request } from "./wire";
 
 interface Traits {
-  /** The last snapshot, as UTF-8 JSON: a page that is loaded again begins with it. */
+  /** What is shown: a run's timeline, or the list of a book's runs. */
+  kind: "timeline" | "runs";
+  /** The state as UTF-8 JSON, a snapshot or the runs: a page that is loaded again begins with it. */
   snapshot: DataView | null;
   /** The places in the page where the timeline is to be seen: elements of this class. */
   slot: string;
@@ -20,37 +23,21 @@ const BUSY_MS = 1500;
 /** A second request for a snapshot is not sent sooner than this. */
 const GAP_MS = 1000;
 
-/** What all views of one widget share: the records and the way to the kernel. */
-class Feed {
-  readonly timeline = new Timeline();
-  private readonly views = new Set<View>();
-  private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+/** Asks the kernel, and matches its answers by their ids. */
+class Line {
+  private readonly waiting = new Map<
+    number,
+    { resolve(value: unknown): void; reject(error: Error): void }
+  >();
   private requests = 0;
-  private askedAt = 0;
-  private asking: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly model: AnyModel<Traits>) {
-    model.on("msg:custom", (content: unknown, buffers: DataView[]) =>
-      this.take(() => (buffers[0] ? decode(buffers[0]) : content)),
-    );
-    model.on("change:snapshot", () => this.takeTrait());
-    this.takeTrait();
-    // What was sent before this line ran is lost: deltas may have been.
-    if (this.timeline.run?.status !== "succeeded") this.askForSnapshot();
-  }
+  /** @param say tells the reader something; an empty text takes it back. */
+  constructor(
+    private readonly model: AnyModel<Traits>,
+    private readonly say: (text: string) => void,
+  ) {}
 
-  readonly open = (): View => {
-    const view = new View(this.timeline, { request: this.request });
-    this.views.add(view);
-    return view;
-  };
-
-  readonly close = (view: View): void => {
-    this.views.delete(view);
-    view.dispose();
-  };
-
-  readonly request = (request: Request): Promise<unknown> =>
+  readonly ask = (request: Request): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const id = ++this.requests;
       const slow = setTimeout(
@@ -68,6 +55,43 @@ class Feed {
       });
       this.model.send({ ...request, id });
     });
+
+  answer(reply: Reply): void {
+    const waiting = this.waiting.get(reply.id);
+    if (reply.ok) waiting?.resolve(reply.value);
+    else waiting?.reject(new Error(reply.error));
+  }
+}
+
+/** What all views of one widget share: the records and the way to the kernel. */
+class Feed {
+  readonly timeline = new Timeline();
+  private readonly views = new Set<View>();
+  private readonly line: Line;
+  private askedAt = 0;
+  private asking: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly model: AnyModel<Traits>) {
+    this.line = new Line(model, (text) => this.say(text));
+    model.on("msg:custom", (content: unknown, buffers: DataView[]) =>
+      this.take(() => (buffers[0] ? decode(buffers[0]) : content)),
+    );
+    model.on("change:snapshot", () => this.takeTrait());
+    this.takeTrait();
+    // What was sent before this line ran is lost: deltas may have been.
+    if (this.timeline.run?.status !== "succeeded") this.askForSnapshot();
+  }
+
+  readonly open = (): View => {
+    const view = new View(this.timeline, { request: this.line.ask });
+    this.views.add(view);
+    return view;
+  };
+
+  readonly close = (view: View): void => {
+    this.views.delete(view);
+    view.dispose();
+  };
 
   private askForSnapshot(): void {
     const pause = this.askedAt + GAP_MS - Date.now();
@@ -95,9 +119,7 @@ class Feed {
       return;
     }
     if (message.type === "reply") {
-      const waiting = this.waiting.get(message.id);
-      if (message.ok) waiting?.resolve(message.value);
-      else waiting?.reject(new Error(message.error));
+      this.line.answer(message);
       return;
     }
     if (this.timeline.apply(message, Date.now() * 1000) === "gap") this.askForSnapshot();
@@ -109,8 +131,57 @@ class Feed {
   }
 }
 
+/** The same for the list of a book's runs. */
+class RunsFeed {
+  private readonly views = new Set<RunsView>();
+  private readonly line: Line;
+
+  constructor(private readonly model: AnyModel<Traits>) {
+    this.line = new Line(model, () => undefined);
+    model.on("msg:custom", (content: unknown, buffers: DataView[]) => {
+      const message = readMessage(buffers[0] ? decode(buffers[0]) : content);
+      if (message.type === "reply") this.line.answer(message);
+    });
+    model.on("change:snapshot", () => this.views.forEach((view) => this.draw(view)));
+  }
+
+  readonly open = (): RunsView => {
+    const view = new RunsView({
+      open: (run) => this.line.ask({ type: "open", run }).then((slot) => slotClass(String(slot))),
+      refresh: () => this.line.ask({ type: "refresh" }),
+    });
+    this.views.add(view);
+    this.draw(view);
+    return view;
+  };
+
+  readonly close = (view: RunsView): void => {
+    this.views.delete(view);
+    view.dispose();
+  };
+
+  private draw(view: RunsView): void {
+    const bytes = this.model.get("snapshot");
+    if (bytes && bytes.byteLength > 0) view.show(decode(bytes) as RunLine[]);
+  }
+}
+
 function decode(bytes: DataView): unknown {
   return JSON.parse(new TextDecoder().decode(bytes));
+}
+
+/** The class of the elements in which a widget shows itself: see stepbook/notebook/_show.py. */
+function slotClass(slot: string): string {
+  return `stepbook-slot-${slot}`;
+}
+
+/** Shows a feed in outputs that hold no widget of their own, but a place for it. */
+function fill<V extends Showable>(
+  model: AnyModel<Traits>,
+  feed: { open(): V; close(view: V): void },
+): () => void {
+  const slots = new Slots(document, slotClass(model.get("slot")), feed.open, feed.close);
+  return () => slots.dispose();
 }
 
 /** Called once for each widget; its views share one feed. */
@@ -118,20 +189,19 @@ export default function widget(): {
   initialize(props: InitializeProps<Traits>): () => void;
   render(props: RenderProps<Traits>): () => void;
 } {
-  let feed: Feed | undefined;
+  let feed: Feed | RunsFeed | undefined;
+  const feedOf = (model: AnyModel<Traits>): Feed | RunsFeed =>
+    (feed ??= model.get("kind") === "runs" ? new RunsFeed(model) : new Feed(model));
   return {
     initialize({ model }) {
-      const mine = (feed = new Feed(model));
-      // Outputs that hold no widget of their own, but a place for it: see notebook/_show.py.
-      const name = `stepbook-slot-${model.get("slot")}`;
-      const slots = new Slots(document, name, mine.open, mine.close);
-      return () => slots.dispose();
+      const mine = feedOf(model);
+      return mine instanceof Feed ? fill(model, mine) : fill(model, mine);
     },
     render({ model, el }) {
-      const mine = (feed ??= new Feed(model));
+      const mine = feedOf(model);
       const view = mine.open();
       el.append(view.element);
-      return () => mine.close(view);
+      return () => (view instanceof View ? (mine as Feed).close(view) : (mine as RunsFeed).close(view));
     },
   };
 }

@@ -115,6 +115,8 @@ export type Request =
   | { type: "body"; seq: number; field: "return" | "error" }
   | { type: "attempts"; name: string }
   | { type: "previous"; name: string }
+  | { type: "open"; run: string }
+  | { type: "refresh" }
   | { type: "redo"; name: string }
   | { type: "rewind"; name: string }
   | { type: "deliver"; name: string; payload: string };

@@ -12,22 +12,42 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from stepbook._errors import StepbookError
+from stepbook._errors import BookNotFoundError, StepbookError
 from stepbook._tell import stable, tell
 
 from . import _hooks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stepbook._book import Book
     from stepbook._shown import Shown
-    from stepbook.timeline._widget import Timeline
 
 #: So many outputs are kept up to date; older ones stay as they are.
 _MOST_OUTPUTS: Final = 20
 
 #: The timeline in each output, by display id, with the revision that was shown last.
-_outputs: dict[str, tuple[Timeline, int]] = {}
+_outputs: dict[str, tuple[Live, int]] = {}
+
+
+class Live(Protocol):
+    """What can be shown: a timeline, a list of runs."""
+
+    has_ended: Any
+    rev: Any
+
+    def refresh(self) -> None:
+        """Look at what is recorded now."""
+
+    def static(self) -> dict[str, str]:
+        """Return what is shown where there is no widget."""
+
+    def slotted(self) -> dict[str, str]:
+        """Return the same, in a place for the widget."""
+
+    def _repr_mimebundle_(self, **_options: object) -> tuple[dict[str, Any], dict[str, Any]]: ...
 
 
 def kernel() -> Any:
@@ -51,20 +71,37 @@ def show_run(run: Shown) -> None:
     """Show a run as an output of the cell.
 
     Raises:
-        NotImplementedError: this is no kernel; IPython then shows the text.
+        NotImplementedError: there can be no widget; IPython then shows what else there is.
     """
+    _show_made(run.timeline)
+
+
+def show_book(book: Book) -> None:
+    """Show the list of a book's runs as an output of the cell.
+
+    Raises:
+        NotImplementedError: there can be no widget; IPython then shows what else there is.
+    """
+    from stepbook.timeline._runs import runs_of  # noqa: PLC0415 - anywidget only when shown
+
+    _show_made(lambda: runs_of(book))
+
+
+def _show_made(make: Callable[[], Live]) -> None:
     if kernel() is None or stable():
         raise NotImplementedError
     try:
-        timeline = run.timeline()
-    except StepbookError as error:  # no bundle: the static view is there, and what to do
+        live = make()
+    except BookNotFoundError:
+        raise NotImplementedError from None
+    except StepbookError as error:  # no bundle, a busy book: say what to do
         tell(f"stepbook: {error}")
         raise NotImplementedError from None
-    show(timeline)
+    show(live)
 
 
-def show(timeline: Timeline) -> None:
-    """Show a timeline as an output of the cell.
+def show(timeline: Live) -> None:
+    """Show a timeline or a list of runs as an output of the cell.
 
     Raises:
         NotImplementedError: this is no kernel; IPython then shows the text.
@@ -97,7 +134,7 @@ def refresh_outputs() -> None:
             _outputs[display_id] = timeline, timeline.rev
 
 
-def _data(timeline: Timeline) -> dict[str, Any]:
+def _data(timeline: Live) -> dict[str, Any]:
     if not needs_widget_output():
         return timeline.slotted()
     if timeline.has_ended:

@@ -52,6 +52,7 @@ class Timeline(anywidget.AnyWidget):
     """The live timeline of a run; from ``run.timeline()``."""
 
     _esm = bundle()
+    kind = traitlets.Unicode("timeline").tag(sync=True)
     #: The state as UTF-8 JSON, made when it is asked for: a page that is loaded again, a second
     #: view and a saved notebook begin with it.
     snapshot = traitlets.Bytes(b"").tag(
