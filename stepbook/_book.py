@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _frames, _pass, _process, _queries, _scan
+from . import _execute, _frames, _pass, _process, _queries, _scan, _text
 from ._codec import Codec
-from ._duration import Duration, describe, seconds
+from ._duration import Duration, seconds
 from ._errors import (
     ForkedError,
     InputChangedError,
     InvalidInputError,
     RunError,
+    StepbookWarning,
 )
 from ._find import book_path, run_key
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
@@ -39,7 +41,7 @@ _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
 
 
-def connect(path: str | os.PathLike[str] | None = None) -> Book:
+def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
     """Return the book at *path*; nothing is created before the first run.
 
     Args:
@@ -47,6 +49,9 @@ def connect(path: str | os.PathLike[str] | None = None) -> Book:
             ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current folder up to
             the project's root (the folder with ``.git`` or ``pyproject.toml``); else one to be
             created there.
+        allow_pickle: in this session, store as pickle what nothing else can store, and load what
+            was stored so. Loading a pickle executes whatever it says: only for a book of which you
+            trust every writer.
 
     Raises:
         NotABookError: *path* is a folder.
@@ -57,13 +62,21 @@ def connect(path: str | os.PathLike[str] | None = None) -> Book:
         >>> run = book.run("health-review", input={"patient_id": "p-17"})
     """
     if path is not None and path == ":memory:":
-        return Book(None)
-    found = book_path(path)
-    with _process.lock:
-        book = _process.by_path.get(str(found))
-        if book is None:
-            book = _process.by_path[str(found)] = Book(found)
-        return book
+        book = Book(None)
+    else:
+        found = book_path(path)
+        with _process.lock:
+            book = _process.by_path.get(str(found)) or Book(found)
+            _process.by_path[str(found)] = book
+    if allow_pickle and not book._codec.allow_pickle:
+        book._codec.allow_pickle = True
+        warnings.warn(
+            f"stepbook: pickles in {book!r} are loaded in this session, and loading one executes "
+            "whatever it says. Only do this with a book of which you trust every writer.",
+            StepbookWarning,
+            stacklevel=2,
+        )
+    return book
 
 
 class Book(ShownBook):
@@ -71,7 +84,7 @@ class Book(ShownBook):
 
     def __init__(self, path: Path | None) -> None:
         self._records = Records(path)
-        self._codec = Codec()
+        self._codec = Codec(self._records.artifacts)
         self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._lock = threading.RLock()
         self._inbox = self._records.inbox
@@ -213,18 +226,9 @@ class Book(ShownBook):
         return run
 
     def _announce(self, run: Run) -> None:
-        if stable():
-            return
-        ledger = run._owned()
-        row, steps = ledger.state.run, ledger.state.steps
-        done = sum(step.status == SUCCEEDED for step in steps.values())
-        ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
-        before = ledger.previous
-        last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
-        tell(
-            f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
-            f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
-        )
+        if not stable():
+            ledger = run._owned()
+            tell(_text.opened_again(ledger.state, ledger.previous))
 
     def _own(self, run_id: str) -> Ledger:
         """Return the ledger of a run, with what died in its owner's hands marked as such."""
@@ -362,7 +366,7 @@ class Book(ShownBook):
         self._records.fresh()
         with self._records.store.reading() as reader:
             frame = reader.frame(query, parameters)
-        return _frames.shape(frame, self._codec.decode if parse else None)
+        return _frames.shape(frame, self._codec.show if parse else None)
 
     # ---- scans ------------------------------------------------------------------------------
 
@@ -401,7 +405,7 @@ class Book(ShownBook):
     # ---- removing ---------------------------------------------------------------------------
 
     def delete(self, run_id: str, *, force: bool = False) -> None:
-        """Remove a run with everything that it recorded.
+        """Remove a run with everything that it recorded, and the files that no other run refers to.
 
         Args:
             run_id: the run, as for :meth:`get`.
@@ -427,6 +431,7 @@ class Book(ShownBook):
             if run is not None:
                 run.close()
             self._records.remove(run_id)
+        self._records.remove_artifacts()
 
     def prune(
         self,
@@ -437,6 +442,8 @@ class Book(ShownBook):
         dry_run: bool = False,
     ) -> pd.DataFrame:
         """Remove old runs, never an unfinished one, and return what was removed.
+
+        With them go the files that no run refers to any more.
 
         Args:
             keep: how many succeeded runs of each loop to keep, the newest.

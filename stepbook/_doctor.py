@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ._book import Book
     from ._journal_format import Events, JournalFile
+    from ._reader import Reader
     from ._records import Records
-    from ._store import Reader
 
 _BUSY_S: Final = 1.0
 _ARTIFACT: Final = re.compile(r"([0-9a-f]{64})(\.[0-9A-Za-z]+)*")

@@ -8,8 +8,7 @@ import functools
 import inspect
 import json
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _failure
 from ._context import StepContext, current, log_row
@@ -28,25 +27,11 @@ from ._timeout import interrupt_after
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ._options import Options
     from ._run import Run
-
-OnChange = Literal["warn", "rerun", "error", "ignore"]
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _MAX_SHOWN: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How steps are executed; see :meth:`Run.options`."""
-
-    retries: int = 0
-    timeout_s: float | None = None
-    on_change: OnChange = "ignore"
-    returns: Any = None
-
-
-DEFAULTS: Final = Options()
 
 
 def perform(
@@ -61,7 +46,7 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    value, ready = enter(run, name)
+    value, ready = enter(run, name, _hint(fn, options))
     if not ready:
         return value
     if not options.retries:
@@ -82,7 +67,7 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    value, ready = enter(run, name)
+    value, ready = enter(run, name, _hint(fn, options))
     if not ready:
         return value
     if not options.retries:
@@ -93,6 +78,11 @@ async def _perform_async(
         with attempt:
             return await _execute_async(run, options, name, fn, args, kwargs)
     raise AssertionError("the last attempt raises")  # pragma: no cover
+
+
+def _hint(fn: Any, options: Options) -> Any:
+    """Return what names the classes that the value may be rebuilt as."""
+    return fn if options.returns is None else (options.returns, fn)
 
 
 def _retrying(options: Options) -> dict[str, Any]:
@@ -171,8 +161,13 @@ def check_name(name: object) -> str:
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
-def enter(run: Run, name: str) -> tuple[Any, bool]:
+def enter(run: Run, name: str, hint: Any = None) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
+
+    Args:
+        run: the run.
+        name: the step.
+        hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
 
     Returns:
         The replayed value and False, or None and True: it is to be executed.
@@ -195,7 +190,9 @@ def enter(run: Run, name: str) -> tuple[Any, bool]:
             return None, True
     if step.status == SUCCEEDED:
         text = step.value
-        return run._codec.decode(run._value(step) if text is None else text), False
+        if text is None:
+            text = run._value(step)
+        return run._codec.decode(text, hint=hint, where=name), False
     if step.status == FAILED and step.handled and step.error is not None:
         raise replayed_failure(run, step)
     return None, True
@@ -238,9 +235,8 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
     """
     ledger = run._owned()
     with run._lock:
-        busy = run._executing.get(name)
         parent = current.get() or run._walk().body_of(run)
-        if busy is not None and not _dead(busy, current.get()):
+        if executing(run, name):
             raise DuplicateStepError(
                 f"the step {shorten(name)} is executing right now, in another thread or task. "
                 "Wait for it, or give this piece of work a name of its own."
@@ -270,15 +266,18 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
     return context
 
 
-def _dead(busy: StepContext, here: StepContext | None) -> bool:
-    """Whether *busy* only looks alive: its frame is gone, after two interrupts in a row."""
-    if not same_flow(busy):
-        return False
-    while here is not None:
-        if here is busy:
-            return False
+def executing(run: Run, name: str) -> bool:
+    """Whether the body of a step is executing right now.
+
+    After two interrupts in a row it may only look so: its frame is gone.
+    """
+    busy = run._executing.get(name)
+    if busy is None or not same_flow(busy):
+        return busy is not None
+    here = current.get()
+    while here is not None and here is not busy:
         here = here._parent
-    return True
+    return here is busy
 
 
 def interrupted_row(row: StepRow, reason: str) -> StepRow:
@@ -360,7 +359,7 @@ def _execute(
                 "recorded. Give the coroutine function itself: "
                 f"await run.do({shorten(name)}, fetch, ...)."
             )
-        return succeed(run, context, value, options)
+        return succeed(run, context, value, _hint(fn, options))
 
 
 async def _execute_async(
@@ -377,7 +376,7 @@ async def _execute_async(
         context._began = time.perf_counter()
         async with _time_limit(name, options):
             value = await fn(*args, **given)
-        return succeed(run, context, value, options)
+        return succeed(run, context, value, _hint(fn, options))
 
 
 def _timed_out(name: str, options: Options) -> StepTimeout:
@@ -397,8 +396,14 @@ async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
         raise
 
 
-def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any:  # noqa: ARG001 - the codec's
+def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any:
     """Record a success and return the value as a replay would.
+
+    Args:
+        run: the run.
+        context: the step.
+        value: what its body returned.
+        hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
 
     Raises:
         NotSerializableError: the value cannot be stored.
@@ -406,23 +411,24 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
     """
     seconds = time.perf_counter() - context._began
     codec = run._codec
-    text = codec.encode(value)
     row = context._row
     assert row.started_at is not None  # noqa: S101 - it was started
-    end = row._replace(
-        status=SUCCEEDED,
-        completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
-        seconds=seconds,
-        value=text,
-    )
-    context._end_row = end
-    try:
-        run._owned().commit(end)
-    except JournalWriteError as error:
-        error.value = value  # type: ignore[attr-defined]
-        raise
+    with codec.writing() as writer:
+        text = writer.encode(value, hint=hint, files=context._files)
+        end = row._replace(
+            status=SUCCEEDED,
+            completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
+            seconds=seconds,
+            value=text,
+        )
+        context._end_row = end
+        try:
+            run._owned().commit(end)
+        except JournalWriteError as error:
+            error.value = value  # type: ignore[attr-defined]
+            raise
     leave(run, context)
-    return codec.decode(text)
+    return codec.decode(text, hint=hint, where=row.name, ready=writer.ready)
 
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:
@@ -452,11 +458,12 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
         ledger.commit(context._end_row)
     except JournalWriteError as unwritten:
         error.add_note(f"stepbook: not recorded yet: {unwritten}")
+    finally:
+        leave(run, context)
     if context._failed:
         walk, steps = run._walk(), ledger.state.steps
         walk.fail(row.name, [step for step in walk.failures if steps[step].parent == row.name])
         _failure.mark(error, run.id, row.name, row.attempt)
-    leave(run, context)
 
 
 def leave(run: Run, context: StepContext) -> None:

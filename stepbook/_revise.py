@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._context import log_row
 from ._errors import StepError, StepNotFoundError
-from ._execute import check_name, shorten
+from ._execute import check_name, executing, shorten
 from ._model import PENDING, SUCCEEDED, StepRow, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._ledger import State
     from ._run import Run
 
 _SHOWN: Final = 5
@@ -20,7 +21,7 @@ _SHOWN: Final = 5
 
 def redo(run: Run, name: str) -> str:
     """See ``Run.redo``; returns what to tell."""
-    step = _known(run, name)
+    step = known(run._state(), run.id, name)
     later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
     _reset(run, [step])
     more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
@@ -35,7 +36,7 @@ def redo(run: Run, name: str) -> str:
 
 def rewind(run: Run, name: str | None) -> str:
     """See ``Run.rewind``; returns what to tell."""
-    first = 0 if name is None else _known(run, name).seq
+    first = 0 if name is None else known(run._state(), run.id, name).seq
     steps = [step for step in run._state().steps.values() if step.seq >= first]
     _reset(run, steps)
     return f"stepbook: {len(steps)} steps will be executed again in the next pass."
@@ -44,8 +45,9 @@ def rewind(run: Run, name: str | None) -> str:
 def resolve(run: Run, name: str, value: Any) -> None:
     """See ``Run.resolve``."""
     name = check_name(name)
-    text = run._codec.encode(value)
-    with run._lock:
+    with run._codec.writing() as writer, run._lock:
+        # Whoever gives the value names its class by that.
+        text = writer.encode(value, hint=type(value))
         _refuse_executing(run, [name])
         ledger = run._owned()
         old = ledger.state.steps.get(name)
@@ -94,14 +96,19 @@ def _reset(run: Run, steps: list[StepRow]) -> None:
 
 def _refuse_executing(run: Run, names: Iterable[str]) -> None:
     for name in names:
-        if name in run._executing:
+        if executing(run, name):
             raise StepError(f"the step {shorten(name)} is executing right now; stop it first.")
 
 
-def _known(run: Run, name: str) -> StepRow:
-    steps = run._state().steps
+def known(state: State, run_id: str, name: str) -> StepRow:
+    """Return the row of a step.
+
+    Raises:
+        StepNotFoundError: the run has no such step.
+    """
+    steps = state.steps
     if name in steps:
         return steps[name]
     close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise StepNotFoundError(f"run {run.id} has no step {shorten(name)}.{hint}")
+    raise StepNotFoundError(f"run {run_id} has no step {shorten(name)}.{hint}")

@@ -7,11 +7,9 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _revise, _wait
+from . import _execute, _failure, _pass, _revise, _stored, _wait
 from ._context import StepContext, log_row
-from ._duration import Duration, seconds
-from ._errors import DuplicateStepError, InvalidInputError, NoRunError
-from ._execute import DEFAULTS, OnChange, Options
+from ._errors import DuplicateStepError, NoRunError
 from ._model import (
     DEFAULT_SCAN,
     FAILED,
@@ -22,12 +20,14 @@ from ._model import (
     StepRow,
     now_us,
 )
+from ._options import DEFAULTS, OnChange, Options, checked
 from ._pass import Pass
 from ._shown import Shown
 from ._tell import tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
     from types import TracebackType
     from typing import ParamSpec, Self, TypeVar
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     from ._book import Book
     from ._codec import Codec
+    from ._duration import Duration
     from ._ledger import Ledger, State
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
 _SHOWN_STEPS = 5
-_ON_CHANGE = ("warn", "rerun", "error", "ignore")
 #: Runs that are open in this process, the one opened last at the end.
 _open_runs: list[weakref.ref[Run]] = []
 
@@ -152,16 +152,7 @@ class Run(Shown):
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
         """
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise InvalidInputError(f"retries is a number of 0 or more, not {retries!r}.")
-        if on_change is not None and on_change not in _ON_CHANGE:
-            raise InvalidInputError(
-                f"on_change={on_change!r} is unknown; use one of {', '.join(_ON_CHANGE)}."
-            )
-        limit = None if timeout is None else seconds(timeout, "timeout")
-        if limit == 0:
-            raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
-        return StepOptions(self, Options(retries, limit, on_change or DEFAULTS.on_change, returns))
+        return StepOptions(self, checked(retries, timeout, on_change, returns))
 
     def wait_for_scan(
         self,
@@ -239,21 +230,22 @@ class Run(Shown):
         Raises:
             NotSerializableError: *output* cannot be stored.
         """
-        text = self._codec.encode(output)
-        ledger = self._owned()
-        row = ledger.state.run
-        self._end_pass()
-        if row.status != SUCCEEDED:
-            now = now_us()
-            started = row.started_at or now
-            ledger.commit(
-                ledger.state.run._replace(
-                    status=SUCCEEDED,
-                    output=text,
-                    started_at=started,
-                    completed_at=max(now, started),
+        with self._codec.writing() as writer:
+            text = writer.encode(output)
+            ledger = self._owned()
+            row = ledger.state.run
+            self._end_pass()
+            if row.status != SUCCEEDED:
+                now = now_us()
+                started = row.started_at or now
+                ledger.commit(
+                    ledger.state.run._replace(
+                        status=SUCCEEDED,
+                        output=text,
+                        started_at=started,
+                        completed_at=max(now, started),
+                    )
                 )
-            )
         self.close()
 
     def close(self) -> None:
@@ -348,6 +340,25 @@ class Run(Shown):
 
     # ---- reading ----------------------------------------------------------------------------
 
+    def artifact(self, name: str, file: str | None = None) -> Path:
+        """Return the path of the file that holds what a step returned, or that it has written.
+
+        To read it; copy it to change it, as its name is the hash of its content.
+
+        Args:
+            name: the step.
+            file: which one, where there are several: the name that ``ctx.file`` was given.
+
+        Raises:
+            StepNotFoundError: the run has no such step, or it has not succeeded.
+            ArtifactError: the value is in the record itself, there are several files and none was
+                named, or the file is missing.
+
+        Example:
+            >>> pd.read_feather(run.artifact("Load profile")).to_parquet("profile.parquet")
+        """
+        return _stored.artifact(self, name, file)
+
     def steps(self) -> pd.DataFrame:
         """Return one row per step, in the order they ran.
 
@@ -432,7 +443,7 @@ class Run(Shown):
     def _take_up(self, row: StepRow) -> StepContext:
         """Go on with an attempt that was left while it waited."""
         with self._lock:
-            if row.name in self._executing:
+            if _execute.executing(self, row.name):
                 raise DuplicateStepError(
                     f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
                 )

@@ -180,12 +180,12 @@ def test_the_state_of_the_widget_is_the_current_snapshot(run, widget):
 
 
 def test_long_values_are_sent_when_they_are_asked_for(run, widget, monkeypatch):
-    run.do("Long", lambda: "x" * 200_000)
+    run.do("Long", lambda: "x" * 50_000)
     wire = Wire(widget, monkeypatch)
     sent = wire.ask(type="snapshot")
     assert len(json.dumps(sent)) < 10_000
     answer = wire.ask(type="body", seq=1, field="return")
-    assert json.loads(answer["value"]) == "x" * 200_000
+    assert json.loads(answer["value"]) == "x" * 50_000
 
 
 def test_redo_from_the_page_sets_the_step_to_pending(run, widget, monkeypatch):

@@ -51,7 +51,10 @@ function scalarText(kind: string, node: Node): string {
   if (kind === "bytes" && typeof data === "string") {
     return formatSize(Math.floor((data.replace(/=+$/, "").length * 3) / 4));
   }
-  if (typeof sample === "string") return `${sample}…`;
+  if (typeof sample === "string") {
+    const { bytes } = rest;
+    return typeof bytes === "number" ? `${formatSize(bytes)}: ${sample}…` : `${sample}…`;
+  }
   return preview(rest, 120);
 }
 

@@ -286,7 +286,7 @@ def test_ten_thousand_steps(notebook):
     nb.run_cell(1)
     wait_for_steps(nb, 10_000)
     nb.page.wait_for_function("window.drawn")
-    print("first rows after ms:", nb.page.evaluate("window.drawn - window.begun"))  # noqa: T201
+    print("first rows after ms:", nb.page.evaluate("window.drawn - window.begun"))
     assert nb.timeline.locator(".sb-row").count() < 100
     nb.timeline.get_by_role("searchbox").fill("p-9999")
     expect(nb.timeline.locator(".sb-name")).to_have_text(["Score p-9999"])
