@@ -8,7 +8,7 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _frames, _pass, _process, _queries, _scan, _text
+from . import _execute, _frames, _pass, _process, _queries, _scan, _text, _wait
 from ._codec import Codec
 from ._duration import Duration, seconds
 from ._errors import (
@@ -240,6 +240,8 @@ class Book(ShownBook):
             for step in list(ledger.state.steps.values()):
                 if step.status == RUNNING and step.kind not in DURABLE_KINDS:
                     ledger.note(_execute.interrupted_row(step, f"{gone} ended"))
+            for session in _wait.close_sessions(ledger.state):
+                ledger.note(session)
         return ledger
 
     def _release(self, run_id: str) -> None:

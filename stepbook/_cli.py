@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._book import Book
+    from ._text import Role
 
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
 _RUN_COLUMNS: Final = (
@@ -45,12 +46,12 @@ class _Failure(click.ClickException):
         _complain(self.format_message())
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, role: Role = "failed") -> None:
     screen = _screen.console(sys.stderr)
     if screen is None:
         click.echo(f"stepbook: {message}", err=True)
     else:
-        screen.print(f"stepbook: {message}", style=_screen.STYLES["failed"], soft_wrap=True)
+        screen.print(f"stepbook: {message}", style=_screen.STYLES[role])
 
 
 class _Group(click.Group):
@@ -77,7 +78,7 @@ def main() -> NoReturn:
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, StepbookWarning):
-        _complain(str(message).removeprefix("stepbook: "))
+        _complain(str(message).removeprefix("stepbook: "), "running")
 
 
 # ---- what commands have in common -----------------------------------------------------------
@@ -151,7 +152,7 @@ _format_option: Final = click.option(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
-  stepbook demo                          a run that fails, and resumes in a new process
+  stepbook demo                          a run that fails, and resumes
   stepbook runs --loop health-review     what was run
   stepbook show health-review            the latest run of a loop
   stepbook deliver 7k2m '{"ok": true}'   what a run is waiting for
@@ -352,8 +353,8 @@ def doctor() -> None:
 @cli.command(
     epilog="""\b
 Examples:
-  eval "$(stepbook completion bash)"                                  in ~/.bashrc
-  eval "$(stepbook completion zsh)"                                   in ~/.zshrc
+  eval "$(stepbook completion bash)"   in ~/.bashrc
+  eval "$(stepbook completion zsh)"    in ~/.zshrc
   stepbook completion fish > ~/.config/fish/completions/stepbook.fish"""
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

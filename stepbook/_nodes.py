@@ -29,7 +29,7 @@ MAX_LEVELS: Final = 600
 _PLAIN: Final = frozenset({str, bool, type(None)})
 _KEYS: Final = {str}
 #: Integers of up to 640 digits can be read under every setting of the interpreter.
-_BIG: Final = 10**640
+BIG: Final = 10**640
 
 
 class Encoder(ABC):
@@ -93,7 +93,7 @@ class Encoder(ABC):
         if kind in _PLAIN:
             return value
         if kind is int:
-            return value if -_BIG < value < _BIG else {TAG: "int", "hex": hex(value)}
+            return value if -BIG < value < BIG else {TAG: "int", "hex": hex(value)}
         if kind is float:
             return value if math.isfinite(value) else {TAG: "float", "value": repr(value)}
         # Lists and dicts are done right here: one frame for each level of nesting.

@@ -11,6 +11,7 @@ DuckDB syncs its own file: it is taken as DuckDB left it when it was closed last
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import threading
 from dataclasses import dataclass, field
@@ -33,10 +34,12 @@ class PowerDisk:
 
     Attributes:
         calls: what was called, in order: a name and its facts.
+        failing_syncs: how many of the next syncs are to fail.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.failing_syncs = 0
         self.calls: list[tuple[Any, ...]] = []
         self._real = Disk()
         self._lock = threading.RLock()
@@ -90,6 +93,9 @@ class PowerDisk:
 
     def sync(self, fd: int) -> None:
         with self._lock:
+            if self.failing_syncs:  # what it was to make safe stays as unsafe as it was
+                self.failing_syncs -= 1
+                raise OSError(errno.EIO, "Input/output error")
             self._real.sync(fd)
             self.calls.append(("sync", self._open[fd]))
 

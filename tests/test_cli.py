@@ -360,7 +360,7 @@ def test_a_delivery_needs_either_json_or_an_error(call, book):
 
 def test_redo_makes_one_step_pending(call, book):
     result = call("redo", "review", "Load profile")
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert "'Load profile' will be executed again" in result.stderr
     assert [s.status for s in book._peek(book._resolve_id("review")).steps.values()] == [
         "pending",
