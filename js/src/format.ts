@@ -86,6 +86,7 @@ export function preview(value: Json, room = 160): string {
         parts.push("…");
         break;
       }
+      left -= 2;
       parts.push((typeof key === "string" ? take(`${key}: `) : "") + write(item));
     }
     return Array.isArray(v) ? `[${parts.join(", ")}]` : `{${parts.join(", ")}}`;

@@ -248,6 +248,28 @@ def test_a_scan_is_delivered_while_its_cell_waits(notebook):
     expect(nb.timeline).to_contain_text("heart_rate: 61")
 
 
+def test_a_book_displays_as_the_list_of_its_runs(notebook):
+    nb = notebook(
+        "import stepbook\nbook = stepbook.connect()\n"
+        "for n in range(3):\n"
+        "    with book.run('listed', input=n, new=True) as r: r.do(f'Only {n}', lambda: n)",
+        "book",
+        "run = book.run('later', new=True)\nrun.do('A', lambda: 1)",
+    )
+    nb.run_cell(0)
+    nb.run_cell(1)
+    runs = nb.page.locator(".sb-runs")
+    runs.get_by_role("searchbox").fill("listed")
+    runs.get_by_role("button", name="listed").first.click()
+    expect(runs.locator(".sb-opened .sb-name")).to_have_text(["Only 2"])
+    runs.get_by_role("button", name="listed").first.click()
+    expect(runs.locator(".sb-opened")).to_have_count(0)
+    # The list is brought up to date when a cell has ended.
+    nb.run_cell(2)
+    runs.get_by_role("searchbox").fill("later")
+    expect(runs.get_by_role("button", name="later").first).to_be_visible()
+
+
 def test_hostile_data_runs_nothing(notebook):
     bad = "</script><img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
     nb = notebook(
