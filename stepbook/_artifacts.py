@@ -31,7 +31,8 @@ NAME: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 #: How long a writer waits for a prune to end, and a prune for writers, in seconds.
 LOCK_TIMEOUT_S: Final = 60.0
 
-_TEMPORARY: Final = ".tmp"
+#: How the names of files end that are not whole yet.
+TEMPORARY: Final = ".tmp"
 _CHUNK_BYTES: Final = 1 << 20
 #: From here on hashing runs beside the reading or writing, in a thread of its own.
 _THREAD_BYTES: Final = 4 << 20
@@ -102,7 +103,7 @@ class Artifacts:
             OSError: the file could not be written; nothing of it remains.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f"{secrets.token_hex(16)}{_TEMPORARY}"
+        temporary = self.folder / f"{secrets.token_hex(16)}{TEMPORARY}"
         fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
             try:
@@ -249,7 +250,7 @@ class Artifacts:
             freed = 0
             for path in self.folder.iterdir():
                 if path.name in live or not (
-                    NAME.fullmatch(path.name) or path.name.endswith(_TEMPORARY)
+                    NAME.fullmatch(path.name) or path.name.endswith(TEMPORARY)
                 ):
                     continue
                 size = path.stat().st_size

@@ -90,7 +90,7 @@ def _retrying(options: Options) -> dict[str, Any]:
 
     return {
         "stop": tenacity.stop_after_attempt(options.retries + 1),
-        "wait": tenacity.wait_exponential_jitter(initial=0.1, max=60, jitter=0.1),
+        "wait": tenacity.wait_exponential(multiplier=0.1, max=60) + tenacity.wait_random(0, 0.1),
         "retry": tenacity.retry_if_exception(_worth_retrying),
         "reraise": True,
     }

@@ -263,10 +263,8 @@ def _essence(node):
         kept = {k: _essence(v) for k, v in node.items() if k not in ASIDE}
         if kept.get("$stepbook") in ("set", "frozenset"):
             kept["items"].sort(key=repr)
-        if kept.get("$stepbook") in (
-            "datetime",
-            "time",
-        ):  # the offset is written for people: a region may have changed its own
+        # The offset is written for people: a region may have changed its own.
+        if kept.get("$stepbook") in ("datetime", "time"):
             kept["value"] = re.sub(r"[+-]\d\d:\d\d(:\d\d)?$", "", kept["value"])
         return kept
     return [_essence(item) for item in node] if isinstance(node, list) else node

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import _pass, _run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
 _attached: Final[set[int]] = set()
+#: Called at the end of each cell, after its passes have ended.
+after_cell: Final[list[Callable[[], None]]] = []
 
 
 class CellExecution:
@@ -45,3 +49,5 @@ def _before_cell(_info: Any) -> None:
 def _after_cell(result: Any) -> None:
     """End the passes of this cell; a step's error that has left it fails its run."""
     _run.end_cell(_pass.cell, result.error_in_exec or result.error_before_exec)
+    for call in after_cell:
+        call()
