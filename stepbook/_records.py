@@ -155,7 +155,7 @@ class Records(Files):
                         "is let go of with events that could not be written; the steps that raised "
                         "JournalWriteError are executed again"
                         if isinstance(error, JournalWriteError)
-                        else "is safe in its journal and reaches the tables when the book is next used"
+                        else "is safe in its journal and reaches the tables with the next use"
                     )
                     warnings.warn(
                         f"stepbook: run {run_id} {state}. {error}", StepbookWarning, stacklevel=4
