@@ -140,7 +140,7 @@ def decode(
     import numpy as np  # noqa: PLC0415
 
     if kind == "numpy.dtype":
-        return np.lib.format.descr_to_dtype(*take(node, "descr"))
+        return _dtype(*take(node, "descr"))
     if kind == "numpy.scalar":
         return _decode_scalar(node)
     if kind == "numpy.ndarray.items":
@@ -178,12 +178,19 @@ def _from_npy(view: memoryview) -> np.ndarray[Any, Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
+def _dtype(descr: Any) -> np.dtype[Any]:
+    import numpy as np  # noqa: PLC0415
+
+    dtype = np.lib.format.descr_to_dtype(descr)
+    if dtype.hasobject or np.lib.format.dtype_to_descr(dtype) != descr:
+        raise ValueError("not a dtype in the form that was written")
+    return dtype
+
+
 def _decode_scalar(node: dict[str, Any]) -> Any:
     import numpy as np  # noqa: PLC0415
 
-    dtype = np.lib.format.descr_to_dtype(node["dtype"])
-    if dtype.hasobject:
-        raise ValueError("a scalar of an object dtype is never read")
+    dtype = _dtype(node["dtype"])
     if "value" in node:
         _, value = take(node, "dtype", "value")
         if dtype.kind not in _WRITTEN_OUT:

@@ -202,7 +202,7 @@ class NotStoredError(StepError):
 
 
 class ArtifactError(StepError):
-    """The file of a stored value is missing or has changed."""
+    """The file of a stored value is missing or has changed, or its record cannot be read."""
 
 
 class RecordedError(StepError):

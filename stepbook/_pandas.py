@@ -94,7 +94,7 @@ def _is_copied_whole(frame: pd.DataFrame) -> bool:
 def _encode_series(w: Encoder, value: pd.Series[Any]) -> dict[str, Any]:
     facts = {
         "shape": list(value.shape),
-        "dtype": str(value.dtype),
+        "dtypes": {"values": str(value.dtype)},
         "name": w.field("name", value.name),
         **_extras(w, value),
     }
@@ -318,7 +318,7 @@ _TABLE: Final = ("rows", "arrays", "index")
 _OPTIONAL: Final = ("attrs", "unique_labels")
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "pandas.DataFrame": (*_TABLE, "shape", "dtypes", "columns"),
-    "pandas.Series": (*_TABLE, "shape", "dtype", "name"),
+    "pandas.Series": (*_TABLE, "shape", "dtypes", "name"),
     "pandas.Index": _TABLE,
     "pandas.Array": ("rows", "arrays"),
 }
@@ -397,7 +397,7 @@ def _decode_range(node: dict[str, Any]) -> Any:
     import pandas as pd  # noqa: PLC0415
 
     start, stop, step, name = take(node, "start", "stop", "step", "name")
-    return pd.RangeIndex(start, stop, step, name=name)
+    return pd.RangeIndex(expect(start, int), expect(stop, int), expect(step, int), name=name)
 
 
 def _decode_timestamp(node: dict[str, Any]) -> Any:
