@@ -462,7 +462,9 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
         leave(run, context)
     if context._failed:
         walk, steps = run._walk(), ledger.state.steps
-        walk.fail(row.name, [step for step in walk.failures if steps[step].parent == row.name])
+        inner = [step for step in walk.failures if steps[step].parent == row.name]
+        # An interrupt or a cancellation is no outcome of the work: it is never handled for good.
+        walk.fail(row.name if isinstance(error, Exception) else None, inner)
         _failure.mark(error, run.id, row.name, row.attempt)
 
 

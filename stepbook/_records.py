@@ -12,6 +12,7 @@ from ._errors import (
     BookBusyError,
     BookError,
     BookNotFoundError,
+    JournalWriteError,
     RunInUseError,
     RunNotFoundError,
     StepbookWarning,
@@ -150,11 +151,14 @@ class Records(Files):
                 except BookError as error:
                     if isinstance(error, BookBusyError):
                         self._patience = 0.0  # several runs closed in a row wait once
+                    state = (
+                        "is let go of with events that could not be written; the steps that raised "
+                        "JournalWriteError are executed again"
+                        if isinstance(error, JournalWriteError)
+                        else "is safe in its journal and reaches the tables with the next use"
+                    )
                     warnings.warn(
-                        f"stepbook: run {run_id} is safe in its journal and reaches the tables "
-                        f"when the book is next used. {error}",
-                        StepbookWarning,
-                        stacklevel=4,
+                        f"stepbook: run {run_id} {state}. {error}", StepbookWarning, stacklevel=4
                     )
                 else:
                     self._patience = BUSY_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import threading
@@ -261,6 +262,34 @@ def handled(run, error):
 def test_a_failure_after_which_another_step_started_replays_as_the_same_class(run):
     with pytest.raises(ZeroDivisionError, match="by zero"):
         handled(run, ZeroDivisionError("by zero")).do("Fetch", never)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), asyncio.CancelledError()])
+def test_an_interrupt_is_never_handled_and_its_step_executes_again(run, error):
+    with contextlib.suppress(type(error)):
+        run.do("Fetch", Counting(error))
+    run.do("Next", lambda: 2)
+    assert not row(run, "Fetch")["handled"]
+    assert again(run).do("Fetch", lambda: 1) == 1
+
+
+def test_a_step_cancelled_by_a_time_limit_executes_again(book):
+    async def slow():
+        await asyncio.sleep(60)
+
+    async def walk(run, body, limit):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(run.do("Fetch", body), limit)
+        return run.do("Next", lambda: 2)
+
+    asyncio.run(walk(book.run("loop"), slow, 0.01))
+
+    async def quick():
+        return 1
+
+    run = book.run("loop")
+    asyncio.run(walk(run, quick, 10))
+    assert row(run, "Fetch")["return"] == 1
 
 
 def test_a_failure_is_handled_when_the_pass_finishes(book):

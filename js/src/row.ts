@@ -166,13 +166,12 @@ export class RowView {
     if (!row) return;
     setText(this.time, timeText(row, now));
     const span = spanOf(row, now);
-    if (!span) {
-      this.bar.style.width = "0";
-      return;
-    }
+    this.bar.hidden = !span;
+    if (!span) return;
     const from = scale.at(span.start);
     const to = scale.at(span.end);
-    this.bar.style.insetInlineStart = `${(from * 100).toFixed(2)}%`;
+    // What takes no time at all still shows, also at the very end.
+    this.bar.style.insetInlineStart = `min(${(from * 100).toFixed(2)}%, 100% - 2px)`;
     this.bar.style.width = `${Math.max(0, (to - from) * 100).toFixed(2)}%`;
   }
 

@@ -9,6 +9,7 @@ widget's MIME type as well, until the run has ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import sys
@@ -124,11 +125,11 @@ def show(timeline: Live) -> None:
 
 def refresh_outputs() -> None:
     """Write into the outputs what has changed since they were written."""
+    for live in {id(live): live for live, _ in _outputs.values()}.values():
+        # If the book is busy, the end of the next cell is soon enough.
+        with contextlib.suppress(StepbookError):
+            live.refresh()
     for display_id, (timeline, rev) in list(_outputs.items()):
-        try:
-            timeline.refresh()
-        except StepbookError:
-            continue  # the book is busy; the next cell's end is soon enough
         if timeline.rev != rev:
             _publish(_data(timeline), display_id, update=True)
             _outputs[display_id] = timeline, timeline.rev

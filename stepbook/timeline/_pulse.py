@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 #: Between two looks, and so between two messages.
 BEAT_S: Final = 0.1
-#: Looking takes at most this share of the time, however long the run is.
+#: Looking takes at most this share of a processor, however long the run is ...
 SHARE: Final = 0.02
+#: ... but nobody waits longer than this because one look was slow.
+MOST_S: Final = 1.0
 
 _log = logging.getLogger("stepbook")
 
@@ -63,9 +65,10 @@ class Pulse:
     def _round(self) -> float | None:
         """Look at what is due; return how long nothing will be, or None if nothing is left."""
         for thing, due in list(self._due.items()):
-            began = self._clock()
-            if due > began:
+            if due > self._clock():
                 continue
+            # Time on the processor: waiting for a file, or for others, is no work.
+            used = time.thread_time()
             try:
                 again = thing.beat()
             except Exception:  # noqa: BLE001 - a door: it must not stop the other timelines
@@ -75,8 +78,8 @@ class Pulse:
                 if again is None:
                     self._due.pop(thing, None)
                 else:
-                    spent = self._clock() - began
-                    self._due[thing] = self._clock() + max(again, spent / SHARE)
+                    rest = min((time.thread_time() - used) / SHARE, MOST_S)
+                    self._due[thing] = self._clock() + max(again, rest)
         with self._lock:
             if not self._due:
                 self._thread = None
