@@ -207,17 +207,18 @@ class Records(Files):
         files = [] if self.path is None else files_of(self.journals, run_id)
         if not ledger.unfolded and not (tidy and files):
             return
-        deadline = time.monotonic() + max(timeout, 1.0)
+        goal = ledger.last_seq  # what is recorded from now on is for the next fold
         whole = False
         with self.store.writing(timeout) as writer:
-            while ledger.unfolded:
-                lines = ledger.unfolded_lines()
+            lines = ledger.unfolded_lines()
+            while True:
                 try:
-                    writer.fold(run_id, ledger.header, lines)
+                    folded = writer.fold(run_id, ledger.header, lines)
                 except GapError as error:
                     raise self.gap(run_id, error.missing) from None
                 ledger.mark_folded(lines)
-                if not tidy and time.monotonic() > deadline:
+                lines = ledger.unfolded_lines() if folded < goal else []
+                if not lines:
                     break
             if tidy:
                 whole = writer.folded_seq(run_id) == ledger.last_seq and writer.checkpoint()
