@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ._files import Found
     from ._ledger import Ledger, State
     from ._loop import Loop
+    from ._model import CellRow
 
 _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
@@ -254,6 +255,11 @@ class Book:
         self._records.fold_open()
         with self._records.store.reading() as reader:
             return reader.values(run_id, first_seq, _AHEAD)
+
+    def _cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
+        self._records.fold_open()
+        with self._records.store.reading() as reader:
+            return reader.cell(run_id, step, attempt)
 
     def get(self, run_id: str) -> Run:
         """Return a run without owning it: for reading, its timeline, deliveries.

@@ -21,6 +21,7 @@ from ._errors import (
     StepNameError,
     StepTimeout,
 )
+from ._heartbeat import heartbeat
 from ._model import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
 from ._pass import same_flow
 from ._timeout import interrupt_after
@@ -28,6 +29,7 @@ from ._timeout import interrupt_after
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ._model import Row
     from ._run import Run
 
 OnChange = Literal["warn", "rerun", "error", "ignore"]
@@ -374,8 +376,9 @@ async def _execute_async(
         context._task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, context)
         context._began = time.perf_counter()
-        async with _time_limit(name, options):
-            value = await fn(*args, **given)
+        with heartbeat():
+            async with _time_limit(name, options):
+                value = await fn(*args, **given)
         return succeed(run, context, value, options)
 
 
@@ -406,6 +409,18 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
     seconds = time.perf_counter() - context._began
     codec = run._codec
     text = codec.encode(value)
+    complete(run, context, value, text, seconds)
+    return codec.decode(text)
+
+
+def complete(
+    run: Run, context: StepContext, value: Any, text: str, seconds: float, *rows: Row
+) -> None:
+    """Record a success, with what else belongs to it.
+
+    Raises:
+        JournalWriteError: the journal cannot be written; the value is in ``value``.
+    """
     row = context._row
     assert row.started_at is not None  # noqa: S101 - it was started
     end = row._replace(
@@ -416,12 +431,11 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
     )
     context._end_row = end
     try:
-        run._owned().commit(end)
+        run._owned().commit(*rows, end)
     except JournalWriteError as error:
         error.value = value  # type: ignore[attr-defined]
         raise
     leave(run, context)
-    return codec.decode(text)
 
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:

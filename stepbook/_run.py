@@ -403,8 +403,9 @@ class Run(Facts):
         return walk
 
     def _begin_pass(self) -> None:
-        """Begin a pass, unless the cell that is executing is one already."""
+        """Begin a pass, unless the cell that is executing is one already; be the current run."""
         with self._lock:
+            _open_runs[:] = [*(r for r in _open_runs if r() is not self), weakref.ref(self)]
             if self._pass is None or _pass.cell is None:
                 self._end_pass(handled=False)
                 self._pass = Pass(_pass.line() if self._at_prompt else _pass.cell)
