@@ -256,6 +256,11 @@ class Book:
         with self._records.store.reading() as reader:
             return reader.values(run_id, first_seq, _AHEAD)
 
+    def _loops(self) -> list[str]:
+        self._records.fresh()
+        with self._records.store.reading() as reader:
+            return reader.loops()
+
     def _cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
         self._records.fold_open()
         with self._records.store.reading() as reader:

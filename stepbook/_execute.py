@@ -103,12 +103,13 @@ def _retrying(options: Options) -> dict[str, Any]:
     return {
         "stop": tenacity.stop_after_attempt(options.retries + 1),
         "wait": tenacity.wait_exponential_jitter(initial=0.1, max=60, jitter=0.1),
-        "retry": tenacity.retry_if_exception(_worth_retrying),
+        "retry": tenacity.retry_if_exception(worth_retrying),
         "reraise": True,
     }
 
 
-def _worth_retrying(error: BaseException) -> bool:
+def worth_retrying(error: BaseException) -> bool:
+    """Whether another attempt may end otherwise."""
     # Executing the body again would neither make its value storable nor the disk larger.
     return isinstance(error, Exception) and not isinstance(
         error, (NotSerializableError, JournalWriteError, StepFunctionError)

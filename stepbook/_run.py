@@ -45,16 +45,20 @@ _ON_CHANGE = ("warn", "rerun", "error", "ignore")
 _open_runs: list[weakref.ref[Run]] = []
 
 
+def open_runs() -> list[Run]:
+    """Return the runs that are open in this process, the current one last."""
+    return [run for run in (reference() for reference in _open_runs) if run is not None]
+
+
 def current_run() -> Run:
     """Return the run that was opened last and is still open.
 
     Raises:
         NoRunError: no run is open.
     """
-    for reference in reversed(_open_runs):
-        run = reference()
-        if run is not None:
-            return run
+    runs = open_runs()
+    if runs:
+        return runs[-1]
     raise NoRunError(
         'no run is open. Open one first: run = stepbook.run("my-loop"), in a notebook also '
         "%stepbook run my-loop."

@@ -8,13 +8,30 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import _pass, _run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
 _attached: Final[set[int]] = set()
+#: Called when a cell has ended, and none is executing any more.
+at_end: Final[list[Callable[[], None]]] = []
+#: Called with each pass of a run that a cell was, when it has ended.
+at_pass: Final[list[Callable[[_pass.Pass, _run.Run], None]]] = []
 
 
 class CellExecution:
-    """Stands for one execution of a cell."""
+    """Stands for one execution of a cell.
+
+    Attributes:
+        cell_id: what the front end calls the cell, if it says so.
+        outer: the cell that executes this one, as ``%run`` of a notebook does.
+        running: whether it is executing.
+    """
+
+    def __init__(self, cell_id: str | None = None, outer: CellExecution | None = None) -> None:
+        self.cell_id = cell_id
+        self.outer = outer
+        self.running = True
 
 
 def attach() -> None:
@@ -38,10 +55,28 @@ def detach(shell: InteractiveShell) -> None:
         _pass.cell = None
 
 
-def _before_cell(_info: Any) -> None:
-    _pass.cell = CellExecution()
+def _before_cell(info: Any) -> None:
+    before = _pass.cell
+    outer = before if isinstance(before, CellExecution) and before.running else None
+    _pass.cell = CellExecution(getattr(info, "cell_id", None), outer)
 
 
 def _after_cell(result: Any) -> None:
     """End the passes of this cell; a step's error that has left it fails its run."""
-    _run.end_cell(_pass.cell, result.error_in_exec or result.error_before_exec)
+    cell = _pass.cell
+    if not isinstance(cell, CellExecution):
+        return
+    cell.running = False
+    try:
+        if cell.outer is None:
+            for call in at_end:
+                call()
+        for run in _run.open_runs():
+            walk = run._pass
+            if walk is not None and walk.origin is cell:
+                for watch in at_pass:
+                    watch(walk, run)
+        _run.end_cell(cell, result.error_in_exec or result.error_before_exec)
+    finally:
+        if cell.outer is not None:
+            _pass.cell = cell.outer
