@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import weakref
 from datetime import datetime
@@ -16,7 +15,6 @@ from ._errors import (
     InputChangedError,
     InvalidInputError,
     RunError,
-    RunNotFoundError,
 )
 from ._find import book_path, run_key
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
@@ -140,7 +138,7 @@ class Book:
         age = None if max_age is None else seconds(max_age, "max_age")
         text = self._codec.encode(None if input is _UNSET else input)
         wanted = run_key(key, text)
-        with self._records.store.kept_open():
+        with self._records.lock, self._records.store.kept_open():
             created = self._records.ensure()
             found = None if new else self._find(loop, wanted, age)
             run = None if found is None else self._open(found.id)
@@ -195,7 +193,7 @@ class Book:
                 )
                 self._records.create(row)
         if found is not None:  # somebody else has created it just now
-            return self.run(loop, input=json.loads(text), key=key, reopen=reopen)  # type: ignore[arg-type]
+            return self.run(loop, input=self._codec.decode(text), key=key, reopen=reopen)  # type: ignore[arg-type]
         run = self._run_of(row)
         run._owned()
         run._begin_pass()
@@ -246,6 +244,7 @@ class Book:
         return ledger
 
     def _release(self, run_id: str) -> None:
+        self._check_fork()
         self._records.release(run_id)
 
     def _peek(self, run_id: str) -> State:
@@ -272,7 +271,7 @@ class Book:
         Using it for more (a step, redo, finish) opens it.
 
         Args:
-            run_id: an id, or the beginning of only one.
+            run_id: an id, the beginning of only one, or the name of a loop: its latest run.
 
         Raises:
             RunNotFoundError: there is none, or there are several.
@@ -285,22 +284,8 @@ class Book:
         return self._run_of(self._peek(self._resolve_id(run_id)).run)
 
     def _resolve_id(self, text: str) -> str:
-        """Return the id that *text*, an id or a unique prefix, means."""
         self._exists()
-        if not isinstance(text, str) or not text:
-            raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
-        prefix = text if text.startswith("run_") else f"run_{text}"
-        ids = self._records.ids(prefix)
-        if prefix in ids:
-            return prefix
-        if len(ids) == 1:
-            return ids[0]
-        if ids:
-            some = ", ".join(ids[:5])
-            raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
-        raise RunNotFoundError(
-            f"there is no run {text!r} in {self.path}. book.runs() and `stepbook runs` list them."
-        )
+        return self._records.resolve(text)
 
     def _exists(self) -> None:
         if not self._records.exists:
@@ -409,7 +394,7 @@ class Book:
         From any process, and also when no kernel runs: the next pass takes it.
 
         Args:
-            run_id: the run that waits, an id or the beginning of only one.
+            run_id: the run that waits, as for :meth:`get`.
             payload: any value that a step can return.
             name: the name of the wait; without it the one that is open, else "Wait for scan".
             error: instead of a payload, makes the wait raise ``ScanFailed`` with this text.
@@ -423,7 +408,8 @@ class Book:
         """
         self._check_fork()
         self._exists()
-        self._records.ensure()
+        if not self._records.has_folders:
+            self._records.ensure()
         text = self._codec.encode(payload)
         _scan.deliver(self._records, self._resolve_id(run_id), text, name, error)
 
@@ -433,7 +419,7 @@ class Book:
         """Remove a run with everything that it recorded.
 
         Args:
-            run_id: an id, or the beginning of only one.
+            run_id: the run, as for :meth:`get`.
             force: remove it although it is running or failed.
 
         Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any, Final, NoReturn
 
 from ._errors import NotSerializableError
@@ -17,6 +18,7 @@ MAX_DEPTH: Final = 200
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 _decode: Final = json.JSONDecoder().decode
+_decode_long: Final = json.JSONDecoder(parse_int=lambda digits: int(Decimal(digits))).decode
 
 
 class Codec:
@@ -29,11 +31,28 @@ class Codec:
             NotSerializableError: it holds something that JSON cannot; ``path`` says where.
         """
         _check(value, value, "$", [])
-        return _encode(value)
+        try:
+            return _encode(value)
+        except ValueError:  # an int of more digits than Python converts at once
+            return _spelled(value)
 
     def decode(self, text: str) -> Any:
         """Return a fresh value from *text*, which :meth:`encode` has written."""
-        return _decode(text)
+        try:
+            return _decode(text)
+        except ValueError:
+            return _decode_long(text)
+
+
+def _spelled(value: Any) -> str:
+    """Return JSON text, with ints spelled by way of Decimal, which has no limit."""
+    if type(value) is int:
+        return format(Decimal(value), "f")
+    if type(value) is list:
+        return f"[{', '.join(map(_spelled, value))}]"
+    if type(value) is dict:
+        return "{" + ", ".join(f"{_encode(k)}: {_spelled(v)}" for k, v in value.items()) + "}"
+    return _encode(value)
 
 
 def _refuse(whole: Any, path: str, reason: str) -> NoReturn:

@@ -54,7 +54,8 @@ def describe(value: float | None) -> str:
     if value is None:
         return ""
     if value < 0.9995:  # noqa: PLR2004 - what rounds to a full second is one
-        return f"{value * 1000:.0f} ms"
+        shown = f"{value * 1000:.0f} ms"
+        return "<1 ms" if value and shown == "0 ms" else shown
     if value < 59.95:  # noqa: PLR2004
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)

@@ -192,8 +192,10 @@ def enter(run: Run, name: str) -> tuple[Any, bool]:
     if walk.failures:
         went_on(run)
     step = state.steps.get(name)
-    if step is None:
-        return None, True
+    if step is None or step.status == RUNNING:
+        step = run._owned().settled(name)
+        if step is None:
+            return None, True
     if step.status == SUCCEEDED:
         text = step.value
         return run._codec.decode(run._value(step) if text is None else text), False
@@ -246,8 +248,7 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
                 f"the step {shorten(name)} is executing right now, in another thread or task. "
                 "Wait for it, or give this piece of work a name of its own."
             )
-        ledger.settle()
-        old = ledger.state.steps.get(name)
+        old = ledger.settled(name)
         if old is not None and old.status == RUNNING:
             # Two interrupts in a row: the second one fell into the recording of the first.
             ledger.note(interrupted_row(old, "it was interrupted"))
@@ -262,12 +263,12 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
             **fields,
         )
         context = StepContext(run, row, current.get())
-        run._executing[name] = context
-        run._executes(name)
         try:
+            run._executing[name] = context
+            run._executes(name)
             ledger.note(row)
-        except JournalWriteError:
-            del run._executing[name]
+        except BaseException:
+            leave(run, context)
             raise
     return context
 
@@ -467,7 +468,8 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
     except JournalWriteError as unwritten:
         error.add_note(f"stepbook: not recorded yet: {unwritten}")
     if context._failed:
-        run._walk().fail(row.name)
+        walk, steps = run._walk(), ledger.state.steps
+        walk.fail(row.name, [step for step in walk.failures if steps[step].parent == row.name])
         _failure.mark(error, run.id, row.name, row.attempt)
     leave(run, context)
 

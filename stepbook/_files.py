@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ._errors import (
     BookBusyError,
     BookMismatchError,
+    InvalidInputError,
     NotABookError,
     RunNotFoundError,
 )
@@ -18,7 +19,7 @@ from ._inbox import Inbox, MemoryInbox
 from ._journal_format import files_by_run, files_of, merge, read_files, read_header
 from ._ledger import Ledger, State, run_from_header
 from ._platform import FileLock, disk, write_file
-from ._store import Store
+from ._store import BUSY_S, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +68,21 @@ class Files:
         """Whether the book has been created."""
         return self.store.exists if self.path is None else self.path.exists() or self.home.exists()
 
+    @property
+    def has_folders(self) -> bool:
+        """Whether something can be put beside the tables without creating anything first."""
+        return self.path is not None and self.locks.exists()
+
     def ensure(self) -> bool:
         """Create what is missing; return whether the book is new.
 
         Raises:
             NotABookError: the path cannot hold a book.
         """
-        if self.book_id and self.store.exists:
-            return False
+        with self.lock:
+            return False if self.book_id and self.store.exists else self._create()
+
+    def _create(self) -> bool:
         if self.path is None:
             self.book_id = "memory"
             new = not self.store.exists
@@ -85,7 +93,7 @@ class Files:
                 with self.store.reading():
                     pass  # refuses what is not a book, before anything is written beside it
             for name in ("journal", "locks", "inbox", "artifacts"):
-                (self.home / name).mkdir(parents=True, exist_ok=True)
+                disk.make_dirs(self.home / name)
             if not (self.home / ".gitignore").exists():
                 (self.home / ".gitignore").write_text("*\n")
         except OSError as error:
@@ -95,8 +103,13 @@ class Files:
             ) from error
         with self.open_lock():
             new = not self.path.exists()
-            self.book_id = self._identity()
-            self.store.create(self.book_id)
+            book_id = self._identity()
+            self.store.create(book_id)
+            # Whoever created them may have died before this: nothing is recorded under names that
+            # a power cut takes away.
+            disk.sync_dir(self.home)
+            disk.sync_dir(self.path.parent)
+            self.book_id = book_id
         return new
 
     def _identity(self) -> str:
@@ -114,7 +127,6 @@ class Files:
             fresh = self.home / f".book.{secrets.token_hex(4)}.new"
             write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
             disk.rename(fresh, about)
-            disk.sync_dir(self.home)
             return book_id
         if recorded not in (None, known):
             raise BookMismatchError(
@@ -146,14 +158,14 @@ class Files:
 
     def latest(self, loop: str, key: str | None) -> Found | None:
         """Return the newest run of *loop*, and of *key* if given, in tables and journals."""
-        found: list[Found] = []
+        # Journals first: what is folded and removed meanwhile is then found in the tables.
+        found = [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
         if self.store.exists:
             with self.store.reading() as reader:
                 recorded = reader.latest_run(loop, key)
             if recorded is not None:
                 row = recorded.row
                 found.append(Found(row.id, row.loop, row.key, row.created_at))
-        found += [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
         return max(found, key=lambda run: (run.created_at, run.id), default=None)
 
     def _unfolded(self) -> list[Found]:
@@ -172,16 +184,46 @@ class Files:
         ]
 
     def ids(self, prefix: str = "") -> list[str]:
-        """Return the ids of all runs that begin with *prefix*, sorted."""
+        """Return the ids of the runs that begin with *prefix*, sorted; of a whole id, it."""
         found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
-        if self.store.exists:
+        if prefix not in found and self.store.exists:
             with self.store.reading() as reader:
                 found |= set(reader.run_ids(prefix))
         return sorted(found)
 
+    def resolve(self, text: str) -> str:
+        """Return the id of the run that is meant.
+
+        Args:
+            text: an id, the name of a loop (its latest run), or the beginning of only one id, also
+                without ``run_``.
+
+        Raises:
+            RunNotFoundError: there is none, or there are several.
+            InvalidInputError: *text* is no text.
+        """
+        if not isinstance(text, str) or not text:
+            raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
+        prefix = text if text.startswith("run_") else f"run_{text}"
+        ids = self.ids(prefix)
+        if prefix in ids:
+            return prefix
+        latest = self.latest(text, None)
+        if latest is not None:
+            return latest.id
+        if len(ids) == 1:
+            return ids[0]
+        if ids:
+            some = ", ".join(ids[:5])
+            raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
+        raise RunNotFoundError(
+            f"there is no run and no loop {text!r} in {self.path}. `stepbook runs` and book.runs() "
+            "list them."
+        )
+
     # ---- reading one run --------------------------------------------------------------------
 
-    def peek(self, run_id: str) -> State:
+    def peek(self, run_id: str, timeout: float = BUSY_S) -> State:
         """Return what is recorded of a run, without owning it.
 
         Raises:
@@ -194,7 +236,7 @@ class Files:
         files = [] if self.path is None else read_files(files_of(self.journals, run_id), attempts=3)
         if not self.store.exists:
             return self.assemble(run_id, None, files)[0]
-        with self.store.reading() as reader:
+        with self.store.reading(timeout) as reader:
             return self.assemble(run_id, reader, files)[0]
 
     def peek_journals(self, run_id: str) -> State | None:
@@ -214,6 +256,8 @@ class Files:
         recorded = reader.run(run_id) if reader is not None else None
         folded = 0 if recorded is None else recorded.folded_seq
         events = merge(files, folded)
+        if events.damage is not None:
+            raise events.damage.error()
         if recorded is None and not events.header:
             raise RunNotFoundError(
                 f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
@@ -226,8 +270,6 @@ class Files:
             )
         if events.gap:
             raise self.gap(run_id, events.gap)
-        if events.damage is not None:
-            raise events.damage.error()
         state = State(recorded.row if recorded is not None else run_from_header(events.header))
         if reader is not None and recorded is not None:
             for step in reader.steps(run_id, state.budget):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -65,8 +66,10 @@ def run_key(key: str | None, input_text: str) -> str:
         if not isinstance(key, str) or not key:
             raise InvalidInputError(f"key is a text that finds the run again, not {key!r}.")
         return key
-    value: Any = json.loads(input_text)
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = input_text
+    with contextlib.suppress(ValueError):  # an int too long for this: its text as it is
+        value: Any = json.loads(input_text)
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     if len(text) <= _LONGEST_KEY:
         return text
     return hashlib.sha256(text.encode()).hexdigest()

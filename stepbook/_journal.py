@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import JournalWriteError
-from ._journal_format import FORMAT, seal, seq_of
+from ._journal_format import FORMAT, number_of, seal, seq_of
 from ._model import ROW_TYPES, Row, row_to_json
 from ._platform import disk, write_all
 
@@ -61,20 +61,23 @@ class Journal:
         apply: Callable[[Row], None],
     ) -> None:
         self.folder, self.run_id, self._header, self._apply = folder, run_id, header, apply
+        #: Whether an interrupt or an error has left an event that was not written.
+        self.left = False
         self._queue: deque[_Queued] = deque()
         self._lock = threading.Lock()  # the queue, the positions, the file's bytes
         self._sync_lock = threading.Lock()  # one sync at a time; whoever waits finds it done
         self._synced = self._folded = _Position(synced, 0)
         self._path: Path | None = None
+        self._failed: OSError | None = None  # the sync that ended this file
         self._older: list[tuple[Path, int, int]] = []  # unfolded regions of ended files
         self._start_file(number)
 
     def _start_file(self, number: int) -> None:
-        path = self.folder / f"{self.run_id}.{number}.jsonl"
+        path, fd = self._create(number)
+        number = number_of(path)
         after = self._synced.seq
         first = {**self._header, "format": FORMAT, "number": number, "first": after + 1}
         data = seal(after, after, "header", first)
-        fd = disk.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
         try:
             disk.preallocate(fd, 0, _FIRST_CHUNK)
             write_all(fd, data, 0)
@@ -87,11 +90,22 @@ class Journal:
                 disk.unlink(path)
             raise
         start = _Position(after, len(data))
+        older = [*self._older]
         if self._path is not None and self._folded.offset < self._synced.offset:
-            self._older.append((self._path, self._folded.offset, self._synced.offset))
+            older.append((self._path, self._folded.offset, self._synced.offset))
         # Plain stores, between which no interrupt is delivered.
         self._path, self.number, self._fd, self._allocated = path, number, fd, _FIRST_CHUNK
         self._written = self._synced = self._folded = start
+        self._older, self._failed = older, None
+
+    def _create(self, number: int) -> tuple[Path, int]:
+        """Create the file of this number, or of the first one behind it that is free."""
+        while True:
+            path = self.folder / f"{self.run_id}.{number}.jsonl"
+            try:
+                return path, disk.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR)
+            except FileExistsError:  # an interrupt fell between its creation and its use
+                number += 1
 
     @property
     def path(self) -> Path:
@@ -120,10 +134,14 @@ class Journal:
         Raises:
             JournalWriteError: it could not be written; it stays queued.
         """
-        with self._lock:
-            seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
-            self._queue.append(_Queued(seq, row, durable))
-            self._write()
+        try:
+            with self._lock:
+                seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
+                self._queue.append(_Queued(seq, row, durable))
+                self._write()
+        except BaseException:
+            self.left = True
+            raise
         return seq
 
     def sync(self, seq: int | None = None) -> None:
@@ -134,6 +152,7 @@ class Journal:
         Raises:
             JournalWriteError: it could not be made durable; it stays queued.
         """
+        failed_before = False
         while self._queue:
             if seq is not None and self._synced.seq >= seq:
                 return
@@ -142,11 +161,14 @@ class Journal:
                     return
                 with self._lock:
                     self._write()
-                    target = self._written
+                    target, fd = self._written, self._fd
                 try:
-                    disk.sync(self._fd)
+                    disk.sync(fd)
                 except OSError as error:
-                    self._next_file(error)
+                    self._failed = error
+                    if failed_before:
+                        raise _write_error(self.path, error) from error
+                    failed_before = True
                     continue
                 with self._lock:
                     self._settle(target)
@@ -162,8 +184,12 @@ class Journal:
         self._synced = target
         while self._queue and self._queue[0].seq <= target.seq:
             self._queue.popleft()
+        if not self._queue:
+            self.left = False
 
     def _write(self) -> None:
+        if self._failed is not None:
+            self._next_file(self._failed)
         written, synced = self._written, self._synced.seq
         if not self._queue or self._queue[-1].seq <= written.seq:
             return
@@ -192,14 +218,13 @@ class Journal:
         The kernel may have dropped the unwritten pages and report success the next time. The
         lines behind the last good sync are still queued and are written again.
         """
-        with self._lock:
-            fd = self._fd
-            try:
-                self._start_file(self.number + 1)
-            except OSError as again:
-                raise _write_error(self.path, error) from again
-            with contextlib.suppress(OSError):
-                disk.close(fd)
+        fd = self._fd
+        try:
+            self._start_file(self.number + 1)
+        except OSError as again:
+            raise _write_error(self.path, error) from again
+        with contextlib.suppress(OSError):
+            disk.close(fd)
 
     def read_unfolded(self, limit: int) -> list[bytes]:
         """Return synced lines that :meth:`mark_folded` has not passed.
@@ -230,9 +255,10 @@ class Journal:
     def close(self) -> None:
         """Give back the reserved space and close the file; what is pending must be synced."""
         with self._sync_lock, self._lock:
+            fd, self._fd = self._fd, -1  # whoever writes later gets an error, not another file
             with contextlib.suppress(OSError):
-                disk.truncate(self._fd, self._written.offset)
-            disk.close(self._fd)
+                disk.truncate(fd, self._written.offset)
+            disk.close(fd)
 
 
 def _write_error(path: Path, error: OSError) -> JournalWriteError:
@@ -248,7 +274,7 @@ class MemoryJournal:
     """The journal of a book in memory: nothing to write, and so nothing to sync."""
 
     def __init__(self, synced: int, apply: Callable[[Row], None]) -> None:
-        self.number, self.pending = 1, False
+        self.number, self.pending, self.left = 1, False, False
         self.synced_seq = synced
         self._apply = apply
         self._lines: list[bytes] = []

@@ -23,7 +23,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ._errors import JournalDamagedError
+from ._errors import BookVersionError, JournalDamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -97,6 +97,7 @@ class JournalFile:
         lines: the whole lines, in order.
         damage: where a synced line is unreadable, if one is.
         tail: how many bytes behind the last whole line were never acknowledged.
+        tail_line: the number of the line that they begin.
     """
 
     path: Path
@@ -104,6 +105,7 @@ class JournalFile:
     lines: list[Line] = field(default_factory=list)
     damage: Damage | None = None
     tail: int = 0
+    tail_line: int = 1
 
     @property
     def first(self) -> int:
@@ -124,10 +126,16 @@ def read_file(path: Path) -> JournalFile:
     """Read one journal file; bad content is described, not raised.
 
     Raises:
+        BookVersionError: a newer stepbook has written it.
         OSError: the file cannot be opened or read.
     """
     raws = path.read_bytes().split(b"\n")
     found = JournalFile(path, _header(raws[0]))
+    if found.header.get("format", FORMAT) > FORMAT:
+        raise BookVersionError(
+            f"{path} was written by a newer stepbook (journal format {found.header['format']}; "
+            f"this one knows {FORMAT}) and was left untouched. Upgrade: pip install -U stepbook"
+        )
     good = 0
     if found.header:
         for good in range(1, len(raws)):
@@ -141,7 +149,7 @@ def read_file(path: Path) -> JournalFile:
     bad = found.first + len(found.lines)
     if any(line is not None and (not found.header or line.synced >= bad) for line in fragments):
         found.damage = Damage(path, good + 1)
-    found.tail = len(rest)
+    found.tail, found.tail_line = len(rest), good + 1
     return found
 
 
@@ -233,7 +241,11 @@ def merge(files: list[JournalFile], after: int) -> Events:
     expected = after + 1
     for index, file in enumerate(files):
         if file.header and file.first > expected:
-            events.gap = file.first - expected
+            before = files[index - 1] if index else None
+            if before is not None and before.tail:  # this header calls those lines synced
+                events.damage = Damage(before.path, before.tail_line)
+            else:
+                events.gap = file.first - expected
             break
         # Lines that a later file begins with again were never acknowledged in this one.
         limit = next((later.first for later in files[index + 1 :] if later.header), None)

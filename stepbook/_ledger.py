@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from ._errors import JournalWriteError
 from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
 from ._model import (
@@ -161,6 +162,8 @@ class Ledger:
         self._known = known
         self._journal: Journal | MemoryJournal | None = None
         self._opening = threading.Lock()
+        #: Whether the run was let go; another process may have it.
+        self.ended = False
 
     @property
     def journal(self) -> Journal | MemoryJournal:
@@ -172,6 +175,11 @@ class Ledger:
         return self._journal
 
     def _begin(self) -> Journal | MemoryJournal:
+        if self.ended:
+            raise JournalWriteError(
+                f"run {self.state.run.id} was closed while this was to be recorded. Use the run "
+                "again: that opens it again.",
+            )
         if self._folder is None:
             return MemoryJournal(self._last_seq, self.state.apply)
         number = max(map(number_of, files_of(self._folder, self.state.run.id)), default=0) + 1
@@ -211,6 +219,20 @@ class Ledger:
         if self._journal is not None and self._journal.pending:
             self._journal.sync()
 
+    def settled(self, name: str) -> StepRow | None:
+        """Return the row of a step that is unknown or running, as it is on the disk.
+
+        Its end, or its beginning, may have been kept from the disk by an interrupt or a full disk.
+
+        Raises:
+            JournalWriteError: that still cannot be written.
+        """
+        step = self.state.steps.get(name)
+        if step is not None or (self._journal is not None and self._journal.left):
+            self.settle()
+            step = self.state.steps.get(name)
+        return step
+
     @property
     def last_seq(self) -> int:
         """The last sequence number that is on the disk."""
@@ -240,7 +262,8 @@ class Ledger:
             self._journal.mark_folded(lines)
 
     def end(self) -> None:
-        """Close the journal; a later event begins a new file."""
+        """Close the journal; from now on nothing is recorded here."""
+        self.ended = True
         if self._journal is not None:
             journal, self._journal = self._journal, None
             self._last_seq = journal.synced_seq

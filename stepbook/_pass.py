@@ -11,7 +11,7 @@ from ._errors import DuplicateStepError
 from ._model import PassRow, now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ._context import StepContext
     from ._model import StepRow
@@ -93,8 +93,14 @@ class Pass:
         contexts = [c for c in list(run._executing.values()) if c._thread == self.thread]
         return contexts[-1] if contexts else None
 
-    def fail(self, name: str) -> None:
-        """Note that a step has failed."""
+    def fail(self, name: str, inner: Iterable[str] = ()) -> None:
+        """Note that a step has failed.
+
+        Nobody has gone on after the failures of its *inner* steps: they ended its body, and its
+        next attempt executes them again.
+        """
+        for step in inner:
+            self.failures.pop(step, None)
         self.failures[name] = _flow()
 
     def gone_on(self) -> list[str]:

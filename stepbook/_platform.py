@@ -83,6 +83,10 @@ class Disk:
         finally:
             os.close(fd)
 
+    def make_dirs(self, path: Path) -> None:
+        """Create the directory *path* and what is missing above it."""
+        path.mkdir(parents=True, exist_ok=True)
+
     def link(self, source: Path, target: Path) -> None:
         """Create *target* as a second name of *source*; FileExistsError if it exists."""
         os.link(source, target)

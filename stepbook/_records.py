@@ -22,7 +22,7 @@ from ._journal_format import files_by_run, files_of, merge, read_files
 from ._ledger import Ledger, State
 from ._model import now_us
 from ._platform import FileLock, describe_owner, disk, owner
-from ._store import BUSY_S, GapError
+from ._store import BUSY_S, POLL_S, GapError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,14 +96,14 @@ class Records(Files):
             self._adopt(ledger)
             return ledger
 
-    def _load(self, run_id: str, lock: FileLock | None) -> Ledger:
+    def _load(self, run_id: str, lock: FileLock | None, timeout: float = BUSY_S) -> Ledger:
         files = []
         if self.path is not None:
             paths = files_of(self.journals, run_id)
             for path in paths:
                 _sync(path)
             files = read_files(paths)
-        with self.store.reading() as reader:
+        with self.store.reading(timeout) as reader:
             state, events, folded = self.assemble(run_id, reader, files)
         folder = None if self.path is None else self.journals
         last = events.lines[-1].seq if events.lines else folded or 0
@@ -188,7 +188,8 @@ class Records(Files):
         for ledger in list(self.ledgers.values()):
             if ledger.unfolded:
                 with ledger.fold_lock:
-                    self._fold(ledger, timeout, tidy=False)
+                    if not ledger.ended:  # else it was let go meanwhile, and may be another's
+                        self._fold(ledger, timeout, tidy=False)
 
     def _fold(self, ledger: Ledger, timeout: float, *, tidy: bool) -> None:
         run_id = ledger.state.run.id
@@ -231,33 +232,46 @@ class Records(Files):
                     self.inbox.remove(run_id, step, number)
 
     def fold_left(self) -> None:
-        """Fold the journals that dead processes have left."""
+        """Fold the journals that dead processes have left.
+
+        Raises:
+            BookBusyError: the database is held by others.
+        """
         if self.path is None:
             return
-        for run_id in files_by_run(self.journals):
-            if run_id in self.ledgers:
-                continue
-            lock = FileLock.at(self.locks / f"{run_id}.lock")
-            if not lock.acquire():
-                continue  # its owner folds it within a second
+        left = [run_id for run_id in files_by_run(self.journals) if run_id not in self.ledgers]
+        deadline = time.monotonic() + BUSY_S
+        while left:
             try:
-                ledger = self._load(run_id, lock)
-                with ledger.fold_lock:
-                    self._fold(ledger, timeout=BUSY_S, tidy=True)
-            except RunNotFoundError:
-                # Its process died while it created the file: nobody was told of this run.
-                for path in files_of(self.journals, run_id):
-                    disk.unlink(path)
-            except BookBusyError:
-                raise
-            except (BookError, OSError) as error:
-                warnings.warn(
-                    f"stepbook: the journal of run {run_id} was left as it is. {error}",
-                    StepbookWarning,
-                    stacklevel=5,
-                )
-            finally:
-                lock.release()
+                self._fold_one_left(left[-1])
+                left.pop()
+            except BookBusyError:  # wait without the run's lock: its owner may want it
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+
+    def _fold_one_left(self, run_id: str) -> None:
+        lock = FileLock.at(self.locks / f"{run_id}.lock")
+        if not lock.acquire():
+            return  # its owner folds it within a second
+        try:
+            ledger = self._load(run_id, lock, timeout=0.0)
+            with ledger.fold_lock:
+                self._fold(ledger, timeout=0.0, tidy=True)
+        except RunNotFoundError:
+            # Its process died while it created the file: nobody was told of this run.
+            for path in files_of(self.journals, run_id):
+                disk.unlink(path)
+        except BookBusyError:
+            raise
+        except (BookError, OSError) as error:
+            warnings.warn(
+                f"stepbook: the journal of run {run_id} was left as it is. {error}",
+                StepbookWarning,
+                stacklevel=6,
+            )
+        finally:
+            lock.release()
 
     def fresh(self) -> None:
         """Bring the tables up to date, as far as this process may.
@@ -283,13 +297,14 @@ class Records(Files):
         """
         lock = self._take(run_id, OWN_S)
         try:
-            with self.open_lock():
-                with self.store.writing(BUSY_S) as writer:
-                    writer.delete_runs([run_id])
+            with self.open_lock(), self.store.writing(BUSY_S) as writer:
+                # Files first: a journal that came back after a power cut would bring back the run.
                 self.inbox.remove_run(run_id)
                 if lock is not None:
                     for path in files_of(self.journals, run_id):
                         disk.unlink(path)
+                    disk.sync_dir(self.journals)
+                writer.delete_runs([run_id])
         finally:
             if lock is not None:
                 lock.release()

@@ -269,7 +269,7 @@ class Run(Facts):
         ledger, self._ledger = self._ledger, None
         if ledger is not None:
             self._row = ledger.state.run
-            self.book._release(self.id)
+        self.book._release(self.id)  # also what an interrupted close has left
 
     def __enter__(self) -> Self:
         self._owned()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import json
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import _failure
 from ._errors import BookBusyError, ScanAlreadyDelivered, ScanClosed, ScanNotFoundError
 from ._execute import check_name, shorten
 from ._inbox import delivery
-from ._model import DEFAULT_SCAN, PENDING
+from ._model import DEFAULT_SCAN, PENDING, RUNNING, SUCCEEDED
 from ._wait import open_session
 
 if TYPE_CHECKING:
     from ._ledger import State
     from ._records import Records
+
+#: How long a sender waits for the database before it makes do with the journals.
+_PATIENCE_S: Final = 1.0
 
 
 class _Target(NamedTuple):
@@ -51,14 +55,23 @@ def deliver(
 
 def _state(records: Records, run_id: str) -> State:
     try:
-        return records.peek(run_id)
+        return records.peek(run_id, _PATIENCE_S)
     except BookBusyError:
         # Somebody keeps the database open. The journals of a run that waits tell enough: a wait
         # writes its session into them when it begins and when it is taken up.
         state = records.peek_journals(run_id)
-        if state is None or not any(map(open_session, state.scans.values())):
+        if state is None or not _waiting(state):
             raise
         return state
+
+
+def _waiting(state: State) -> dict[str, int]:
+    """Return the waits that are going on, by name, with the numbers of their sessions."""
+    return {
+        step.name: json.loads(step.progress)["number"]
+        for step in state.steps.values()
+        if step.kind == "scan" and step.status == RUNNING and step.progress is not None
+    }
 
 
 def _target(state: State, run_id: str, name: str | None) -> _Target:
@@ -69,19 +82,23 @@ def _target(state: State, run_id: str, name: str | None) -> _Target:
         ScanAlreadyDelivered: the session was completed by another delivery.
         ScanClosed: the session has ended.
     """
-    waiting = [step for step, sessions in state.scans.items() if open_session(sessions)]
+    waiting = _waiting(state)
+    for scan, sessions in state.scans.items():  # and those that a body has created
+        known = state.steps.get(scan)
+        if open_session(sessions) and (known is None or known.status != SUCCEEDED):
+            waiting.setdefault(scan, len(sessions))
     if name is None:
         if len(waiting) > 1:
             raise ScanNotFoundError(
                 f"run {run_id} waits for several scans: {', '.join(map(repr, waiting))}. Name the "
                 "one that is meant: name=... or --name."
             )
-        name = waiting[0] if waiting else DEFAULT_SCAN
+        name = next(iter(waiting), DEFAULT_SCAN)
     else:
         name = check_name(name)
-    sessions = state.scans.get(name, [])
     if name in waiting:
-        return _Target(name, len(sessions))
+        return _Target(name, waiting[name])
+    sessions = state.scans.get(name, [])
     step = state.steps.get(name)
     if sessions and (step is None or step.status != PENDING):
         if sessions[-1].status == "completed":
@@ -89,7 +106,8 @@ def _target(state: State, run_id: str, name: str | None) -> _Target:
                 f"the scan {shorten(name)} of run {run_id} was delivered before and has been "
                 "taken. run.redo(name) opens a new session."
             )
-        raise _closed(run_id, name, f"it ended as {sessions[-1].status}")
+        ended = "resolved by hand" if open_session(sessions) else sessions[-1].status
+        raise _closed(run_id, name, f"it ended as {ended}")
     return _Target(name, len(sessions) + 1)
 
 

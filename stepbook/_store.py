@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Every supported version of DuckDB opens a file of this storage version.
 STORAGE_VERSION: Final = "v1.2.0"
 BUSY_S: Final = 5.0
-_POLL_S: Final = 0.05
+POLL_S: Final = 0.05
 _PID: Final = re.compile(r"\(PID (\d+)\)")
 _SCAN_COLUMNS: Final = """
   id, step, status, epoch_us(created_at), metadata, results, epoch_us(expires_at),
@@ -212,7 +212,8 @@ class Store:
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
         with self.connected:
-            fresh.unlink(missing_ok=True)
+            for left in (fresh, _wal(fresh), _wal(self.path)):  # a log without its database
+                left.unlink(missing_ok=True)
             with contextlib.closing(duckdb.connect()) as connection:
                 name = str(fresh).replace("'", "''")
                 connection.execute(
@@ -224,7 +225,6 @@ class Store:
                 connection.execute("USE memory")
                 connection.execute("DETACH fresh")
         disk.rename(fresh, self.path)
-        disk.sync_dir(self.path.parent)
 
     # ---- connections ------------------------------------------------------------------------
 
@@ -275,6 +275,7 @@ class Store:
         deadline = time.monotonic() + timeout
         while True:
             with contextlib.ExitStack() as stack:
+                stack.enter_context(_interruptible())
                 stack.enter_context(self.connected)
                 try:
                     connection = self._open(self.path, read_only=read_only)
@@ -286,7 +287,7 @@ class Store:
                     self._check(connection)
                     yield connection
                     return
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         import duckdb  # noqa: PLC0415 - see create
@@ -466,6 +467,17 @@ def _translated(path: Path | None) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C during a query be what it is elsewhere."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":
+            raise
+        raise KeyboardInterrupt from error
+
+
 class GapError(Exception):
     """Events are missing between the tables and a journal."""
 
@@ -487,6 +499,10 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + ".wal")
 
 
 def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:

@@ -234,8 +234,8 @@ def _scan(run: Run, name: str, timeout: Duration | None) -> Iterator[_ScanWait]:
                         expires_at=until if known is None else min(known, until)
                     )
                 # From here on the deadline is fixed, and a later process knows that it is.
-                text = json.dumps({"session": session.id, "until": session.expires_at})
-                context._row = context._row._replace(progress=text)
+                about = {"session": session.id, "number": number, "until": session.expires_at}
+                context._row = context._row._replace(progress=json.dumps(about))
             # Taken up in another process, it is written again: the journals of a run that waits
             # then tell senders of its session while the database is held by others.
             ledger.commit(session, context._row)

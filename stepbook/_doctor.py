@@ -1,0 +1,339 @@
+"""``stepbook doctor``: is everything in the book's files as it should be? Changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import textwrap
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from . import _screen
+from ._errors import BookError
+from ._journal_format import files_by_run, merge, read_files
+from ._platform import FileLock, describe_owner
+from ._schema import SCHEMA_VERSION
+from ._text import Role, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ._book import Book
+    from ._journal_format import Events, JournalFile
+    from ._records import Records
+    from ._store import Reader
+
+_BUSY_S: Final = 1.0
+_ARTIFACT: Final = re.compile(r"([0-9a-f]{64})(\.[0-9A-Za-z]+)*")
+_SLOT: Final = re.compile(r"(run_[0-9a-z]+)\.[0-9a-f]+\.\d+\.json")
+_SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
+_TABLES: Final = ("runs", "steps", "attempts", "cells", "passes", "scans", "logs", "meta")
+#: What must not be found in the tables: a query that counts, and what a count above 0 means.
+_RULES: Final = (
+    *(
+        (
+            f"SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT id FROM runs)",  # noqa: S608
+            f"rows of the table {table} belong to runs that are not there",
+        )
+        for table in ("steps", "attempts", "cells", "passes", "scans", "logs")
+    ),
+    ("SELECT count(*) - count(DISTINCT id) FROM runs", "runs are there more than once"),
+    (
+        "SELECT count(*) - count(DISTINCT (run_id, name)) FROM steps",
+        "steps are there more than once in their run",
+    ),
+    (
+        "SELECT count(*) FROM steps ANTI JOIN attempts USING (run_id, name, attempt, status)",
+        "steps differ from their last attempt",
+    ),
+)
+_RESTORE: Final = "Restore the database from a backup; its journals stay where they are."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong.
+
+    Attributes:
+        where: the file, or the table.
+        what: what is wrong with it, and what to do.
+    """
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was looked at.
+
+    Attributes:
+        area: its name.
+        facts: what was found in order.
+        problems: what was not.
+    """
+
+    area: str
+    facts: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def report(book: Book) -> bool:
+    """Check a book, print what was found, and return whether all is well.
+
+    Raises:
+        BookNotFoundError: there is no book.
+    """
+    screen = _screen.console()
+    width = None if screen is None else screen.width
+
+    def say(*spans: Span) -> None:
+        _screen.show(spans, screen)
+
+    say(Span(str(book.path), "title"))
+    wrong = 0
+    for checked in examine(book):
+        status: Role = "failed" if checked.problems else "succeeded"
+        glyph = "✗" if checked.problems else "✓"
+        facts = ", ".join(checked.facts)
+        say(Span(f"  {glyph} ", status), Span(f"{checked.area:<11}", "value"), Span(facts, "quiet"))
+        for problem in checked.problems:
+            wrong += 1
+            say(Span(f"    {problem.where}", "title"))
+            text = [problem.what] if width is None else textwrap.wrap(problem.what, width - 4)
+            for line in text:
+                say(Span(f"    {line}", "failed"))
+    if wrong:
+        say(Span("1 problem" if wrong == 1 else f"{wrong} problems", "failed"))
+    else:
+        say(Span("nothing is wrong", "succeeded"))
+    return not wrong
+
+
+def examine(book: Book) -> Iterator[Checked]:
+    """Yield what was found, area by area.
+
+    Raises:
+        BookNotFoundError: there is no book.
+    """
+    book._exists()
+    records = book._records
+    if records.path is None:
+        return
+    tables, folded = _tables(records)
+    yield tables
+    yield _journals(records, folded)
+    yield _locks(records)
+    yield _inbox(records, folded)
+    yield _artifacts(records)
+
+
+def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
+    """Check the database; return also the folded number of each run, if it can be read."""
+    checked = Checked("tables")
+    path = records.path
+    assert path is not None  # noqa: S101 - examine() said so
+    if not path.exists():
+        checked.problems.append(
+            Problem(
+                str(path),
+                "the database is missing. Put it back from a backup; without one, the next command "
+                "that reads makes it anew from what the journals hold.",
+            )
+        )
+        return checked, {}
+    try:
+        with records.store.reading(_BUSY_S) as reader:
+            return checked, _inside(records, reader, checked)
+    except BookError as error:
+        checked.problems.append(Problem(str(path), str(error)))
+    except Exception as error:  # noqa: BLE001 - a damaged file makes DuckDB raise many things
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        checked.problems.append(Problem(str(path), f"cannot be read: {first}. {_RESTORE}"))
+    return checked, None
+
+
+def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int]:
+    meta = reader.meta()
+    checked.facts.append(f"schema {meta['schema']}")
+    if int(meta["schema"]) < SCHEMA_VERSION:
+        checked.facts[-1] += f" (the next fold brings it to {SCHEMA_VERSION})"
+    for table in _TABLES[: None if int(meta["schema"]) == SCHEMA_VERSION else 0]:
+        # Every value is read, so DuckDB checks every block's checksum.
+        count = reader.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {table} AS t")[0][0]  # noqa: S608
+        if table in ("runs", "steps"):
+            checked.facts.append(f"{count} {table[:-1] if count == 1 else table}")
+    for query, what in _RULES:
+        count = reader.execute(query)[0][0]
+        if count:
+            checked.problems.append(Problem(str(records.path), f"{count} {what}. {_RESTORE}"))
+    known = _book_id(records)
+    if known not in (None, meta.get("book")):
+        checked.problems.append(
+            Problem(
+                str(records.home / "book.json"),
+                f"the folder belongs to the book {known}, the database to {meta.get('book')}. "
+                "Put the database and its folder back together.",
+            )
+        )
+    return dict(reader.execute("SELECT id, folded_seq FROM runs"))
+
+
+def _book_id(records: Records) -> str | None:
+    try:
+        return str(json.loads((records.home / "book.json").read_bytes())["book"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # made again from the tables when the book is next used
+
+
+def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
+    checked = Checked("journals")
+    known = _book_id(records)
+    waiting = 0
+    found = files_by_run(records.journals)
+    for run_id, paths in found.items():
+        try:
+            files = read_files(paths, attempts=3)
+        except OSError as error:
+            checked.problems.append(
+                Problem(error.filename or str(paths[0]), f"cannot be read: {error.strerror}.")
+            )
+            continue
+        after = (folded or {}).get(run_id, 0)
+        events = merge(files, after)
+        waiting += len(events.lines)
+        checked.problems += _journal_problems(run_id, files, events, known)
+        if events.gap and folded is not None:
+            checked.problems.append(Problem(str(paths[0]), str(records.gap(run_id, events.gap))))
+    count = sum(map(len, found.values()))
+    if count:
+        checked.facts.append("1 file" if count == 1 else f"{count} files")
+        checked.facts.append(f"{waiting} events not in the tables yet")
+    else:
+        checked.facts.append("none: everything is in the tables")
+    return checked
+
+
+def _journal_problems(
+    run_id: str, files: list[JournalFile], events: Events, known: str | None
+) -> Iterator[Problem]:
+    if events.damage is not None:
+        damage = events.damage
+        readable = f" Readable before it: {len(events.lines)} events that the tables lack."
+        yield Problem(f"{damage.path}, line {damage.line}", str(damage.error()) + readable)
+    for file in files:
+        other = file.header.get("book")
+        if file.header and known is not None and other != known:
+            yield Problem(
+                str(file.path),
+                f"belongs to another book ({other}; this one is {known}), so it is not folded. "
+                "Move it beside its own database.",
+            )
+        if file.header and file.header.get("run") != run_id:
+            yield Problem(
+                str(file.path),
+                f"holds events of run {file.header.get('run')}. Give it back its name, "
+                f"{file.header.get('run')}.{file.header.get('number')}.jsonl",
+            )
+
+
+def _locks(records: Records) -> Checked:
+    checked = Checked("locks")
+    if not os.access(records.home, os.W_OK):
+        checked.problems.append(
+            Problem(str(records.home), "cannot be written to, so no run can be opened. Mend it.")
+        )
+    try:
+        for path in sorted(records.locks.glob("run_*.lock")):
+            holder = _holder(path)
+            if holder is not None:
+                checked.facts.append(f"{path.stem} is open in {describe_owner(holder)}")
+    except OSError as error:
+        checked.problems.append(
+            Problem(
+                str(records.locks),
+                f"locks do not work here: {error.strerror or error}. Put the book on a local disk.",
+            )
+        )
+    if not checked.facts:
+        checked.facts.append("no run is open")
+    return checked
+
+
+def _holder(path: Path) -> dict[str, Any] | None:
+    """Return who holds a lock, or None if nobody does."""
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, f"{path.name} cannot be written to")
+    lock = FileLock.at(path)
+    if lock.acquire():
+        lock.release()
+        return None
+    return lock.note()
+
+
+def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:
+    checked = Checked("inbox")
+    runs = {*(folded or ()), *files_by_run(records.journals)}
+    held = left = 0
+    for path in _files(records.home / "inbox"):
+        if path.name.startswith("."):
+            left += 1
+            continue
+        problem = _slot_problem(path, runs if folded is not None else None)
+        if problem is None:
+            held += 1
+        else:
+            checked.problems.append(Problem(str(path), problem))
+    checked.facts.append(f"{held} held" if held else "empty")
+    if left:
+        checked.facts.append(f"{left} left by senders that died, to be removed at will")
+    return checked
+
+
+def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
+    match = _SLOT.fullmatch(path.name)
+    if match is None:
+        return "is no delivery. Move it elsewhere."
+    try:
+        content = json.loads(path.read_bytes())
+        missing = _SLOT_FIELDS - content.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        return f"the delivery cannot be read: {error}. Remove the file, then deliver again."
+    if missing:
+        return f"the delivery lacks {', '.join(missing)}. Remove the file, then deliver again."
+    if runs is not None and match[1] not in runs:
+        return f"was delivered to run {match[1]}, which is not in this book. Remove the file."
+    return None
+
+
+def _artifacts(records: Records) -> Checked:
+    checked = Checked("artifacts")
+    count = 0
+    for path in _files(records.home / "artifacts"):
+        if path.name.startswith("."):
+            continue
+        count += 1
+        match = _ARTIFACT.fullmatch(path.name)
+        if match is None:
+            checked.problems.append(Problem(str(path), "is no artifact. Move it elsewhere."))
+        elif _digest(path) != match[1]:
+            checked.problems.append(
+                Problem(str(path), "its content has changed. Restore it from a backup.")
+            )
+    checked.facts.append(f"{count} whole" if count else "none")
+    return checked
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.is_file())
