@@ -16,6 +16,7 @@ from ._book import Book, connect
 from ._context import StepContext, context
 from ._errors import *  # noqa: F403 - every error class, listed in __all__ below
 from ._loop import Loop, loop
+from ._models import register
 from ._run import Run
 
 _ERRORS = sorted(
@@ -33,6 +34,7 @@ __all__ = [  # noqa: PLE0604, F405 - the errors' names are strings; __getattr__ 
     "connect",
     "context",
     "loop",
+    "register",
     "run",
     *_ERRORS,
 ]

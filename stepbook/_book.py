@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,6 +16,7 @@ from ._errors import (
     InputChangedError,
     InvalidInputError,
     RunError,
+    StepbookWarning,
 )
 from ._find import book_path, run_key
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
@@ -39,7 +41,7 @@ _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
 
 
-def connect(path: str | os.PathLike[str] | None = None) -> Book:
+def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
     """Return the book at *path*; nothing is created before the first run.
 
     Args:
@@ -47,6 +49,9 @@ def connect(path: str | os.PathLike[str] | None = None) -> Book:
             ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current folder up to
             the project's root (the folder with ``.git`` or ``pyproject.toml``); else one to be
             created there.
+        allow_pickle: in this session, store as pickle what nothing else can store, and load what
+            was stored so. Loading a pickle executes whatever it says: only for a book of which you
+            trust every writer.
 
     Raises:
         NotABookError: *path* is a folder.
@@ -57,13 +62,21 @@ def connect(path: str | os.PathLike[str] | None = None) -> Book:
         >>> run = book.run("health-review", input={"patient_id": "p-17"})
     """
     if path is not None and path == ":memory:":
-        return Book(None)
-    found = book_path(path)
-    with _process.lock:
-        book = _process.by_path.get(str(found))
-        if book is None:
-            book = _process.by_path[str(found)] = Book(found)
-        return book
+        book = Book(None)
+    else:
+        found = book_path(path)
+        with _process.lock:
+            book = _process.by_path.get(str(found)) or Book(found)
+            _process.by_path[str(found)] = book
+    if allow_pickle and not book._codec.allow_pickle:
+        book._codec.allow_pickle = True
+        warnings.warn(
+            f"stepbook: pickles in {book!r} are loaded in this session, and loading one executes "
+            "whatever it says. Only do this with a book of which you trust every writer.",
+            StepbookWarning,
+            stacklevel=2,
+        )
+    return book
 
 
 class Book:
@@ -71,7 +84,7 @@ class Book:
 
     def __init__(self, path: Path | None) -> None:
         self._records = Records(path)
-        self._codec = Codec()
+        self._codec = Codec(self._records.artifacts)
         self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         self._lock = threading.RLock()
         self._inbox = self._records.inbox
@@ -377,7 +390,7 @@ class Book:
         self._records.fresh()
         with self._records.store.reading() as reader:
             frame = reader.frame(query, parameters)
-        return _frames.shape(frame, self._codec.decode if parse else None)
+        return _frames.shape(frame, self._codec.show if parse else None)
 
     # ---- scans ------------------------------------------------------------------------------
 
@@ -416,7 +429,7 @@ class Book:
     # ---- removing ---------------------------------------------------------------------------
 
     def delete(self, run_id: str, *, force: bool = False) -> None:
-        """Remove a run with everything that it recorded.
+        """Remove a run with everything that it recorded, and the files that no other run refers to.
 
         Args:
             run_id: the run, as for :meth:`get`.
@@ -442,6 +455,7 @@ class Book:
             if run is not None:
                 run.close()
             self._records.remove(run_id)
+        self._records.remove_artifacts()
 
     def prune(
         self,
@@ -452,6 +466,8 @@ class Book:
         dry_run: bool = False,
     ) -> pd.DataFrame:
         """Remove old runs, never an unfinished one, and return what was removed.
+
+        With them go the files that no run refers to any more.
 
         Args:
             keep: how many succeeded runs of each loop to keep, the newest.

@@ -1,101 +1,114 @@
 """Values and the JSON text that stands for them in the column ``return``.
 
-JSON types exactly, so far: None, bool, int of any size, finite float, str, list and dict with
-string keys, nested.
+The text is plain JSON where JSON holds the value exactly; see :mod:`._nodes` for what is done
+otherwise. Tables, arrays, models and long texts are kept as bytes: up to 64 KiB in the text, above
+in an artifact of which the text tells type, shape, hash and a small sample. Reading a record
+executes no code and unpickles nothing, unless ``allow_pickle`` was asked for in this session.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from decimal import Decimal
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
-from ._errors import NotSerializableError
+from ._common import no_constant, with_fresh_stack
+from ._decode import Reader, shown
+from ._encode import Writer
+from ._errors import ArtifactError
 
-#: Deeper values could not be decoded from everywhere: Python's own limit is 1,000 frames.
-MAX_DEPTH: Final = 200
+if TYPE_CHECKING:
+    from ._artifacts import Artifacts
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-_decode: Final = json.JSONDecoder().decode
-_decode_long: Final = json.JSONDecoder(parse_int=lambda digits: int(Decimal(digits))).decode
+_scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
 
 
 class Codec:
-    """Turns values into JSON text and back."""
+    """Turns values into JSON text and back, the same value of the same type.
 
-    def encode(self, value: Any) -> str:
-        """Return the JSON text of *value*.
+    Args:
+        artifacts: where big values go; None keeps everything in the text.
+        allow_pickle: store as pickle what nothing else can store, and read what was stored so.
+
+    Example:
+        >>> codec = Codec(None)
+        >>> codec.decode(codec.encode({"a": (1, 2)}))
+        {'a': (1, 2)}
+    """
+
+    def __init__(self, artifacts: Artifacts | None, *, allow_pickle: bool = False) -> None:
+        self.artifacts = artifacts
+        self.allow_pickle = allow_pickle
+
+    def writing(self) -> Writer:
+        """Return what encodes values in a ``with`` block.
+
+        From the first artifact on, prune is kept away until the block ends: end it when what names
+        the value is on the disk.
+        """
+        return Writer(self.artifacts, allow_pickle=self.allow_pickle)
+
+    def encode(self, value: Any, *, hint: Any = None) -> str:
+        """Return the JSON text of *value*, everything in it.
+
+        For inputs and other small values; what a step returns goes through :meth:`writing`.
+
+        Args:
+            value: what to store.
+            hint: names classes that may be stored: a class, an annotation, or a function, of which
+                the return annotation counts.
 
         Raises:
-            NotSerializableError: it holds something that JSON cannot; ``path`` says where.
+            NotSerializableError: it holds something that cannot be stored; ``path`` says where.
         """
-        _check(value, value, "$", [])
-        try:
-            return _encode(value)
-        except ValueError:  # an int of more digits than Python converts at once
-            return _spelled(value)
+        return Writer(None, allow_pickle=self.allow_pickle).encode(value, hint=hint)
 
-    def decode(self, text: str) -> Any:
-        """Return a fresh value from *text*, which :meth:`encode` has written."""
-        try:
-            return _decode(text)
-        except ValueError:
-            return _decode_long(text)
+    def decode(self, text: str, *, hint: Any = None, where: str = "") -> Any:
+        """Return a fresh value from *text*, which :meth:`encode` has written.
 
+        Args:
+            text: JSON.
+            hint: as in :meth:`encode`; only classes that it names are rebuilt.
+            where: whose value it is, such as a step's name, for errors.
 
-def _spelled(value: Any) -> str:
-    """Return JSON text, with ints spelled by way of Decimal, which has no limit."""
-    if type(value) is int:
-        return format(Decimal(value), "f")
-    if type(value) is list:
-        return f"[{', '.join(map(_spelled, value))}]"
-    if type(value) is dict:
-        return "{" + ", ".join(f"{_encode(k)}: {_spelled(v)}" for k, v in value.items()) + "}"
-    return _encode(value)
-
-
-def _refuse(whole: Any, path: str, reason: str) -> NoReturn:
-    shown = path if len(path) <= 200 else path[:120] + "…" + path[-60:]  # noqa: PLR2004
-    raise NotSerializableError(
-        f"the value cannot be stored: {shown}: {reason}. Return something else, or give the value "
-        "to store with run.resolve(name, value); the object is in this error's .value.",
-        path=path,
-        value=whole,
-    )
-
-
-def _check(  # noqa: C901, PLR0912 - one branch for each type of JSON
-    value: Any, whole: Any, path: str, above: list[int]
-) -> None:
-    kind = type(value)
-    if value is None or kind is bool or kind is int:
-        return
-    if kind is str:
-        if not value.isascii():
+        Raises:
+            ArtifactError: a file is missing or has changed, the text is damaged, or it tells of a
+                class that is not named here.
+        """
+        # A text with neither holds nothing but itself: no object in it can have the tag as a key.
+        if '"$stepbook"' not in text and "\\u" not in text:
             try:
-                value.encode()
-            except UnicodeEncodeError:
-                _refuse(whole, path, "a lone surrogate is not Unicode text")
-        return
-    if kind is float:
-        if not math.isfinite(value):
-            _refuse(whole, path, f"JSON has no {value}")
-        return
-    if kind is not list and kind is not dict:
-        _refuse(whole, path, f"{kind.__module__}.{kind.__qualname__} is not a JSON type")
-    if id(value) in above:
-        _refuse(whole, path, "the value contains itself")
-    if len(above) >= MAX_DEPTH:
-        _refuse(whole, path, f"nested deeper than {MAX_DEPTH} levels")
-    above.append(id(value))
-    if kind is list:
-        for index, item in enumerate(value):
-            _check(item, whole, f"{path}[{index}]", above)
-    else:
-        for key, item in value.items():
-            if type(key) is not str:
-                _refuse(whole, path, f"the key {key!r} is not a string")
-            _check(key, whole, f"{path}.{key}", above)
-            _check(item, whole, f"{path}.{key}", above)
-    above.pop()
+                value, end = _scan(text, 0)
+                if end == len(text):
+                    return value
+            except (ValueError, StopIteration, RecursionError):
+                pass  # damaged, or deep: told apart below
+        try:
+            return self._read(text, hint)
+        except RecursionError:
+            pass
+        except ArtifactError as error:
+            raise _explained(error, where) from error.__cause__
+        try:
+            return with_fresh_stack(lambda: self._read(text, hint))
+        except RecursionError as error:
+            raise _explained(ArtifactError("it is nested too deep"), where) from error
+        except ArtifactError as error:
+            raise _explained(error, where) from error.__cause__
+
+    def _read(self, text: str, hint: Any) -> Any:
+        return Reader(self.artifacts, hint, allow_pickle=self.allow_pickle).decode(text)
+
+    def show(self, text: str) -> Any:
+        """Return *text* parsed for people, reading no files and rebuilding no classes.
+
+        Scalars and containers are rebuilt; tables, arrays, models and objects stay what the
+        record tells of them, a dict with ``$stepbook``. Never raises for what is recorded.
+        """
+        try:
+            return json.loads(text, object_hook=shown)
+        except (ValueError, RecursionError):
+            return text
+
+
+def _explained(error: ArtifactError, where: str) -> ArtifactError:
+    return ArtifactError(f"{where or 'a value'}: it cannot be read back: {error}")

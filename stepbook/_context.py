@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import InvalidInputError, NoStepError
@@ -68,6 +69,8 @@ class StepContext:
         self._end_row: StepRow | None = None
         self._failed = False
         self._progress_at = 0.0
+        self._files: dict[str, Path] = {}
+        self._folder: Path | None = None
 
     def __repr__(self) -> str:
         return f"<StepContext {self.name!r}, attempt {self.attempt}>"
@@ -94,6 +97,36 @@ class StepContext:
             InvalidInputError: the level is unknown.
         """
         self._run.log(message, level, step=self.name, **metadata)
+
+    def file(self, name: str) -> Path:
+        """Return a path to write a file to, which is recorded when the step succeeds.
+
+        Return the path from the body, alone or within a value, and a replay gives the path of the
+        recorded file. That is read-only: copy it to change it. ``run.artifact(step)`` finds it,
+        too.
+
+        Args:
+            name: what the file is called, without folders; its ending is kept.
+
+        Raises:
+            InvalidInputError: *name* is empty or holds a folder, or the book is in memory.
+
+        Example:
+            >>> def train(ctx):
+            ...     path = ctx.file("model.joblib")
+            ...     joblib.dump(fit(), path)
+            ...     return path
+        """
+        if not isinstance(name, str) or not name or Path(name).name != name:
+            raise InvalidInputError(f"a file is called by a name without folders, not {name!r}.")
+        artifacts = self._run._codec.artifacts
+        if artifacts is None:
+            raise InvalidInputError("a book in memory has no files; ctx.file needs one on disk.")
+        if name not in self._files:
+            if self._folder is None:
+                self._folder = artifacts.workspace(self.run_id, self.name)
+            self._files[name] = self._folder / name
+        return self._files[name]
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Record how far the step is; shown on its row while it runs.

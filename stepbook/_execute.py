@@ -63,7 +63,7 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    value, ready = enter(run, name)
+    value, ready = enter(run, name, _hint(fn, options))
     if not ready:
         return value
     if not options.retries:
@@ -84,7 +84,7 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    value, ready = enter(run, name)
+    value, ready = enter(run, name, _hint(fn, options))
     if not ready:
         return value
     if not options.retries:
@@ -95,6 +95,11 @@ async def _perform_async(
         with attempt:
             return await _execute_async(run, options, name, fn, args, kwargs)
     raise AssertionError("the last attempt raises")  # pragma: no cover
+
+
+def _hint(fn: Any, options: Options) -> Any:
+    """Return what names the classes that the value may be rebuilt as."""
+    return fn if options.returns is None else (options.returns, fn)
 
 
 def _retrying(options: Options) -> dict[str, Any]:
@@ -174,8 +179,13 @@ def check_name(name: object) -> str:
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
-def enter(run: Run, name: str) -> tuple[Any, bool]:
+def enter(run: Run, name: str, hint: Any = None) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
+
+    Args:
+        run: the run.
+        name: the step.
+        hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
 
     Returns:
         The replayed value and False, or None and True: it is to be executed.
@@ -198,7 +208,9 @@ def enter(run: Run, name: str) -> tuple[Any, bool]:
             return None, True
     if step.status == SUCCEEDED:
         text = step.value
-        return run._codec.decode(run._value(step) if text is None else text), False
+        if text is None:
+            text = run._value(step)
+        return run._codec.decode(text, hint=hint, where=name), False
     if step.status == FAILED and step.handled and step.error is not None:
         raise replayed_failure(run, step)
     return None, True
@@ -363,7 +375,7 @@ def _execute(
                 "recorded. Give the coroutine function itself: "
                 f"await run.do({shorten(name)}, fetch, ...)."
             )
-        return succeed(run, context, value, options)
+        return succeed(run, context, value, _hint(fn, options))
 
 
 async def _execute_async(
@@ -381,7 +393,7 @@ async def _execute_async(
         with heartbeat():
             async with _time_limit(name, options):
                 value = await fn(*args, **given)
-        return succeed(run, context, value, options)
+        return succeed(run, context, value, _hint(fn, options))
 
 
 def _timed_out(name: str, options: Options) -> StepTimeout:
@@ -401,8 +413,14 @@ async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
         raise
 
 
-def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any:  # noqa: ARG001 - the codec's
+def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any:
     """Record a success and return the value as a replay would.
+
+    Args:
+        run: the run.
+        context: the step.
+        value: what its body returned.
+        hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
 
     Raises:
         NotSerializableError: the value cannot be stored.
@@ -410,15 +428,24 @@ def succeed(run: Run, context: StepContext, value: Any, options: Options) -> Any
     """
     seconds = time.perf_counter() - context._began
     codec = run._codec
-    text = codec.encode(value)
-    complete(run, context, value, text, seconds)
-    return codec.decode(text)
+    with codec.writing() as writer:
+        text = writer.encode(value, hint=hint, files=context._files)
+        complete(run, context, value, text, seconds)
+    return codec.decode(text, hint=hint, where=context.name)
 
 
 def complete(
     run: Run, context: StepContext, value: Any, text: str, seconds: float, *rows: Row
 ) -> None:
     """Record a success, with what else belongs to it.
+
+    Args:
+        run: the run.
+        context: the step.
+        value: what its body returned.
+        text: the same as it is recorded.
+        seconds: how long the body took.
+        *rows: what is recorded together with the end of the step.
 
     Raises:
         JournalWriteError: the journal cannot be written; the value is in ``value``.

@@ -44,7 +44,7 @@ class Facts:
     @property
     def input(self) -> Any:
         """The input, a fresh copy."""
-        return self._codec.decode(self._row.input)
+        return self._codec.decode(self._row.input, where="the input")
 
     @property
     def created_at(self) -> datetime:
@@ -60,7 +60,7 @@ class Facts:
     def output(self) -> Any:
         """What the run was finished with; of a failed run its error's message."""
         text = self._look().run.output
-        return None if text is None else self._codec.decode(text)
+        return None if text is None else self._codec.decode(text, where="the output")
 
     @property
     def started_at(self) -> datetime | None:

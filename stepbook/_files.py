@@ -8,6 +8,7 @@ import secrets
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ._artifacts import Artifacts
 from ._errors import (
     BookBusyError,
     BookMismatchError,
@@ -54,12 +55,14 @@ class Files:
         self.ledgers: dict[str, Ledger] = {}
         self.book_id = ""
         self.inbox: Inbox | MemoryInbox = MemoryInbox()
+        self.artifacts: Artifacts | None = None
         self.lock = threading.RLock()
         if path is not None:
             self.home = path.with_name(path.name + ".d")
             self.journals = self.home / "journal"
             self.locks = self.home / "locks"
             self.inbox = Inbox(self.home / "inbox")
+            self.artifacts = Artifacts(self.home / "artifacts", self.locks / "artifacts.lock")
 
     # ---- creating ---------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from ._platform import FileLock, describe_owner, disk, owner
 from ._store import BUSY_S, POLL_S, GapError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ._model import RunRow
@@ -305,9 +306,33 @@ class Records(Files):
                         disk.unlink(path)
                     disk.sync_dir(self.journals)
                 writer.delete_runs([run_id])
+                if self.artifacts is not None:
+                    self.artifacts.forget(run_id)
         finally:
             if lock is not None:
                 lock.release()
+
+    def remove_artifacts(self) -> None:
+        """Remove the files that no run refers to any more."""
+        if self.artifacts is None:
+            return
+        try:
+            self.artifacts.prune(self._references)
+        except TimeoutError as error:
+            warnings.warn(
+                f"stepbook: files that nothing refers to any more were left for the next time: "
+                f"{error}",
+                StepbookWarning,
+                stacklevel=3,
+            )
+
+    def _references(self) -> Iterator[str]:
+        # Journals first: what is folded and removed meanwhile is then found in the tables.
+        for path in self.journals.glob("*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                yield path.read_text("utf-8", "replace")
+        with self.store.reading() as reader:
+            yield from reader.artifacts()
 
     def close(self) -> None:
         """Release all runs and stop the folding thread."""

@@ -14,6 +14,7 @@ from ._tell import tell
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._ledger import State
     from ._run import Run
 
 _SHOWN: Final = 5
@@ -21,7 +22,7 @@ _SHOWN: Final = 5
 
 def redo(run: Run, name: str) -> None:
     """See ``Run.redo``."""
-    step = _known(run, name)
+    step = known(run._state(), run.id, name)
     later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
     _reset(run, [step])
     more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
@@ -36,7 +37,7 @@ def redo(run: Run, name: str) -> None:
 
 def rewind(run: Run, name: str | None) -> None:
     """See ``Run.rewind``."""
-    first = 0 if name is None else _known(run, name).seq
+    first = 0 if name is None else known(run._state(), run.id, name).seq
     steps = [step for step in run._state().steps.values() if step.seq >= first]
     _reset(run, steps)
     tell(f"stepbook: {len(steps)} steps will be executed again in the next pass.")
@@ -45,8 +46,9 @@ def rewind(run: Run, name: str | None) -> None:
 def resolve(run: Run, name: str, value: Any) -> None:
     """See ``Run.resolve``."""
     name = check_name(name)
-    text = run._codec.encode(value)
-    with run._lock:
+    with run._codec.writing() as writer, run._lock:
+        # Whoever gives the value names its class by that.
+        text = writer.encode(value, hint=type(value))
         _refuse_executing(run, [name])
         ledger = run._owned()
         old = ledger.state.steps.get(name)
@@ -99,10 +101,15 @@ def _refuse_executing(run: Run, names: Iterable[str]) -> None:
             raise StepError(f"the step {shorten(name)} is executing right now; stop it first.")
 
 
-def _known(run: Run, name: str) -> StepRow:
-    steps = run._state().steps
+def known(state: State, run_id: str, name: str) -> StepRow:
+    """Return the row of a step.
+
+    Raises:
+        StepNotFoundError: the run has no such step.
+    """
+    steps = state.steps
     if name in steps:
         return steps[name]
     close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    raise StepNotFoundError(f"run {run.id} has no step {shorten(name)}.{hint}")
+    raise StepNotFoundError(f"run {run_id} has no step {shorten(name)}.{hint}")

@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _revise, _text, _wait
+from . import _execute, _failure, _pass, _revise, _stored, _text, _wait
 from ._context import StepContext, log_row
 from ._duration import Duration, seconds
 from ._errors import DuplicateStepError, InvalidInputError, NoRunError, StepbookError
@@ -27,6 +27,7 @@ from ._pass import Pass
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
+    from pathlib import Path
     from types import TracebackType
     from typing import ParamSpec, Self, TypeVar
 
@@ -242,21 +243,22 @@ class Run(Facts):
         Raises:
             NotSerializableError: *output* cannot be stored.
         """
-        text = self._codec.encode(output)
-        ledger = self._owned()
-        row = ledger.state.run
-        self._end_pass()
-        if row.status != SUCCEEDED:
-            now = now_us()
-            started = row.started_at or now
-            ledger.commit(
-                ledger.state.run._replace(
-                    status=SUCCEEDED,
-                    output=text,
-                    started_at=started,
-                    completed_at=max(now, started),
+        with self._codec.writing() as writer:
+            text = writer.encode(output)
+            ledger = self._owned()
+            row = ledger.state.run
+            self._end_pass()
+            if row.status != SUCCEEDED:
+                now = now_us()
+                started = row.started_at or now
+                ledger.commit(
+                    ledger.state.run._replace(
+                        status=SUCCEEDED,
+                        output=text,
+                        started_at=started,
+                        completed_at=max(now, started),
+                    )
                 )
-            )
         self.close()
 
     def close(self) -> None:
@@ -350,6 +352,25 @@ class Run(Facts):
         _revise.resolve(self, name, value)
 
     # ---- reading ----------------------------------------------------------------------------
+
+    def artifact(self, name: str, file: str | None = None) -> Path:
+        """Return the path of the file that holds what a step returned, or that it has written.
+
+        To read it; copy it to change it, as its name is the hash of its content.
+
+        Args:
+            name: the step.
+            file: which one, where there are several: the name that ``ctx.file`` was given.
+
+        Raises:
+            StepNotFoundError: the run has no such step, or it has not succeeded.
+            ArtifactError: the value is in the record itself, there are several files and none was
+                named, or the file is missing.
+
+        Example:
+            >>> pd.read_feather(run.artifact("Load profile")).to_parquet("profile.parquet")
+        """
+        return _stored.artifact(self, name, file)
 
     def steps(self) -> pd.DataFrame:
         """Return one row per step, in the order they ran.

@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ._artifacts import NAME
 from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
 from ._model import CellRow, RunRow, ScanRow, StepRow
 from ._platform import describe_process, disk
@@ -37,6 +38,17 @@ _STEP_COLUMNS: Final = """
   seq, name, kind, status, attempt, parent, item, epoch_us(started_at), epoch_us(completed_at),
   seconds, {value}, error, fingerprint, stale, handled, progress, cell_id
 """
+#: Columns that may refer to artifacts.
+_WITH_VALUES: Final = (
+    ("runs", "input"),
+    ("runs", "output"),
+    ("steps", "return"),
+    ("attempts", "return"),
+    ("cells", "variables"),
+    ("cells", "outputs"),
+    ("scans", "metadata"),
+    ("scans", "results"),
+)
 _RUN_COLUMNS: Final = """
   id, loop, key, status, trigger_type, input, epoch_us(created_at), output, epoch_us(started_at),
   epoch_us(completed_at), tags, note, environment
@@ -158,6 +170,13 @@ class Reader:
             [run_id],
         )
         return list(map(ScanRow._make, rows))
+
+    def artifacts(self) -> Iterator[str]:
+        """Yield the names of all artifacts that the tables refer to, and what looks like one."""
+        for table, column in _WITH_VALUES:
+            query = f"""SELECT DISTINCT unnest(regexp_extract_all("{column}"::VARCHAR, $1))
+                        FROM {table} WHERE contains("{column}"::VARCHAR, 'sha256')"""
+            yield from (row[0] for row in self._rows(query, [NAME.pattern]))
 
     def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Return the result of *query* as a DataFrame, as DuckDB makes it."""

@@ -16,12 +16,13 @@ from .._heartbeat import heartbeat
 from .._model import FAILED, SUCCEEDED, CellRow, now_us
 from .._tell import stable, tell
 from ._outputs import Recorder, flush_figures, show
-from ._variables import Restorer, Watch, encode
+from ._variables import Restorer, Watch, classes_in, encode
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from .._context import StepContext
+    from .._encode import Writer
     from .._model import StepRow
     from .._run import Run
     from ._session import Session
@@ -216,26 +217,36 @@ class CellStep:
         seconds = time.perf_counter() - context._began
         flush_figures()
         recorder.stop()
-        codec = run._codec
-        names = self._wanted()
-        variables, missing = encode(codec, self._names, names, self._ran)
-        if self._request.out is not None and missing:
-            codec.encode(self._names[missing[0]])  # raises, and says why
-        try:
-            text = codec.encode(self._value)
-        except NotSerializableError:
-            text = "null"  # it is shown again as it looked; a variable keeps what is needed
-        cell = CellRow(
-            context.name,
-            context.attempt,
-            self._request.source,
-            variables,
-            _outputs_text(codec, recorder),
-        )
-        _execute.complete(run, context, self._value, text, seconds, cell)
+        with run._codec.writing() as writer:
+            text = self._encode_value(writer, context)
+            variables, missing = encode(writer, self._names, self._wanted(), self._ran)
+            if self._request.out is not None and missing:
+                writer.encode(self._names[missing[0]])  # raises, and says why
+            shown = recorder.outputs()
+            cell = CellRow(
+                context.name,
+                context.attempt,
+                self._request.source,
+                variables,
+                writer.encode(shown) if shown else None,
+            )
+            _execute.complete(run, context, self._value, text, seconds, cell)
+        if context._files:  # they are in the store now
+            Restorer(run._codec, self._names, variables, context.name).finish({})
         self._end()
         if missing:
             self._warn_missing(missing)
+
+    def _encode_value(self, writer: Writer, context: StepContext) -> str:
+        """Return the text of the last value; null if it cannot be stored.
+
+        It is shown again as it looked, and what is needed later is in a variable.
+        """
+        files = context._files
+        try:
+            return writer.encode(self._value, hint=classes_in(self._names), files=files)
+        except NotSerializableError:
+            return writer.encode(None, files=files)
 
     def _wanted(self) -> list[str]:
         """Return the names to store."""
@@ -275,16 +286,18 @@ class CellStep:
         if recorder is None or self._context is None:
             return
         recorder.stop()
-        text = _outputs_text(self._running._codec, recorder)
-        if text is not None:
-            self._running._owned().note(
-                CellRow(
-                    self._context.name,
-                    self._context.attempt,
-                    self._request.source,
-                    outputs=text,
-                )
+        shown = recorder.outputs()
+        if not shown:
+            return
+        run, context = self._running, self._context
+        with run._codec.writing() as writer:
+            row = CellRow(
+                context.name,
+                context.attempt,
+                self._request.source,
+                outputs=writer.encode(shown),
             )
+            run._owned().note(row)
 
     def cell_ended(self) -> None:
         """Take in what IPython has shown behind the body of a failed attempt: its plots."""
@@ -323,12 +336,5 @@ class CellStep:
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
-            show(self._shell, run._codec.decode(cell.outputs), run._codec.decode(text))
-
-
-def _outputs_text(codec: Any, recorder: Recorder) -> str | None:
-    outputs = recorder.outputs()
-    if not outputs:
-        return None
-    text: str = codec.encode(outputs)
-    return text
+            value = run._codec.decode(text, hint=classes_in(self._names), where=step.name)
+            show(self._shell, run._codec.decode(cell.outputs, where=step.name), value)

@@ -125,6 +125,10 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
+def _show(value: object) -> None:
+    display(value)  # type: ignore[no-untyped-call] # IPython has no types for it
+
+
 @magics_class
 class StepbookMagics(Magics):
     """The magics of one shell.
@@ -206,16 +210,16 @@ class StepbookMagics(Magics):
 
     def _timeline(self, text: str) -> None:
         self._no_more("timeline", text)
-        display(self._session.current())
+        _show(self._session.current())
 
     def _runs(self, text: str) -> None:
         self._no_more("runs", text)
         run = self._session.last()
-        display((connect() if run is None else run.book).runs())
+        _show((connect() if run is None else run.book).runs())
 
     def _steps(self, text: str) -> None:
         self._no_more("steps", text)
-        display(self._session.current().steps())
+        _show(self._session.current().steps())
 
     def _status(self, text: str) -> None:
         self._no_more("status", text)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import ast
     from collections.abc import Iterable
 
+    from .._codec import Codec
+    from .._encode import Writer
     from ._effects import Effects
 
 _MISSING: Final[Any] = object()
@@ -127,7 +129,7 @@ class Watch:
         codec: compares what the cell reads.
     """
 
-    def __init__(self, names: dict[str, Any], effects: Effects, codec: Any) -> None:
+    def __init__(self, names: dict[str, Any], effects: Effects, codec: Codec) -> None:
         self._names = names
         self._effects = effects
         self._codec = codec
@@ -251,18 +253,18 @@ def _can_change(value: Any) -> bool:
 # ---- storing --------------------------------------------------------------------------------
 
 
-def classes_of(names: dict[str, Any]) -> list[type]:
+def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
     """Return the classes that the notebook's own code names: their values can be rebuilt."""
-    return [value for value in names.values() if isinstance(value, type)]
+    return tuple(value for value in names.values() if isinstance(value, type))
 
 
 def encode(
-    codec: Any, names: dict[str, Any], touched: list[str], ran: list[int]
+    writer: Writer, names: dict[str, Any], touched: list[str], ran: list[int]
 ) -> tuple[str, list[str]]:
     """Return the JSON text of variables, and the names that could not be stored.
 
     Args:
-        codec: what encodes values.
+        writer: encodes values.
         names: the notebook's names.
         touched: which of them.
         ran: the numbers of the definitions that were executed.
@@ -270,6 +272,7 @@ def encode(
     parts = []
     missing = []
     known: dict[int, str] = {}
+    hint = classes_in(names)
     for name in touched:
         value = names.get(name, _MISSING)
         if value is _MISSING:
@@ -279,7 +282,7 @@ def encode(
         else:
             known[id(value)] = name
             try:
-                part = f'{{"value":{codec.encode(value)}}}'
+                part = f'{{"value":{writer.encode(value, hint=hint)}}}'
             except NotSerializableError as error:
                 kind = f"{type(value).__module__}.{type(value).__qualname__}"
                 part = json.dumps({"missing": str(error), "type": kind})
@@ -303,7 +306,7 @@ class Restorer:
         step: the name of the step.
     """
 
-    def __init__(self, codec: Any, names: dict[str, Any], text: str | None, step: str) -> None:
+    def __init__(self, codec: Codec, names: dict[str, Any], text: str | None, step: str) -> None:
         self._codec = codec
         self._names = names
         self._step = step
@@ -328,7 +331,11 @@ class Restorer:
             return self._done[name]
         entry = self._entries[name]
         if "value" in entry:
-            value = self._codec.decode(json.dumps(entry["value"], ensure_ascii=False))
+            value = self._codec.decode(
+                json.dumps(entry["value"], ensure_ascii=False),
+                hint=classes_in(self._names),
+                where=f"{self._step}, variable {name}",
+            )
         elif "same" in entry:
             value = self._restore(entry["same"])
         elif "deleted" in entry:

@@ -1,0 +1,191 @@
+"""NumPy arrays as ``.npy``, never pickled, and NumPy scalars."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from ._nodes import TAG, Encoder, b64, expect, name_of, short, take, unb64, unstorable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+#: Elements of an array that its preview shows.
+_SHOWN: Final = 10
+
+KINDS: Final = frozenset({"numpy.ndarray", "numpy.ndarray.items", "numpy.scalar", "numpy.dtype"})
+
+
+def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
+    """Return the node of a NumPy array, scalar or dtype; None if it is nothing of these.
+
+    Raises:
+        NotSerializableError: it is of a subclass or holds what ``.npy`` cannot.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    if type(value) is np.ndarray:
+        return _encode_array(w, value)
+    if isinstance(value, np.ndarray):
+        raise unstorable(
+            f"{name_of(type(value))} is a subclass of ndarray; return numpy.asarray(x), or for a "
+            "masked array its data and mask"
+        )
+    if isinstance(value, np.generic):
+        return _encode_scalar(w, value)
+    if isinstance(value, np.dtype):
+        return {TAG: "numpy.dtype", "descr": _descr(w, value)}
+    return None
+
+
+def _descr(w: Encoder, dtype: np.dtype[Any]) -> Any:
+    """Return *dtype* as ``.npy`` writes it, as a node."""
+    import numpy as np  # noqa: PLC0415
+
+    if dtype.hasobject or dtype.kind == "T":
+        raise unstorable(f"the dtype {dtype} holds Python objects")
+    descr = np.lib.format.dtype_to_descr(dtype)
+    if np.lib.format.descr_to_dtype(descr) != dtype:
+        raise unstorable(f"the dtype {dtype} has a memory layout that .npy cannot express")
+    return w.node(descr)
+
+
+def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415
+
+    dtype = value.dtype
+    if dtype.kind == "O" and dtype.names is None:
+        return w.items(
+            "numpy.ndarray.items", _listed(value), dtype="object", shape=list(value.shape)
+        )
+    if dtype.kind == "T":
+        return _encode_strings(w, value)
+    _descr(w, dtype)
+    return w.blob(
+        "numpy.ndarray",
+        "npy",
+        lambda file: np.lib.format.write_array(file, value, allow_pickle=False),
+        size=value.nbytes,
+        facts={"shape": list(value.shape), "dtype": str(dtype)},
+        preview=lambda: [short(item) for item in value.flat[:_SHOWN].tolist()],
+    )
+
+
+def _listed(value: np.ndarray[Any, Any]) -> list[Any]:
+    # ravel copies the references only; tolist of an object array keeps the objects as they are.
+    return value.ravel(order="C").tolist()
+
+
+def _encode_strings(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
+    # StringDType's missing value, if it has one, is any object: None and NaN are the usual ones.
+    facts: dict[str, Any] = {"coerce": value.dtype.coerce}
+    if hasattr(value.dtype, "na_object"):
+        facts["na"] = w.node(value.dtype.na_object)
+    return w.items(
+        "numpy.ndarray.items", _listed(value), dtype="str", shape=list(value.shape), **facts
+    )
+
+
+def _encode_scalar(w: Encoder, value: np.generic) -> dict[str, Any]:
+    dtype = value.dtype
+    node = {TAG: "numpy.scalar", "dtype": _descr(w, dtype)}
+    if dtype.kind in "biufUS" and dtype.itemsize <= 8 or dtype.kind in "US":  # noqa: PLR2004, RUF021
+        return {**node, "value": w.node(value.item())}
+    # Complex, dates and what is longer than Python's own numbers: the bytes, and a text to read.
+    return {**node, "raw": b64(value.tobytes()), "shown": str(value)}
+
+
+# -- rebuilding ------------------------------------------------------------------------------------
+
+
+def decode(
+    kind: str, node: dict[str, Any], content: Callable[[Callable[[int], Any]], memoryview]
+) -> Any:
+    """Return the value that *node* stands for.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        node: with everything inside rebuilt already; fields that say where its bytes are taken
+            out.
+        content: reads the bytes into a buffer made by the function that it is given.
+    """
+    import numpy as np  # noqa: PLC0415
+
+    if kind == "numpy.dtype":
+        return np.lib.format.descr_to_dtype(*take(node, "descr"))
+    if kind == "numpy.scalar":
+        return _decode_scalar(node)
+    if kind == "numpy.ndarray.items":
+        return _decode_items(node)
+    shape, dtype = take(node, "shape", "dtype")
+    view = content(lambda size: np.empty(size, np.uint8))
+    value = _from_npy(view)
+    if list(value.shape) != shape or str(value.dtype) != dtype:
+        raise ValueError("the file holds another array")
+    return value
+
+
+def _from_npy(view: memoryview) -> np.ndarray[Any, Any]:
+    """Return the array in *view*, on the same memory."""
+    import numpy as np  # noqa: PLC0415
+
+    # The head is small; only arrays with very many fields need more.
+    head = io.BytesIO(bytes(view[: 1 << 20]))
+    version = np.lib.format.read_magic(head)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:  # written with field names that are not Latin-1
+        return np.lib.format.read_array(io.BytesIO(bytes(view)), allow_pickle=False)
+    shape, fortran, dtype = read(head, max_header_size=1 << 20)
+    if dtype.hasobject:
+        raise ValueError("an array of objects is never read")
+    count = int(np.prod(shape, dtype=np.int64))
+    if head.tell() + count * dtype.itemsize != view.nbytes:
+        raise ValueError("the file has another length")
+    if count * dtype.itemsize == 0:
+        return np.empty(shape, dtype, order="F" if fortran else "C")
+    flat = np.frombuffer(view, dtype, count, head.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _decode_scalar(node: dict[str, Any]) -> Any:
+    import numpy as np  # noqa: PLC0415
+
+    dtype = np.lib.format.descr_to_dtype(node["dtype"])
+    if dtype.hasobject:
+        raise ValueError("a scalar of an object dtype is never read")
+    if "value" in node:
+        _, value = take(node, "dtype", "value")
+        made = np.array(value, dtype)
+        if dtype.kind in "iub" and made.item() != value:
+            raise ValueError("does not fit its dtype")
+        return made[()]
+    _, data, _ = take(node, "dtype", "raw", "shown")
+    made = np.frombuffer(unb64(data), dtype)
+    if made.shape != (1,):
+        raise ValueError("unexpected length")
+    # A copy, as the buffer of a structured scalar would stay that of the array.
+    return made.copy()[0]
+
+
+def _decode_items(node: dict[str, Any]) -> np.ndarray[Any, Any]:
+    import numpy as np  # noqa: PLC0415
+
+    name, shape, items, coerce, na = take(
+        node, "dtype", "shape", "items", optional=("coerce", "na")
+    )
+    if name == "object":
+        dtype: Any = np.dtype(object)
+    elif name == "str":
+        facts = {"na_object": na} if "na" in node else {}
+        dtype = np.dtypes.StringDType(coerce=expect(coerce, bool), **facts)
+    else:
+        raise ValueError(f"unexpected dtype {name!r}")
+    flat = np.empty(len(items), dtype)
+    for index, item in enumerate(items):  # assigning the whole list would look into its items
+        flat[index] = item
+    return flat.reshape([expect(length, int) for length in shape])

@@ -1,0 +1,383 @@
+"""Files named by their content: values too big or too rich to stand in the record itself.
+
+A file is written under a temporary name, hashed on its way, synced, and then renamed to
+``<sha256>.<ext>``; only after the folder is synced may an event name it. So a named file is whole,
+two equal values are one file, and a reader can tell a changed file from the recorded one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import queue
+import re
+import secrets
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from ._errors import ArtifactError
+from ._platform import FileLock, disk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+#: What an artifact's file may be called; anything else in a record is damage, never a path.
+NAME: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
+
+#: How long a writer waits for a prune to end, and a prune for writers, in seconds.
+LOCK_TIMEOUT_S: Final = 60.0
+
+_TEMPORARY: Final = ".tmp"
+_CHUNK_BYTES: Final = 1 << 20
+#: From here on hashing runs beside the reading or writing, in a thread of its own.
+_THREAD_BYTES: Final = 4 << 20
+#: Longer than any tick of a file system's clock (FAT's two seconds apart), in nanoseconds.
+_TICK_NS: Final = 50_000_000
+#: Chunks that may wait to be hashed: bounds the memory that they hold.
+_WAITING: Final = 4
+
+
+class Stored(NamedTuple):
+    """A file in the store.
+
+    Attributes:
+        file: its name, ``<sha256>.<ext>``.
+        size: its length in bytes.
+    """
+
+    file: str
+    size: int
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its content, 64 hex digits."""
+        return self.file.partition(".")[0]
+
+
+class Artifacts:
+    """The folder of a book's artifacts, and the lock that keeps prune away from writers.
+
+    Args:
+        folder: where the files are; created with the first one.
+        lock: path of the artifact lock's file; its folder exists when the lock is taken.
+
+    Example:
+        >>> artifacts = Artifacts(folder, locks / "artifacts.lock")
+        >>> with artifacts.writing():
+        ...     stored = artifacts.write("txt", lambda file: file.write(b"hello"))
+        ...     ...  # name it in the record, and sync that, before the block ends
+    """
+
+    def __init__(self, folder: Path, lock: Path) -> None:
+        self.folder = folder
+        self._work = folder / "work"
+        self._lock_path = lock
+        # Files whose hash this process has seen to be right, by name. The identity changes with
+        # every write to the file, so equal means unchanged since.
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep prune away for a block: from before a file is written until it is referred to.
+
+        Raises:
+            TimeoutError: a prune has held the lock for over a minute.
+        """
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock.at(self._lock_path).held(shared=True, timeout=LOCK_TIMEOUT_S):
+            yield
+
+    def write(self, ext: str, produce: Callable[[Sink], object]) -> Stored:
+        """Store what *produce* writes and return its name; durable on return.
+
+        Args:
+            ext: ending of the file's name: lower-case letters and digits.
+            produce: called with a binary file to write to, of which only ``write`` works.
+
+        Raises:
+            OSError: the file could not be written; nothing of it remains.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        temporary = self.folder / f"{secrets.token_hex(16)}{_TEMPORARY}"
+        fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            try:
+                with Sink(fd) as sink:
+                    produce(sink)
+                stored = Stored(f"{sink.sha256}.{ext}", sink.size)
+                if self._is_known(stored):
+                    disk.unlink(temporary)
+                    return stored
+                disk.sync(fd)
+            finally:
+                disk.close(fd)
+            # A file of this name that nobody has checked is replaced: it may be damaged.
+            disk.rename(temporary, self.folder / stored.file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                disk.unlink(temporary)
+            raise
+        disk.sync_dir(self.folder)
+        self._trust(stored.file, _identity((self.folder / stored.file).stat()), time.time_ns())
+        return stored
+
+    def read(self, stored: Stored, allocate: Callable[[int], Any] = bytearray) -> memoryview:
+        """Return the content in a fresh buffer, after its hash was found right.
+
+        Once in a process for each state of the file; as long as inode, size and times of change
+        stay the same it is not hashed again.
+
+        Args:
+            stored: name and length, as recorded.
+            allocate: makes the writable buffer, given its length in bytes.
+
+        Raises:
+            ArtifactError: the file is missing, or is not what was recorded.
+        """
+        view = memoryview(allocate(stored.size)).cast("B")
+        self._read(stored, view)
+        return view
+
+    def _read(self, stored: Stored, view: memoryview | None) -> None:
+        """Read a file into *view*, or only check it, and raise ArtifactError if it is wrong."""
+        try:
+            fd = disk.open(self.path(stored.file), os.O_RDONLY)
+        except FileNotFoundError:
+            raise ArtifactError(
+                f"the file {self.folder / stored.file} is missing. Put it back, or run the step "
+                "again with run.redo(name)."
+            ) from None
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
+            known = self._known.get(stored.file) == before
+            whole = os.fstat(fd).st_size == stored.size
+            if view is None:
+                whole = whole and (
+                    known or hashlib.file_digest(file, "sha256").hexdigest() == stored.sha256
+                )
+            elif whole:
+                digest = None if known else Digest(stored.size)
+                whole = _fill(file, view, digest) == stored.size
+                if digest is not None:
+                    whole = digest.hexdigest() == stored.sha256 and whole
+            if not whole or _identity(os.fstat(fd)) != before:
+                raise ArtifactError(
+                    f"the file {self.folder / stored.file} has changed since it was recorded. Run "
+                    "the step again with run.redo(name)."
+                )
+        self._trust(stored.file, before, seen_ns)
+
+    def check(self, stored: Stored) -> Path:
+        """Return the path of a file of which the hash was found right, without keeping its content.
+
+        Raises:
+            ArtifactError: the file is missing, or is not what was recorded.
+        """
+        self._read(stored, None)
+        return self.path(stored.file)
+
+    def adopt(self, path: Path, ext: str) -> Stored:
+        """Take the file at *path*, which is in the same file system, into the store.
+
+        Raises:
+            OSError: it cannot be read or moved; it stays where it is.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        fd = disk.open(path, os.O_RDWR)
+        try:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            stored = Stored(f"{digest}.{ext}", os.fstat(fd).st_size)
+            disk.sync(fd)
+        finally:
+            disk.close(fd)
+        if os.name == "posix":
+            path.chmod(0o444)  # its path is given away; whoever writes there means another file
+        disk.rename(path, self.folder / stored.file)
+        disk.sync_dir(self.folder)
+        return stored
+
+    def workspace(self, run_id: str, step: str) -> Path:
+        """Return an empty folder for the files that an attempt of a step writes."""
+        folder = self._work / run_id / hashlib.sha256(step.encode()).hexdigest()[:16]
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def forget(self, run_id: str) -> None:
+        """Remove what attempts of a run have left in their workspaces."""
+        shutil.rmtree(self._work / run_id, ignore_errors=True)
+
+    def path(self, file: str) -> Path:
+        """Return the path of the artifact called *file*.
+
+        Raises:
+            ArtifactError: that is not the name of an artifact.
+        """
+        if not NAME.fullmatch(file):
+            raise ArtifactError(f"{file!r} is not the name of an artifact.")
+        return self.folder / file
+
+    def prune(self, references: Callable[[], Iterable[str]]) -> int:
+        """Remove every file that nothing refers to, and what crashed writers have left.
+
+        Args:
+            references: gives the texts that may name artifacts: called, and read to its end,
+                while no writer is between writing a file and naming it. Stored JSON that is
+                referred to is searched as well.
+
+        Returns:
+            How many bytes were freed.
+
+        Raises:
+            TimeoutError: writers have held the lock for over a minute.
+        """
+        if not self.folder.is_dir():
+            return 0
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock.at(self._lock_path).held(timeout=LOCK_TIMEOUT_S):
+            live: set[str] = set()
+            for text in references():
+                self._refer(text, live)
+            freed = 0
+            for path in self.folder.iterdir():
+                if path.name in live or not (
+                    NAME.fullmatch(path.name) or path.name.endswith(_TEMPORARY)
+                ):
+                    continue
+                size = path.stat().st_size
+                disk.unlink(path)
+                freed += size
+                self._known.pop(path.name, None)
+            return freed
+
+    def _refer(self, text: str, live: set[str]) -> None:
+        texts = [text]
+        while texts:
+            for match in NAME.finditer(texts.pop()):
+                file = match.group()
+                if file in live:
+                    continue
+                live.add(file)
+                if file.endswith(".json"):
+                    with contextlib.suppress(OSError):
+                        texts.append((self.folder / file).read_text("utf-8", "replace"))
+
+    def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
+        # A file system's clock ticks every few milliseconds: what was changed just before it was
+        # looked at may be changed once more without a sign of it.
+        if seen_ns - identity[-1] > _TICK_NS:
+            self._known[file] = identity
+
+    def _is_known(self, stored: Stored) -> bool:
+        known = self._known.get(stored.file)
+        if known is None:
+            return False
+        try:
+            return _identity((self.folder / stored.file).stat()) == known
+        except OSError:
+            return False
+
+
+class Sink:
+    """A file that is written once, from its beginning, and hashed on the way."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._digest = Digest()
+        self.size = 0
+        self.sha256 = ""
+        self.closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.sha256 = self._digest.hexdigest()
+        self.closed = True
+
+    def write(self, data: Any) -> int:
+        """Write *data*, any buffer that stays as it is afterwards, and return its length."""
+        view = memoryview(data).cast("B")
+        self._digest.update(view)
+        length = view.nbytes
+        while view:
+            written = disk.pwrite(self._fd, view, self.size)
+            self.size += written
+            view = view[written:]
+        return length
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def close(self) -> None:
+        """Do nothing: the file belongs to the store."""
+
+    def readable(self) -> bool:
+        """Return False."""
+        return False
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+
+class Digest:
+    """A SHA-256 that is computed beside the reading or writing once that is worth a thread."""
+
+    def __init__(self, expected: int | None = None) -> None:
+        self._hash = hashlib.sha256()
+        self._seen = 0
+        self._threshold = _THREAD_BYTES if expected is None or expected > _THREAD_BYTES else None
+        self._queue: queue.Queue[memoryview | None] | None = None
+        self._thread: threading.Thread | None = None
+
+    def update(self, view: memoryview) -> None:
+        """Add *view*, which must stay as it is until :meth:`hexdigest`."""
+        self._seen += view.nbytes
+        if self._queue is not None:
+            self._queue.put(view)
+        elif self._threshold is None or self._seen < self._threshold:
+            self._hash.update(view)
+        else:
+            self._queue = queue.Queue(_WAITING)
+            self._thread = threading.Thread(target=self._work, args=(self._queue,), daemon=True)
+            self._thread.start()
+            self._queue.put(view)
+
+    def hexdigest(self) -> str:
+        """Return the hash of everything added; nothing can be added afterwards."""
+        if self._queue is not None and self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._queue = self._thread = None
+        return self._hash.hexdigest()
+
+    def _work(self, waiting: queue.Queue[memoryview | None]) -> None:
+        while (view := waiting.get()) is not None:
+            self._hash.update(view)
+
+
+def _fill(file: Any, view: memoryview, digest: Digest | None) -> int:
+    filled = 0
+    while filled < view.nbytes:
+        chunk = view[filled : filled + _CHUNK_BYTES]
+        count = file.readinto(chunk)
+        if not count:
+            break
+        if digest is not None:
+            digest.update(chunk[:count])
+        filled += count
+    return filled
+
+
+def _identity(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

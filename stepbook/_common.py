@@ -1,0 +1,67 @@
+"""What writing and reading values share: limits, the libraries' modules, a fresh stack."""
+
+from __future__ import annotations
+
+import _thread
+import importlib
+import json
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Version of the nodes that tell of bytes; a reader refuses those that it does not know.
+FORMAT: Final = 1
+
+#: Which module stores the values of a library. It is imported with the first such value only.
+LIBRARIES: Final = {
+    "numpy": "_arrays",
+    "pandas": "_pandas",
+    "pyarrow": "_tables",
+    "polars": "_tables",
+    "sklearn": "_ml",
+    "torch": "_ml",
+    "xgboost": "_ml",
+    "lightgbm": "_ml",
+    "collections": "_ml",  # an OrderedDict of tensors
+}
+
+#: JSON text as this package writes it.
+to_text: Final[Callable[[Any], str]] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def no_constant(text: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser would take for JSON."""
+    raise ValueError(f"{text} is not JSON")
+
+
+def library(name: str) -> Any:
+    """Return the module of this package that stores the values of a library."""
+    return importlib.import_module(f".{name}", __package__)
+
+
+def with_fresh_stack(call: Callable[[], Any]) -> Any:
+    """Return what *call* returns, called in a thread of its own, at the bottom of a stack.
+
+    With the low-level module, as starting a Thread takes frames that may not be there any more.
+    """
+    outcome: list[tuple[bool, Any]] = []
+    done = _thread.allocate_lock()
+    done.acquire()
+
+    def work() -> None:
+        try:
+            outcome.append((True, call()))
+        except BaseException as error:  # noqa: BLE001 - raised again where it belongs
+            outcome.append((False, error))
+        finally:
+            done.release()
+
+    _thread.start_new_thread(work, ())
+    done.acquire()
+    succeeded, result = outcome[0]
+    if succeeded:
+        return result
+    raise result

@@ -1,0 +1,139 @@
+"""Arrow IPC files (lz4), and the tables of pyarrow and polars."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+from ._errors import NotSerializableError
+from ._nodes import Encoder, short, take, unstorable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What a preview shows at most.
+_ROWS: Final = 5
+_COLUMNS: Final = 12
+#: Columns of which the dtypes are written out for people.
+DTYPES: Final = 40
+#: Rows of a record batch, as feather has them.
+_BATCH_ROWS: Final = 1 << 16
+
+KINDS: Final = frozenset({"pyarrow.Table", "polars.DataFrame", "polars.Series"})
+
+
+def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
+    """Return the node of a pyarrow or polars table; None if it is nothing of these.
+
+    Raises:
+        NotSerializableError: a column cannot be stored.
+    """
+    if type(value).__module__.startswith("polars"):
+        return _encode_polars(w, value)
+    import pyarrow as pa  # noqa: PLC0415
+
+    if type(value) is not pa.Table:
+        return None
+    try:
+        table = value.unify_dictionaries()
+    except pa.ArrowException as error:
+        raise NotSerializableError(f"the table cannot be written: {error}", path="") from error
+    return w.blob(
+        "pyarrow.Table",
+        "arrow",
+        lambda file: write_ipc(table, file),
+        size=table.nbytes,
+        facts={
+            "shape": list(value.shape),
+            "dtypes": _dtypes(value.schema.names, value.schema.types),
+        },
+        preview=lambda: preview(table, 0),
+    )
+
+
+def _encode_polars(w: Encoder, value: Any) -> dict[str, Any] | None:
+    import polars as pl  # noqa: PLC0415
+
+    if type(value) is pl.LazyFrame:
+        raise unstorable("a LazyFrame is work still to be done; return frame.collect()")
+    if type(value) not in (pl.DataFrame, pl.Series):
+        return None
+    frame = value if type(value) is pl.DataFrame else value.to_frame()
+    for name, dtype in frame.schema.items():
+        if "Object" in str(dtype):
+            raise unstorable(f"the column {name!r} has the dtype {dtype}")
+    facts = {"shape": list(value.shape), "dtypes": _dtypes(frame.columns, frame.dtypes)}
+    return w.blob(
+        f"polars.{type(value).__name__}",
+        "arrow",
+        lambda file: frame.write_ipc(file, compression="lz4"),
+        size=int(frame.estimated_size()),
+        facts=facts,
+        preview=lambda: [
+            [short(item) for item in row[:_COLUMNS]] for row in frame.head(_ROWS).rows()
+        ],
+    )
+
+
+def _dtypes(names: list[str], dtypes: list[Any]) -> dict[str, str]:
+    shown = zip(names[:DTYPES], dtypes[:DTYPES], strict=True)
+    return {name[:40]: str(dtype)[:80] for name, dtype in shown}
+
+
+def write_ipc(table: Any, file: Any) -> None:
+    """Write an Arrow table to a binary file, compressed, a batch at a time."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
+    with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema, options=options) as writer:
+        if table.num_rows:
+            writer.write_table(table, max_chunksize=_BATCH_ROWS)
+        elif table.num_columns:
+            # Without a batch the dictionaries of empty categoricals would not be written.
+            empty = [_empty(column) for column in table.columns]
+            writer.write_batch(pa.record_batch(empty, schema=table.schema))
+
+
+def _empty(column: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def preview(table: Any, columns: int) -> Any:
+    """Return the first rows of the first *columns* (0: of all) columns, for people."""
+    shown = min(columns or table.num_columns, _COLUMNS)
+    head = table.slice(0, _ROWS)
+    return [[short(head.column(j)[i].as_py()) for j in range(shown)] for i in range(head.num_rows)]
+
+
+def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:
+    """Return a reader of the batches that *content* holds."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content(bytearray))))
+
+
+def decode(
+    kind: str, node: dict[str, Any], content: Callable[[Callable[[int], Any]], memoryview]
+) -> Any:
+    """Return the table that *node* stands for.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        node: with everything inside rebuilt already; fields that say where its bytes are taken
+            out.
+        content: reads the bytes into a buffer made by the function that it is given.
+    """
+    shape, _ = take(node, "shape", "dtypes")
+    if kind == "pyarrow.Table":
+        table = read_ipc(content).read_all()
+    else:
+        import polars as pl  # noqa: PLC0415
+
+        table = pl.read_ipc(io.BytesIO(content(bytearray)))
+        if kind == "polars.Series":
+            table = table.to_series()
+    if list(table.shape) != shape:
+        raise ValueError("the file holds another table")
+    return table
