@@ -26,7 +26,9 @@ zones = st.sampled_from(
     ]
 )
 folds = st.integers(0, 1)
-datetimes = st.builds(lambda t, f: t.replace(fold=f), st.datetimes(timezones=st.none() | zones), folds)
+datetimes = st.builds(
+    lambda t, f: t.replace(fold=f), st.datetimes(timezones=st.none() | zones), folds
+)
 
 hashables = st.one_of(
     st.none(),
@@ -58,7 +60,9 @@ scalars = hashables | st.one_of(
         st.none() | st.just("UTC"),
     ),
     st.builds(lambda n, u: pd.Timedelta(np.timedelta64(n, u)), st.integers(-(2**40), 2**40), units),
-    st.builds(lambda n, f: pd.Period(ordinal=n, freq=f), st.integers(0, 900), st.sampled_from("MDQ")),
+    st.builds(
+        lambda n, f: pd.Period(ordinal=n, freq=f), st.integers(0, 900), st.sampled_from("MDQ")
+    ),
     st.binary(max_size=2000).map(bytearray),
     hnp.from_dtype(np.dtype("f4")),
     hnp.from_dtype(np.dtype("u8")),
@@ -123,11 +127,15 @@ def columns(draw, length):
                 ),
                 lambda: pd.PeriodIndex(some(st.sampled_from(["2024-01", "NaT"])), freq="M").array,
                 lambda: pd.arrays.IntervalArray.from_tuples(
-                    some(st.sampled_from([(0, 1), (1, 2), None])), "both", dtype="interval[float64, both]"
+                    some(st.sampled_from([(0, 1), (1, 2), None])),
+                    "both",
+                    dtype="interval[float64, both]",
                 ),
-                lambda: pd.DatetimeIndex(
-                    some(st.sampled_from(["2024-03-31 03:30", "NaT"])), tz="Europe/Berlin"
-                ).array,
+                lambda: (
+                    pd.DatetimeIndex(
+                        some(st.sampled_from(["2024-03-31 03:30", "NaT"])), tz="Europe/Berlin"
+                    ).array
+                ),
                 lambda: _objects(some(st.none() | texts)),
                 lambda: _objects(some(hashables | st.lists(st.integers(), max_size=2))),
             ]
@@ -200,7 +208,13 @@ arrow_tables = st.builds(
 )
 
 leaves = st.one_of(
-    scalars, scalars, arrays, frames(), series, arrow_tables, indexes(3).filter(lambda i: i.name != 3)
+    scalars,
+    scalars,
+    arrays,
+    frames(),
+    series,
+    arrow_tables,
+    indexes(3).filter(lambda i: i.name != 3),
 )
 
 

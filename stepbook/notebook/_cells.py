@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
@@ -193,8 +195,6 @@ class CellStep:
 
     def show(self, value: Any) -> None:
         """Show an expression's value as IPython does, and keep it as the step's value."""
-        import sys  # noqa: PLC0415 - the hook that IPython has put in place for this cell
-
         self._value = value
         sys.displayhook(value)
 
@@ -219,9 +219,13 @@ class CellStep:
         recorder.stop()
         with run._codec.writing() as writer:
             text = self._encode_value(writer, context)
-            variables, missing = encode(writer, self._names, self._wanted(), self._ran)
-            if self._request.out is not None and missing:
-                writer.encode(self._names[missing[0]])  # raises, and says why
+            variables, missing = encode(
+                writer,
+                self._names,
+                self._wanted(),
+                self._ran,
+                insist=self._request.out is not None,
+            )
             shown = recorder.outputs()
             cell = CellRow(
                 context.name,
@@ -259,15 +263,13 @@ class CellStep:
                 raise NameError(f"--out asks for {name!r}, which the cell has not bound")
         return list(out)
 
-    def _warn_missing(self, missing: list[str]) -> None:
-        import warnings  # noqa: PLC0415 - seldom
-
-        shown = ", ".join(f"{name} ({type(self._names[name]).__name__})" for name in missing)
+    def _warn_missing(self, missing: dict[str, str]) -> None:
+        shown = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
         warnings.warn(
-            f"step {self._request.name!r} is recorded without {shown}: values of this type cannot "
-            "be stored. On replay, using one raises NotStoredError.",
+            f"step {self._request.name!r} is recorded without {shown}. On replay, using "
+            f"{'it' if len(missing) == 1 else 'one of them'} raises NotStoredError.",
             StepbookWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
 
     def _fail(self, error: BaseException) -> None:

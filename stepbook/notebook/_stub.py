@@ -8,10 +8,10 @@ from .._errors import NotStoredError
 
 
 def _refuse(stub: NotStored, *_: Any, **__: Any) -> Any:
-    name, step, kind = object.__getattribute__(stub, "_facts")
+    name, step, _, reason = object.__getattribute__(stub, "_facts")
     raise NotStoredError(
-        f"{name!r} was not stored: the step {step!r} was replayed, and a {kind} cannot be "
-        f"recorded. To have it again, execute the step: %stepbook redo {step}"
+        f"{name!r} could not be stored when the step {step!r} was recorded ({reason}), and the "
+        f"step was replayed. To have it again, execute the step: %stepbook redo {step}"
     )
 
 
@@ -20,11 +20,11 @@ class NotStored:
 
     __slots__ = ("_facts",)
 
-    def __init__(self, name: str, step: str, kind: str) -> None:
-        object.__setattr__(self, "_facts", (name, step, kind))
+    def __init__(self, name: str, step: str, kind: str, reason: str) -> None:
+        object.__setattr__(self, "_facts", (name, step, kind, reason))
 
     def __repr__(self) -> str:
-        name, step, kind = object.__getattribute__(self, "_facts")
+        name, step, kind, _ = object.__getattribute__(self, "_facts")
         return f"<{name}: a {kind}, not stored by step {step!r}>"
 
     def __getattr__(self, _name: str) -> Any:

@@ -1,8 +1,9 @@
 """The variables that a cell leaves behind: found, stored, and brought back on replay.
 
 The column ``variables`` holds one JSON object: for each name ``{"value": ...}`` as the codec writes
-it, ``{"same": other name}``, ``{"deleted": true}``, or ``{"missing": why, "type": ...}``;
-``$definitions`` are the numbers of the definitions that the cell has executed.
+it, ``{"lines": [...]}`` for what a shell command has printed, ``{"same": other name}``,
+``{"deleted": true}``, or ``{"missing": why, "type": ...}``; ``$definitions`` are the numbers of the
+definitions that the cell has executed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 import types
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
+
+from IPython.utils.text import SList
 
 from .._errors import NotSerializableError
 from ._effects import defined_names
@@ -112,9 +115,9 @@ def library(value: Any) -> str:
 
 def _is_own(name: str) -> bool:
     """Whether a name is IPython's or ours, not the person's."""
-    if name in _IPYTHON or name.startswith(("__stepbook_", "_stepbook_")):
+    if name in _IPYTHON:
         return True
-    return _HISTORY.fullmatch(name) is not None
+    return (name.startswith("__") and name.endswith("__")) or _HISTORY.fullmatch(name) is not None
 
 
 # ---- before and after -----------------------------------------------------------------------
@@ -259,18 +262,22 @@ def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
 
 
 def encode(
-    writer: Writer, names: dict[str, Any], touched: list[str], ran: list[int]
-) -> tuple[str, list[str]]:
-    """Return the JSON text of variables, and the names that could not be stored.
+    writer: Writer, names: dict[str, Any], touched: list[str], ran: list[int], *, insist: bool
+) -> tuple[str, dict[str, str]]:
+    """Return the JSON text of variables, and the names that could not be stored, with why.
 
     Args:
         writer: encodes values.
         names: the notebook's names.
         touched: which of them.
         ran: the numbers of the definitions that were executed.
+        insist: whether every one of them must be storable.
+
+    Raises:
+        NotSerializableError: one is not, and it must be.
     """
     parts = []
-    missing = []
+    missing: dict[str, str] = {}
     known: dict[int, str] = {}
     hint = classes_in(names)
     for name in touched:
@@ -281,13 +288,20 @@ def encode(
             part = json.dumps({"same": known[id(value)]})
         else:
             known[id(value)] = name
+            kind = f"{type(value).__module__}.{type(value).__qualname__}"
+            key = "value"
+            if type(value) is SList:
+                key, value = "lines", list(value)
             try:
-                part = f'{{"value":{writer.encode(value, hint=hint)}}}'
+                part = f'{{"{key}":{writer.encode(value, hint=hint)}}}'
             except NotSerializableError as error:
-                kind = f"{type(value).__module__}.{type(value).__qualname__}"
-                part = json.dumps({"missing": str(error), "type": kind})
+                if insist:
+                    error.add_note(f"stepbook: it is the variable {name!r}, which --out names")
+                    raise
+                reason = error.reason or str(error)
+                part = json.dumps({"missing": reason, "type": kind})
                 if not isinstance(value, _FIXED) and library(value) not in _OF_THE_MOMENT:
-                    missing.append(name)
+                    missing[name] = reason
         parts.append(f"{json.dumps(name)}:{part}")
     parts.append(f'"{DEFINITIONS}":{json.dumps(ran)}')
     return "{" + ",".join(parts) + "}", missing
@@ -336,12 +350,14 @@ class Restorer:
                 hint=classes_in(self._names),
                 where=f"{self._step}, variable {name}",
             )
+        elif "lines" in entry:
+            value = SList(entry["lines"])
         elif "same" in entry:
             value = self._restore(entry["same"])
         elif "deleted" in entry:
             value = _MISSING
         else:
-            value = NotStored(name, self._step, entry.get("type", ""))
+            value = NotStored(name, self._step, entry["type"], entry["missing"])
         self._done[name] = value
         self._set(name, value)
         return value

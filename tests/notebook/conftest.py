@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import queue
+import re
 import signal
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from collections.abc import Callable, Iterator
 
 LONGEST_S = 60.0
@@ -44,8 +46,6 @@ class Result:
     @property
     def traceback(self) -> str:
         """Return the traceback, without colours."""
-        import re
-
         return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join((self.error or {}).get("traceback", [])))
 
 
@@ -119,8 +119,6 @@ class Kernel:
 
     def value(self, expression: str) -> Any:
         """Return the value of an expression whose repr can be read."""
-        import ast
-
         result = self.ok(f"print(repr({expression}))")
         return ast.literal_eval(result.text())
 
