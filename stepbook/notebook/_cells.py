@@ -18,7 +18,7 @@ from .._heartbeat import heartbeat
 from .._model import FAILED, SUCCEEDED, CellRow, now_us
 from .._tell import stable, tell
 from ._outputs import Recorder, flush_figures, show
-from ._variables import Restorer, Watch, classes_in, encode
+from ._variables import Restorer, Watch, classes_in, encode, is_missed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -236,10 +236,13 @@ class CellStep:
             )
             _execute.complete(run, context, self._value, text, seconds, cell)
         if context._files:  # they are in the store now
-            Restorer(run._codec, self._names, variables, context.name).finish({})
+            Restorer(run._codec, self._names, variables, context.name, self._names.get).finish({})
         self._end()
-        if missing:
-            self._warn_missing(missing)
+        for name in missing:
+            self._session.remember(context, name, self._names[name])
+        missed = {n: reason for n, reason in missing.items() if is_missed(self._names[n])}
+        if missed:
+            self._warn_missing(missed)
 
     def _encode_value(self, writer: Writer, context: StepContext) -> str:
         """Return the text of the last value; null if it cannot be stored.
@@ -316,7 +319,14 @@ class CellStep:
             return False
         step, cell = self._recorded
         text = None if cell is None else cell.variables
-        self._restorer = Restorer(self._running._codec, self._names, text, step.name)
+        run = self._running
+        self._restorer = Restorer(
+            run._codec,
+            self._names,
+            text,
+            step.name,
+            lambda name: self._session.alive(run, step, name),
+        )
         return True
 
     def defines(self, number: int) -> bool:

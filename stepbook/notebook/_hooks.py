@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import _pass, _run
+from .._errors import StepbookWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,15 +70,25 @@ def _after_cell(result: Any) -> None:
         return
     cell.running = False
     try:
-        if cell.outer is None:
-            for call in at_end:
-                call()
-        for run in _run.open_runs():
-            walk = run._pass
-            if walk is not None and walk.origin is cell:
-                for watch in at_pass:
-                    watch(walk, run)
-        _run.end_cell(cell, result.error_in_exec or result.error_before_exec)
+        _end(cell, result.error_in_exec or result.error_before_exec)
+    except Exception as error:  # noqa: BLE001 - IPython would report it as the cell's own error
+        warnings.warn(
+            f"stepbook: the end of this cell was not recorded. {type(error).__name__}: {error}",
+            StepbookWarning,
+            stacklevel=2,
+        )
     finally:
         if cell.outer is not None:
             _pass.cell = cell.outer
+
+
+def _end(cell: CellExecution, error: BaseException | None) -> None:
+    if cell.outer is None:
+        for call in at_end:
+            call()
+    for run in _run.open_runs():
+        walk = run._pass
+        if walk is not None and walk.origin is cell:
+            for watch in at_pass:
+                watch(walk, run)
+    _run.end_cell(cell, error)

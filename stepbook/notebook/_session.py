@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +19,8 @@ from ._transform import Code, Lines
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .._context import StepContext
+    from .._model import StepRow
     from .._pass import Pass
     from ._transform import Body, Policy, Request
 
@@ -61,6 +65,7 @@ class Session:
         self._policies: dict[str, Policy] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
         self._numbers = itertools.count(1)
+        self._alive: dict[tuple[str, str, int, str], weakref.ref[Any]] = {}
         self._steps: dict[str, CellStep] = {}
 
     # ---- the transformers' side -----------------------------------------------------------------
@@ -126,6 +131,19 @@ class Session:
     def policy(self, run: Run) -> Policy:
         """Return what the changed cells of a run do."""
         return self._policies.get(run.id, "warn")
+
+    # ---- values that could not be stored ------------------------------------------------------
+
+    def remember(self, context: StepContext, name: str, value: Any) -> None:
+        """Remember a variable of a step that could not be stored, for as long as it lives."""
+        with contextlib.suppress(TypeError):  # there are classes of which nothing can be told
+            key = (context.run_id, context.name, context.attempt, name)
+            self._alive[key] = weakref.ref(value)
+
+    def alive(self, run: Run, step: StepRow, name: str) -> Any:
+        """Return the variable that a step of this session has left, or None."""
+        reference = self._alive.get((run.id, step.name, step.attempt, name))
+        return None if reference is None else reference()
 
     # ---- names ----------------------------------------------------------------------------------
 

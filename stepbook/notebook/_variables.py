@@ -23,7 +23,7 @@ from ._stub import NotStored
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .._codec import Codec
     from .._encode import Writer
@@ -300,11 +300,15 @@ def encode(
                     raise
                 reason = error.reason or str(error)
                 part = json.dumps({"missing": reason, "type": kind})
-                if not isinstance(value, _FIXED) and library(value) not in _OF_THE_MOMENT:
-                    missing[name] = reason
+                missing[name] = reason
         parts.append(f"{json.dumps(name)}:{part}")
     parts.append(f'"{DEFINITIONS}":{json.dumps(ran)}')
     return "{" + ",".join(parts) + "}", missing
+
+
+def is_missed(value: Any) -> bool:
+    """Whether the person should be told that a value was not stored."""
+    return not isinstance(value, _FIXED) and library(value) not in _OF_THE_MOMENT
 
 
 # ---- bringing back --------------------------------------------------------------------------
@@ -318,9 +322,18 @@ class Restorer:
         names: the notebook's names.
         text: what :func:`encode` gave.
         step: the name of the step.
+        alive: returns a value that could not be stored and still lives in this kernel, or None.
     """
 
-    def __init__(self, codec: Codec, names: dict[str, Any], text: str | None, step: str) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        names: dict[str, Any],
+        text: str | None,
+        step: str,
+        alive: Callable[[str], Any],
+    ) -> None:
+        self._alive = alive
         self._codec = codec
         self._names = names
         self._step = step
@@ -357,7 +370,9 @@ class Restorer:
         elif "deleted" in entry:
             value = _MISSING
         else:
-            value = NotStored(name, self._step, entry["type"], entry["missing"])
+            value = self._alive(name)
+            if value is None:
+                value = NotStored(name, self._step, entry["type"], entry["missing"])
         self._done[name] = value
         self._set(name, value)
         return value

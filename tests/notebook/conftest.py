@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import os
-import queue
 import re
 import signal
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 LONGEST_S = 60.0
 
@@ -112,9 +111,12 @@ class Kernel:
                 result.error = content
             elif kind == "status" and content["execution_state"] == "idle":
                 break
-        with contextlib.suppress(queue.Empty):
-            while self.client.get_shell_msg(timeout=5)["parent_header"]["msg_id"] != request:
-                pass
+        while True:
+            reply = self.client.get_shell_msg(timeout=LONGEST_S)
+            if reply["parent_header"]["msg_id"] == request:
+                break
+        if reply["content"]["status"] == "error" and result.error is None:
+            result.error = reply["content"]  # a UsageError is shown as text
         return result
 
     def value(self, expression: str) -> Any:
@@ -157,9 +159,18 @@ def kernels(tmp_path: Path) -> Iterator[Callable[..., Kernel]]:
             kernel.stop()
 
 
+@pytest.fixture(scope="session")
+def one_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """The kernel behind ``kernel``: starting one takes seconds."""
+    made = Kernel(tmp_path_factory.mktemp("book"))
+    yield made
+    made.stop()
+
+
 @pytest.fixture
-def kernel(kernels: Callable[..., Kernel]) -> Kernel:
-    """A kernel with the extension loaded and a run open."""
-    made = kernels()
-    made.ok("%load_ext stepbook\n%stepbook run tests")
-    return made
+def kernel(one_kernel: Kernel) -> Kernel:
+    """A kernel with nothing in it but the extension and a fresh run."""
+    one_kernel.ok("%reset -f")
+    one_kernel.ok("%reload_ext stepbook")
+    one_kernel.ok("%stepbook run tests --new")
+    return one_kernel

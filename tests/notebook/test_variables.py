@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from conftest import Kernel
 
 # name: what an ordinary cell does first, the step, the expression that must be the same after.
@@ -120,32 +118,19 @@ CASES: dict[str, tuple[str, str, str]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    from conftest import Kernel
-
-    kernel = Kernel(tmp_path_factory.mktemp("book"))
-    kernel.ok("%load_ext stepbook")
-    yield kernel
-    kernel.stop()
-
-
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("line", ["%%step {}", "#| step: {}"])
-def test_variables_come_back(shared: Kernel, name: str, line: str) -> None:
+def test_variables_come_back(kernel: Kernel, name: str, line: str) -> None:
     if name == "model":
         pytest.importorskip("skops")
     before, step, expression = CASES[name]
-    kernel = shared
     cell = f"{line.format(name)}\n{step}"
-    kernel.ok("%reset -f")
-    kernel.ok(f"%stepbook run {name} --key {line[:2]} --new")
     if before:
         kernel.ok(before)
     first = kernel.ok(cell)
     expected = kernel.value(expression)
     kernel.ok("%reset -f")
-    kernel.ok(f"%stepbook run {name} --key {line[:2]}")
+    kernel.ok("%stepbook run tests")
     if before:
         kernel.ok(before)
     second = kernel.ok(cell)
