@@ -224,6 +224,7 @@ class CellStep:
                 self._names,
                 self._wanted(),
                 self._ran,
+                self._watch.chance(),
                 insist=self._request.out is not None,
             )
             shown = recorder.outputs()

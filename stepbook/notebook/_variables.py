@@ -1,9 +1,10 @@
 """The variables that a cell leaves behind: found, stored, and brought back on replay.
 
 The column ``variables`` holds one JSON object: for each name ``{"value": ...}`` as the codec writes
-it, ``{"lines": [...]}`` for what a shell command has printed, ``{"same": other name}``,
-``{"deleted": true}``, or ``{"missing": why, "type": ...}``; ``$definitions`` are the numbers of the
-definitions that the cell has executed.
+it, ``{"lines": [...]}`` for what a shell command has printed, ``{"random": state}`` for a random
+generator, ``{"same": other name}``, ``{"deleted": true}``, or ``{"missing": why, "type": ...}``;
+``$definitions`` are the numbers of the definitions that the cell has executed, and ``$random`` is
+how it has left the random generators of the modules random and numpy.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.utils.text import SList
 
 from .._errors import NotSerializableError
+from ._chance import changed, from_state, hidden, set_hidden, state_of
 from ._effects import defined_names
 from ._stub import NotStored
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 _MISSING: Final[Any] = object()
 DEFINITIONS: Final = "$definitions"
+CHANCE: Final = "$random"
 
 #: Values that cannot change in place.
 _FIXED: Final = (
@@ -140,6 +143,7 @@ class Watch:
         self._defined: dict[str, Any] = {}
         self._parts = _MOST_PARTS
         self._looks = self._look()
+        self._chance = hidden()
 
     def defined(self, node: ast.stmt) -> None:
         """Note that a definition was executed: what it has bound is not stored."""
@@ -164,6 +168,10 @@ class Watch:
         found |= self._changed()
         order = self._effects.order
         return sorted(found, key=lambda name: (order.get(name, sys.maxsize), name))
+
+    def chance(self) -> dict[str, Any]:
+        """Return the states of the modules' random generators, those that have changed."""
+        return changed(self._chance, hidden())
 
     def _is_definition(self, name: str) -> bool:
         return name in self._defined and self._names.get(name) is self._defined[name]
@@ -224,6 +232,8 @@ class Watch:
         return found
 
     def _is_small(self, value: Any) -> bool:
+        if state_of(value) is not None:
+            return True
         if library(value) in _CHANGING:
             size = getattr(value, "size", _MOST_ELEMENTS + 1)
             return isinstance(size, int) and size <= _MOST_ELEMENTS and hasattr(value, "__len__")
@@ -242,7 +252,7 @@ class Watch:
 
     def _text(self, value: Any) -> Any:
         try:
-            return self._codec.encode(value)
+            return self._codec.encode(state_of(value) or value)
         except NotSerializableError:
             if isinstance(value, dict):
                 return [*map(id, value), *map(id, value.values())]
@@ -262,7 +272,13 @@ def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
 
 
 def encode(
-    writer: Writer, names: dict[str, Any], touched: list[str], ran: list[int], *, insist: bool
+    writer: Writer,
+    names: dict[str, Any],
+    touched: list[str],
+    ran: list[int],
+    chance: dict[str, Any],
+    *,
+    insist: bool,
 ) -> tuple[str, dict[str, str]]:
     """Return the JSON text of variables, and the names that could not be stored, with why.
 
@@ -271,6 +287,7 @@ def encode(
         names: the notebook's names.
         touched: which of them.
         ran: the numbers of the definitions that were executed.
+        chance: the states of the modules' random generators, those that have changed.
         insist: whether every one of them must be storable.
 
     Raises:
@@ -290,8 +307,11 @@ def encode(
             known[id(value)] = name
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             key = "value"
+            state = state_of(value)
             if type(value) is SList:
                 key, value = "lines", list(value)
+            elif state is not None:
+                key, value = "random", state
             try:
                 part = f'{{"{key}":{writer.encode(value, hint=hint)}}}'
             except NotSerializableError as error:
@@ -302,6 +322,8 @@ def encode(
                 part = json.dumps({"missing": reason, "type": kind})
                 missing[name] = reason
         parts.append(f"{json.dumps(name)}:{part}")
+    if chance:
+        parts.append(f'"{CHANCE}":{writer.encode(chance)}')
     parts.append(f'"{DEFINITIONS}":{json.dumps(ran)}')
     return "{" + ",".join(parts) + "}", missing
 
@@ -339,6 +361,7 @@ class Restorer:
         self._step = step
         self._entries: dict[str, Any] = json.loads(text) if text else {}
         self.ran: list[int] = self._entries.pop(DEFINITIONS, [])
+        self._chance: Any = self._entries.pop(CHANCE, None)
         self._done: dict[str, Any] = {}
 
     def up_to(self, number: int | None, order: dict[str, int]) -> None:
@@ -352,19 +375,19 @@ class Restorer:
         self.up_to(None, order)
         for name, value in self._done.items():
             self._set(name, value)
+        if self._chance is not None:
+            set_hidden(self._decode(self._chance, CHANCE))
 
     def _restore(self, name: str) -> Any:
         if name in self._done:
             return self._done[name]
         entry = self._entries[name]
         if "value" in entry:
-            value = self._codec.decode(
-                json.dumps(entry["value"], ensure_ascii=False),
-                hint=classes_in(self._names),
-                where=f"{self._step}, variable {name}",
-            )
+            value = self._decode(entry["value"], name)
         elif "lines" in entry:
             value = SList(entry["lines"])
+        elif "random" in entry:
+            value = from_state(self._decode(entry["random"], name))
         elif "same" in entry:
             value = self._restore(entry["same"])
         elif "deleted" in entry:
@@ -376,6 +399,13 @@ class Restorer:
         self._done[name] = value
         self._set(name, value)
         return value
+
+    def _decode(self, node: Any, name: str) -> Any:
+        return self._codec.decode(
+            json.dumps(node, ensure_ascii=False),
+            hint=classes_in(self._names),
+            where=f"{self._step}, variable {name}",
+        )
 
     def _set(self, name: str, value: Any) -> None:
         if value is _MISSING:

@@ -487,13 +487,16 @@ def test_an_interrupt_is_noticed_soon_and_recorded(kernel: Kernel, cell: str) ->
 
 def test_unloading_leaves_no_trace(kernels: Callable[..., Kernel]) -> None:
     kernel = kernels()
+    kernel.ok("%load_ext autoreload")  # IPython loads magics of its own for that
     kernel.ok(
         "def state():\n    ip = get_ipython()\n    return [\n"
         "        len(ip.input_transformers_cleanup), len(ip.ast_transformers),\n"
         "        {n: len(c) for n, c in ip.events.callbacks.items()},\n"
-        "        sorted(ip.magics_manager.magics['line']), sorted(ip.magics_manager.magics['cell']),\n"
+        "        sorted(ip.magics_manager.magics['line']),\n"
+        "        sorted(ip.magics_manager.magics['cell']),\n"
         "        sorted(map(str, ip.magics_manager.registry)), len(ip.Completer.custom_matchers),\n"
-        "        sorted(n for n in ip.user_ns if 'step' in n), 'write' in vars(__import__('sys').stdout),\n"
+        "        sorted(n for n in ip.user_ns if 'step' in n),\n"
+        "        'write' in vars(__import__('sys').stdout),\n"
         "    ]\nbefore = state()"
     )
     kernel.ok("%load_ext stepbook")

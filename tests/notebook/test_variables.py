@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from conftest import Kernel
 
+# ruff: noqa: ISC004 - tuples of three texts
+
 # name: what an ordinary cell does first, the step, the expression that must be the same after.
 CASES: dict[str, tuple[str, str, str]] = {
     "assigned": ("", "x = 1; y: int = 2\n(a, *b), c = (1, 2, 3), 4", "(x, y, a, b, c)"),
@@ -108,6 +110,17 @@ CASES: dict[str, tuple[str, str, str]] = {
         "(f(3), y)",
     ),
     "strings keep their lines": ("", 's = """a\n  %%step b\n#| step: c\n"""', "s"),
+    "random generators": (
+        "import random\nimport numpy as np\nrng = np.random.default_rng(1)\nr = random.Random(2)\n"
+        "old = np.random.RandomState(3)",
+        "a = rng.normal(), r.random(), old.rand()",
+        "(a, rng.normal(), r.random(), old.rand())",
+    ),
+    "random numbers of the modules": (
+        "",
+        "import random, numpy as np\nnp.random.seed(4)\nrandom.seed(5)\nx = np.random.rand()",
+        "(x, np.random.rand(), random.random())",
+    ),
     "await": ("", "import asyncio\nasync def f(): return 8\ny = await f()", "y"),
     "async for": (
         "",
