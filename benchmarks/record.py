@@ -28,7 +28,7 @@ PEER_LIMITS = {
 
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
-    rounds, seconds = (3, 0.2) if quick else (12, 1.0)
+    rounds, seconds = (3, 0.2) if quick else (30, 0.5)
     targets = {name: peer.target for name, peer in PEERS.items()}
     with workers(targets, folder) as (running, missing):
         size = share_bytes(running)

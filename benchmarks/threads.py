@@ -22,7 +22,7 @@ LIMIT = Goal(2, at_least=True)
 
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
-    rounds, seconds = (3, 0.2) if quick else (12, 1.0)
+    rounds, seconds = (3, 0.2) if quick else (20, 0.6)
     own_target, raw_target = PEERS["stepbook"].target, PEERS["append"].target
     with Worker(own_target, folder / "own") as own, Worker(raw_target, folder / "raw") as raw:
         size = share_bytes({"stepbook": own, "append": raw})

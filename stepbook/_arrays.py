@@ -53,8 +53,6 @@ def _descr(w: Encoder, dtype: np.dtype[Any]) -> Any:
 
 
 def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
-    import numpy as np  # noqa: PLC0415
-
     dtype = value.dtype
     if dtype.kind == "O" and dtype.names is None:
         return w.items(
@@ -63,14 +61,38 @@ def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
     if dtype.kind == "T":
         return _encode_strings(w, value)
     _descr(w, dtype)
+    ready = None
+    if w.wants_copy(value.nbytes) and (value.flags.c_contiguous or value.flags.f_contiguous):
+        ready = value = value.copy(order="K")
     return w.blob(
         "numpy.ndarray",
         "npy",
-        lambda file: np.lib.format.write_array(file, value, allow_pickle=False),
+        lambda file: _write_npy(file, value),
         size=value.nbytes,
         facts={"shape": list(value.shape), "dtype": str(dtype)},
         preview=lambda: [short(item) for item in value.flat[:_SHOWN].tolist()],
+        ready=ready,
     )
+
+
+def _write_npy(file: Any, value: np.ndarray[Any, Any]) -> None:
+    """Write an array as ``numpy.save`` does, from its own memory where that is in one piece."""
+    import numpy as np  # noqa: PLC0415
+
+    head = io.BytesIO()
+    flat = value if value.flags.c_contiguous else value.T
+    plain = flat.flags.c_contiguous and value.nbytes > 0
+    if plain:
+        try:
+            about = np.lib.format.header_data_from_array_1_0(value)
+            np.lib.format.write_array_header_1_0(head, about)
+        except ValueError:  # very many fields, or names that are not Latin-1
+            plain = False
+    if plain:
+        file.write(head.getvalue())
+        file.write(flat.reshape(-1).view(np.uint8))
+    else:
+        np.lib.format.write_array(file, value, allow_pickle=False)
 
 
 def _listed(value: np.ndarray[Any, Any]) -> list[Any]:

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import ArtifactError
 from ._platform import FileLock, disk
@@ -106,13 +106,16 @@ class Artifacts:
         fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
             try:
-                with Sink(fd) as sink:
-                    produce(sink)
-                stored = Stored(f"{sink.sha256}.{ext}", sink.size)
+                sink = Sink(fd)
+                produce(sink)
+                if sink.size > _THREAD_BYTES:
+                    disk.sync(fd)  # while the hash is still being computed
+                stored = Stored(f"{sink.sha256()}.{ext}", sink.size)
                 if self._is_known(stored):
                     disk.unlink(temporary)
                     return stored
-                disk.sync(fd)
+                if sink.size <= _THREAD_BYTES:
+                    disk.sync(fd)
             finally:
                 disk.close(fd)
             # A file of this name that nobody has checked is replaced: it may be damaged.
@@ -290,15 +293,11 @@ class Sink:
         self._fd = fd
         self._digest = Digest()
         self.size = 0
-        self.sha256 = ""
         self.closed = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.sha256 = self._digest.hexdigest()
-        self.closed = True
+    def sha256(self) -> str:
+        """Return the hash of all that was written, 64 hex digits; nothing can follow."""
+        return self._digest.hexdigest()
 
     def write(self, data: Any) -> int:
         """Write *data*, any buffer that stays as it is afterwards, and return its length."""

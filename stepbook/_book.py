@@ -8,9 +8,9 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _frames, _pass, _process, _queries, _scan
+from . import _execute, _frames, _pass, _process, _queries, _scan, _text, _wait
 from ._codec import Codec
-from ._duration import Duration, describe, seconds
+from ._duration import Duration, seconds
 from ._errors import (
     ForkedError,
     InputChangedError,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ._files import Found
     from ._ledger import Ledger, State
     from ._loop import Loop
-    from ._model import CellRow
 
 _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
@@ -231,18 +230,9 @@ class Book:
         return run
 
     def _announce(self, run: Run) -> None:
-        if stable():
-            return
-        ledger = run._owned()
-        row, steps = ledger.state.run, ledger.state.steps
-        done = sum(step.status == SUCCEEDED for step in steps.values())
-        ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
-        before = ledger.previous
-        last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
-        tell(
-            f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
-            f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
-        )
+        if not stable():
+            ledger = run._owned()
+            tell(_text.opened_again(ledger.state, ledger.previous))
 
     def _own(self, run_id: str) -> Ledger:
         """Return the ledger of a run, with what died in its owner's hands marked as such."""
@@ -254,6 +244,8 @@ class Book:
             for step in list(ledger.state.steps.values()):
                 if step.status == RUNNING and step.kind not in DURABLE_KINDS:
                     ledger.note(_execute.interrupted_row(step, f"{gone} ended"))
+            for session in _wait.close_sessions(ledger.state):
+                ledger.note(session)
         return ledger
 
     def _release(self, run_id: str) -> None:
@@ -267,16 +259,6 @@ class Book:
         self._records.fold_open()
         with self._records.store.reading() as reader:
             return reader.values(run_id, first_seq, _AHEAD)
-
-    def _loops(self) -> list[str]:
-        self._records.fresh()
-        with self._records.store.reading() as reader:
-            return reader.loops()
-
-    def _cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
-        self._records.fold_open()
-        with self._records.store.reading() as reader:
-            return reader.cell(run_id, step, attempt)
 
     def get(self, run_id: str) -> Run:
         """Return a run without owning it: for reading, its timeline, deliveries.

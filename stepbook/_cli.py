@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._book import Book
+    from ._text import Role
 
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
 _RUN_COLUMNS: Final = (
@@ -45,12 +48,12 @@ class _Failure(click.ClickException):
         _complain(self.format_message())
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, role: Role = "failed") -> None:
     screen = _screen.console(sys.stderr)
     if screen is None:
         click.echo(f"stepbook: {message}", err=True)
     else:
-        screen.print(f"stepbook: {message}", style=_screen.STYLES["failed"], soft_wrap=True)
+        screen.print(f"stepbook: {message}", style=_screen.STYLES[role])
 
 
 class _Group(click.Group):
@@ -77,7 +80,7 @@ def main() -> NoReturn:
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, StepbookWarning):
-        _complain(str(message).removeprefix("stepbook: "))
+        _complain(str(message).removeprefix("stepbook: "), "running")
 
 
 # ---- what commands have in common -----------------------------------------------------------
@@ -151,7 +154,7 @@ _format_option: Final = click.option(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Examples:
-  stepbook demo                          a run that fails, and resumes in a new process
+  stepbook demo                          a run that fails, and resumes
   stepbook runs --loop health-review     what was run
   stepbook show health-review            the latest run of a loop
   stepbook deliver 7k2m '{"ok": true}'   what a run is waiting for
@@ -177,6 +180,38 @@ def demo() -> None:
     from . import _demo  # noqa: PLC0415 - only this command needs a server
 
     _demo.play(click.get_current_context().meta.get(_BOOK))
+
+
+@cli.command(epilog='\b\nExample:\n  stepbook run review.ipynb --input \'{"patient_id": "p-17"}\'')
+@click.argument("notebook", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--input", "given", metavar="JSON", help="The input of its run.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the notebook as executed here.",
+)
+@_book_option
+def run(notebook: Path, given: str | None, output: Path | None) -> None:
+    """Execute NOTEBOOK as a run; again after a failure, and it goes on where it failed.
+
+    Where the notebook opens no run, one is opened for it, named like the file. The items of an
+    input that is an object become variables behind the cell tagged "parameters". Ends with 1 if a
+    cell has failed.
+    """
+    try:
+        from .notebook import _headless  # noqa: PLC0415 - only this command needs IPython
+    except ImportError as error:
+        raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
+    env = dict(os.environ)
+    book = click.get_current_context().meta.get(_BOOK)
+    if book is not None:
+        env["STEPBOOK_BOOK"] = str(Path(book).absolute())
+    options = {} if given is None else {"given": _parse(given)}
+    if not _headless.execute(
+        notebook.absolute(), env=env, output=output, say=click.echo, **options
+    ):
+        raise SystemExit(1)
 
 
 @cli.command(epilog="\b\nExamples:\n  stepbook runs\n  stepbook runs --format json | jq '.[0].id'")
@@ -352,8 +387,8 @@ def doctor() -> None:
 @cli.command(
     epilog="""\b
 Examples:
-  eval "$(stepbook completion bash)"                                  in ~/.bashrc
-  eval "$(stepbook completion zsh)"                                   in ~/.zshrc
+  eval "$(stepbook completion bash)"   in ~/.bashrc
+  eval "$(stepbook completion zsh)"    in ~/.zshrc
   stepbook completion fish > ~/.config/fish/completions/stepbook.fish"""
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -62,13 +62,21 @@ class Codec:
         """
         return Writer(None, allow_pickle=self.allow_pickle).encode(value, hint=hint)
 
-    def decode(self, text: str, *, hint: Any = None, where: str = "") -> Any:
+    def decode(
+        self,
+        text: str,
+        *,
+        hint: Any = None,
+        where: str = "",
+        ready: dict[str, Any] | None = None,
+    ) -> Any:
         """Return a fresh value from *text*, which :meth:`encode` has written.
 
         Args:
             text: JSON.
             hint: as in :meth:`encode`; only classes that it names are rebuilt.
             where: whose value it is, such as a step's name, for errors.
+            ready: the writer's, right after it has written *text*: spares reading files back.
 
         Raises:
             ArtifactError: a file is missing or has changed, the text is damaged, or it tells of a
@@ -83,20 +91,21 @@ class Codec:
             except (ValueError, StopIteration, RecursionError):
                 pass  # damaged, or deep: told apart below
         try:
-            return self._read(text, hint)
+            return self._read(text, hint, ready)
         except RecursionError:
             pass
         except ArtifactError as error:
             raise _explained(error, where) from error.__cause__
         try:
-            return with_fresh_stack(lambda: self._read(text, hint))
+            return with_fresh_stack(lambda: self._read(text, hint, ready))
         except RecursionError as error:
             raise _explained(ArtifactError("it is nested too deep"), where) from error
         except ArtifactError as error:
             raise _explained(error, where) from error.__cause__
 
-    def _read(self, text: str, hint: Any) -> Any:
-        return Reader(self.artifacts, hint, allow_pickle=self.allow_pickle).decode(text)
+    def _read(self, text: str, hint: Any, ready: dict[str, Any] | None) -> Any:
+        reader = Reader(self.artifacts, hint, allow_pickle=self.allow_pickle, ready=ready)
+        return reader.decode(text)
 
     def show(self, text: str) -> Any:
         """Return *text* parsed for people, reading no files and rebuilding no classes.

@@ -30,7 +30,7 @@ _MISSING: Final = ("None", "nan", "NA")
 _UNITS: Final = frozenset({"s", "ms", "us", "ns"})
 
 
-def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:  # noqa: PLR0911 - one for each kind
+def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:  # noqa: C901, PLR0911 - one for each kind
     """Return a pandas array as an Arrow array, and what it takes to get it back.
 
     Raises:

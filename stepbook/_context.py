@@ -117,7 +117,7 @@ class StepContext:
             ...     joblib.dump(fit(), path)
             ...     return path
         """
-        if not isinstance(name, str) or not name or Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".."):
             raise InvalidInputError(f"a file is called by a name without folders, not {name!r}.")
         artifacts = self._run._codec.artifacts
         if artifacts is None:

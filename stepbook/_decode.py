@@ -11,7 +11,7 @@ from . import _models
 from ._artifacts import Artifacts, Stored
 from ._common import FORMAT, LIBRARIES, library, no_constant
 from ._errors import ArtifactError, StepbookError
-from ._nodes import TAG, expect, step, unb64
+from ._nodes import TAG, expect, step, take, unb64
 from ._values import DECODERS
 
 if TYPE_CHECKING:
@@ -27,9 +27,18 @@ class Reader:
         artifacts: where big ones are; None if there are none.
         hint: names the classes that may be rebuilt.
         allow_pickle: load what was stored as pickle.
+        ready: what reading some files would give; handed out once each.
     """
 
-    def __init__(self, artifacts: Artifacts | None, hint: Any, *, allow_pickle: bool) -> None:
+    def __init__(
+        self,
+        artifacts: Artifacts | None,
+        hint: Any,
+        *,
+        allow_pickle: bool,
+        ready: dict[str, Any] | None = None,
+    ) -> None:
+        self._ready = ready or {}
         self._store = artifacts
         self._allow_pickle = allow_pickle
         self._hint = hint
@@ -72,23 +81,33 @@ class Reader:
             self._classes = _models.named_classes(self._hint)
         return self._classes
 
-    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: PLR0911 - one for each kind
-        rest = {name: item for name, item in node.items() if name not in _BLOB_FIELDS}
-        if node.get("format", FORMAT) != FORMAT:
-            raise ArtifactError(f"{kind!r} has a format of a newer stepbook")
+    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one for each kind
+        own = _BLOB_FIELDS if "bytes" in node else (TAG,)
+        rest = {name: item for name, item in node.items() if name not in own}
+        if self._ready and (made := self._ready.pop(node.get("file", ""), None)) is not None:
+            return made
+        if kind == "files":
+            value, _ = take(rest, "value", "files")
+            return value
+        if "bytes" in node and (
+            node.get("format") != FORMAT or ("data" in node) == ("file" in node)
+        ):
+            raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
 
         def content(allocate: Callable[[int], Any] = bytearray) -> memoryview:
             return self._content(node, allocate)
 
         if kind == "json":
+            take(rest, "of", optional=("length",))
             return self.decode(str(content(), "utf-8"))
         if kind in ("bytes.blob", "bytearray.blob"):
+            take(rest)
             return (bytes if kind == "bytes.blob" else bytearray)(content())
         if kind == "pickle":
+            take(rest, "class")
             return self._unpickle(node, content)
-        if kind == "files":
-            return rest["value"]
         if kind == "file":
+            take(rest, "name")
             return self._artifacts().check(_stored(node))
         module = LIBRARIES.get(kind.partition(".")[0])
         if module is None or kind not in (family := library(module)).KINDS:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from ._book import Book
     from ._journal_format import Events, JournalFile
+    from ._reader import Reader
     from ._records import Records
-    from ._store import Reader
 
 _BUSY_S: Final = 1.0
 _ARTIFACT: Final = re.compile(r"([0-9a-f]{64})(\.[0-9A-Za-z]+)*")
@@ -103,7 +103,8 @@ def report(book: Book) -> bool:
         for problem in checked.problems:
             wrong += 1
             say(Span(f"    {problem.where}", "title"))
-            text = [problem.what] if width is None else textwrap.wrap(problem.what, width - 4)
+            what = problem.what.removeprefix(problem.where).lstrip(": ")
+            text = [what] if width is None else textwrap.wrap(what, width - 4)
             for line in text:
                 say(Span(f"    {line}", "failed"))
     if wrong:
@@ -287,7 +288,8 @@ def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:
             held += 1
         else:
             checked.problems.append(Problem(str(path), problem))
-    checked.facts.append(f"{held} held" if held else "empty")
+    if held or not checked.problems:
+        checked.facts.append(f"{held} held" if held else "empty")
     if left:
         checked.facts.append(f"{left} left by senders that died, to be removed at will")
     return checked
@@ -311,11 +313,8 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
 
 def _artifacts(records: Records) -> Checked:
     checked = Checked("artifacts")
-    count = 0
-    for path in _files(records.home / "artifacts"):
-        if path.name.startswith("."):
-            continue
-        count += 1
+    files = [p for p in _files(records.home / "artifacts") if not p.name.startswith(".")]
+    for path in files:
         match = _ARTIFACT.fullmatch(path.name)
         if match is None:
             checked.problems.append(Problem(str(path), "is no artifact. Move it elsewhere."))
@@ -323,7 +322,8 @@ def _artifacts(records: Records) -> Checked:
             checked.problems.append(
                 Problem(str(path), "its content has changed. Restore it from a backup.")
             )
-    checked.facts.append(f"{count} whole" if count else "none")
+    count = len(files)
+    checked.facts.append("none" if not count else "1 file" if count == 1 else f"{count} files")
     return checked
 
 

@@ -55,6 +55,8 @@ class Writer(Encoder):
         self._hint: Any = None
         self._classes: _models.Classes | None = None
         self._room = PREVIEW_BYTES
+        #: What reading these files would give, once each; see :meth:`Codec.decode`.
+        self.ready: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -82,10 +84,11 @@ class Writer(Encoder):
             NotSerializableError: it holds something that cannot be stored, or its file cannot be
                 written.
         """
+        about: list[dict[str, Any]] = []
         try:
             if files:
-                return self._encode_with_files(value, hint, files)
-            return self._encode(value, hint)
+                about = self._adopt_all(files)
+            return self._encode(value, hint, about)
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
         except RecursionError:
@@ -94,14 +97,14 @@ class Writer(Encoder):
             # Whatever it is, hours of work may be in the value.
             raise _refusal("", f"{type(error).__name__}: {error}", value) from error
         try:
-            return with_fresh_stack(lambda: self._encode(value, hint))  # type: ignore[no-any-return]
+            return with_fresh_stack(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
         except RecursionError as error:
             raise _refusal("", "nested too deep", value) from error
 
-    def _encode_with_files(self, value: Any, hint: Any, files: Mapping[str, Path]) -> str:
-        self._begin(hint)
+    def _adopt_all(self, files: Mapping[str, Path]) -> list[dict[str, Any]]:
+        """Move files into the store and return what is recorded of them."""
         if self._artifacts is None:
             raise unstorable("a book in memory has no files")
         for name, path in files.items():
@@ -121,9 +124,7 @@ class Writer(Encoder):
                 "name": name,
                 **_location(stored),
             }
-        about = [{"name": name, **_location(stored)} for name, stored in adopted.items()]
-        inside = self._finish(self.node(value), value)
-        return f'{{"{TAG}":"files","value":{inside},"files":{to_text(about)}}}'
+        return [{"name": name, **_location(stored)} for name, stored in adopted.items()]
 
     def _adopt(self, path: Path) -> Stored:
         ext = path.suffix.lstrip(".").lower()
@@ -135,15 +136,15 @@ class Writer(Encoder):
         """Return the node of a file that the step has written."""
         return self._own.get(path)
 
-    def _encode(self, value: Any, hint: Any) -> str:
-        self._begin(hint)
-        return self._finish(self.node(value), value)
-
-    def _begin(self, hint: Any) -> None:
+    def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
         self.restart()
         self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
+        text = self._text(self.node(value), value)
+        if files:
+            text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
+        return text
 
-    def _finish(self, node: Any, value: Any) -> str:
+    def _text(self, node: Any, value: Any) -> str:
         text = to_text(node)
         if len(text) <= INLINE_BYTES and text.isascii():
             return text
@@ -207,6 +208,7 @@ class Writer(Encoder):
         facts: dict[str, Any],
         preview: Callable[[], Any],
         always_file: bool = False,
+        ready: Any = None,
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes; see :meth:`Encoder.blob`."""
         node = {TAG: kind, "format": FORMAT, **facts}
@@ -220,7 +222,14 @@ class Writer(Encoder):
                 node |= {"bytes": len(data), "sha256": digest, "data": b64(data)}
                 return self._sampled(node, preview)
             produce = lambda file: file.write(data)  # noqa: E731 - what was made is not made again
-        return self._sampled({**node, **_location(self._store(ext, produce))}, preview)
+        stored = self._store(ext, produce)
+        if ready is not None:
+            self.ready[stored.file] = ready
+        return self._sampled({**node, **_location(stored)}, preview)
+
+    def wants_copy(self, size: int) -> bool:
+        """Whether a private copy of a value of *size* bytes spares reading its file back."""
+        return self._artifacts is not None and size > _INLINE_RAW
 
     def _store(self, ext: str, produce: Callable[[Any], object]) -> Stored:
         return self._locked(lambda artifacts: artifacts.write(ext, produce))

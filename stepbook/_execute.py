@@ -8,8 +8,7 @@ import functools
 import inspect
 import json
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _failure
 from ._context import StepContext, current, log_row
@@ -30,25 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from ._model import Row
+    from ._options import Options
     from ._run import Run
-
-OnChange = Literal["warn", "rerun", "error", "ignore"]
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _MAX_SHOWN: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How steps are executed; see :meth:`Run.options`."""
-
-    retries: int = 0
-    timeout_s: float | None = None
-    on_change: OnChange = "ignore"
-    returns: Any = None
-
-
-DEFAULTS: Final = Options()
 
 
 def perform(
@@ -253,9 +238,8 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
     """
     ledger = run._owned()
     with run._lock:
-        busy = run._executing.get(name)
         parent = current.get() or run._walk().body_of(run)
-        if busy is not None and not _dead(busy, current.get()):
+        if executing(run, name):
             raise DuplicateStepError(
                 f"the step {shorten(name)} is executing right now, in another thread or task. "
                 "Wait for it, or give this piece of work a name of its own."
@@ -285,15 +269,18 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
     return context
 
 
-def _dead(busy: StepContext, here: StepContext | None) -> bool:
-    """Whether *busy* only looks alive: its frame is gone, after two interrupts in a row."""
-    if not same_flow(busy):
-        return False
-    while here is not None:
-        if here is busy:
-            return False
+def executing(run: Run, name: str) -> bool:
+    """Whether the body of a step is executing right now.
+
+    After two interrupts in a row it may only look so: its frame is gone.
+    """
+    busy = run._executing.get(name)
+    if busy is None or not same_flow(busy):
+        return busy is not None
+    here = current.get()
+    while here is not None and here is not busy:
         here = here._parent
-    return True
+    return here is busy
 
 
 def interrupted_row(row: StepRow, reason: str) -> StepRow:
@@ -431,7 +418,7 @@ def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any
     with codec.writing() as writer:
         text = writer.encode(value, hint=hint, files=context._files)
         complete(run, context, value, text, seconds)
-    return codec.decode(text, hint=hint, where=context.name)
+    return codec.decode(text, hint=hint, where=context.name, ready=writer.ready)
 
 
 def complete(
@@ -494,11 +481,12 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
         ledger.commit(context._end_row)
     except JournalWriteError as unwritten:
         error.add_note(f"stepbook: not recorded yet: {unwritten}")
+    finally:
+        leave(run, context)
     if context._failed:
         walk, steps = run._walk(), ledger.state.steps
         walk.fail(row.name, [step for step in walk.failures if steps[step].parent == row.name])
         _failure.mark(error, run.id, row.name, row.attempt)
-    leave(run, context)
 
 
 def leave(run: Run, context: StepContext) -> None:

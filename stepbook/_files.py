@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ._journal_format import Events
-    from ._store import Reader
+    from ._reader import Reader
 
 FORMAT: Final = 1
 OWN_S: Final = 1.0

@@ -64,7 +64,7 @@ def seq_of(raw: bytes) -> int:
 def parse_line(raw: bytes) -> Line | None:
     """Return the line if its checksum and its form are right, else None."""
     match = _SEQ.match(raw)
-    if match is None or raw[-10:] != b'%08x"}' % zlib.crc32(raw[:-_CRC_TAIL]):
+    if match is None or raw[-_CRC_TAIL:] != b',"crc":"%08x"}' % zlib.crc32(raw[:-_CRC_TAIL]):
         return None
     return Line(int(match[1]), int(match[2]), raw)
 

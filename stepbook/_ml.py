@@ -140,10 +140,9 @@ def _encode_tensors(
             raise unstorable(f"a tensor on {tensor.device}; bring it to the CPU with .cpu()")
         if tensor.grad_fn is not None:
             raise unstorable("a tensor with its history; take that off with .detach()")
-    # Each on memory of its own: tied weights share theirs, which the format refuses.
-    plain = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     try:
-        data = save(plain)
+        # Each on memory of its own: tied weights share theirs, which the format refuses.
+        data = save({name: item.detach().clone().contiguous() for name, item in tensors.items()})
     except Exception as error:
         raise unstorable(f"a tensor that safetensors cannot hold: {error}") from error
     return w.blob(

@@ -29,7 +29,7 @@ MAX_LEVELS: Final = 600
 _PLAIN: Final = frozenset({str, bool, type(None)})
 _KEYS: Final = {str}
 #: Integers of up to 640 digits can be read under every setting of the interpreter.
-_BIG: Final = 10**640
+BIG: Final = 10**640
 
 
 class Encoder(ABC):
@@ -59,6 +59,7 @@ class Encoder(ABC):
         facts: dict[str, Any],
         preview: Callable[[], Any],
         always_file: bool = False,
+        ready: Any = None,
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes, inline or in a file.
 
@@ -70,7 +71,12 @@ class Encoder(ABC):
             facts: what decoding needs to know beside the bytes, and what is worth seeing.
             preview: makes a small sample to look at; JSON.
             always_file: never inline, however small.
+            ready: a private copy from which *produce* writes: what reading the file would give.
         """
+
+    def wants_copy(self, size: int) -> bool:  # noqa: ARG002 - for those that write files
+        """Whether a private copy of a value of *size* bytes spares reading its file back."""
+        return False
 
     def own_file(self, path: str) -> dict[str, Any] | None:  # noqa: ARG002 - for those that have some
         """Return the node of a file that belongs to the value, None for any other path."""
@@ -87,7 +93,7 @@ class Encoder(ABC):
         if kind in _PLAIN:
             return value
         if kind is int:
-            return value if -_BIG < value < _BIG else {TAG: "int", "hex": hex(value)}
+            return value if -BIG < value < BIG else {TAG: "int", "hex": hex(value)}
         if kind is float:
             return value if math.isfinite(value) else {TAG: "float", "value": repr(value)}
         # Lists and dicts are done right here: one frame for each level of nesting.

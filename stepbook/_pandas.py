@@ -67,6 +67,9 @@ def _index_types() -> tuple[type, ...]:
 
 
 def _encode_frame(w: Encoder, value: pd.DataFrame) -> dict[str, Any]:
+    ready = None
+    if w.wants_copy(int(value.memory_usage().sum())) and _is_copied_whole(value):
+        ready = value = value.copy()
     columns = [(str(label), value.iloc[:, i].array) for i, label in enumerate(value.columns)]
     facts: dict[str, Any] = {
         "shape": list(value.shape),
@@ -77,7 +80,15 @@ def _encode_frame(w: Encoder, value: pd.DataFrame) -> dict[str, Any]:
         "columns": _encode_labels(w, value.columns),
         **_extras(w, value),
     }
-    return _encode_table(w, "pandas.DataFrame", columns, value.index, facts, value)
+    return _encode_table(w, "pandas.DataFrame", columns, value.index, facts, value, ready)
+
+
+def _is_copied_whole(frame: pd.DataFrame) -> bool:
+    """Whether a copy of the frame shares nothing with it that could be changed."""
+    import pandas as pd  # noqa: PLC0415
+
+    # Objects would be the same objects, and the array under an index is not copied.
+    return type(frame.index) is pd.RangeIndex and "object" not in map(str, frame.dtypes)
 
 
 def _encode_series(w: Encoder, value: pd.Series[Any]) -> dict[str, Any]:
@@ -154,6 +165,7 @@ def _encode_table(
     index: pd.Index[Any] | None,
     facts: dict[str, Any],
     frame: pd.DataFrame | None = None,
+    ready: Any = None,
 ) -> dict[str, Any]:
     import pyarrow as pa  # noqa: PLC0415
 
@@ -184,6 +196,7 @@ def _encode_table(
         size=table.nbytes,
         facts={**facts, **about, "arrays": specs},
         preview=lambda: preview(table, len(columns)),
+        ready=ready,
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ._model import RunRow
+    from ._model import CellRow, RunRow
 
 FORMAT: Final = 1
 OWN_S: Final = 1.0
@@ -45,7 +45,7 @@ class Records(Files):
     def __init__(self, path: Path | None) -> None:
         super().__init__(path)
         self._folder: Folder | None = None
-        self._abandoned: list[str] = []
+        self._abandoned: list[Ledger] = []
         self._patience = BUSY_S
 
     # ---- owning -----------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Records(Files):
             ledger = self.ledgers.get(run_id)
             if ledger is not None:
                 with contextlib.suppress(ValueError):
-                    self._abandoned.remove(run_id)
+                    self._abandoned.remove(ledger)
                 return ledger
             self.ensure()
             lock = self._take(run_id, timeout)
@@ -168,7 +168,10 @@ class Records(Files):
 
         Called by the garbage collector, so it may not wait for any lock.
         """
-        self._abandoned.append(run_id)
+        ledger = self.ledgers.get(run_id)
+        if ledger is None:
+            return  # it was closed; whoever opens the run from now on has another ledger
+        self._abandoned.append(ledger)
         folder = self._folder
         if folder is not None:
             folder.wake()
@@ -185,7 +188,9 @@ class Records(Files):
         while self._abandoned:
             with self.lock:
                 if self._abandoned:
-                    self.release(self._abandoned.pop())
+                    ledger = self._abandoned.pop()
+                    if self.ledgers.get(ledger.state.run.id) is ledger:
+                        self.release(ledger.state.run.id)
         for ledger in list(self.ledgers.values()):
             if ledger.unfolded:
                 with ledger.fold_lock:
@@ -289,6 +294,22 @@ class Records(Files):
         self.ensure()
         self.fold_open()
         self.fold_left()
+
+    def loops(self) -> list[str]:
+        """Return the names of all loops.
+
+        Raises:
+            BookNotFoundError: there is no book.
+        """
+        self.fresh()
+        with self.store.reading() as reader:
+            return reader.loops()
+
+    def cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
+        """Return what one attempt of a cell has done."""
+        self.fold_open()
+        with self.store.reading() as reader:
+            return reader.cell(run_id, step, attempt)
 
     def remove(self, run_id: str) -> None:
         """Remove a run that nobody holds, with its journals, slots and lock.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._context import log_row
 from ._errors import StepError, StepNotFoundError
-from ._execute import check_name, shorten
+from ._execute import check_name, executing, shorten
 from ._model import PENDING, SUCCEEDED, StepRow, now_us
 from ._tell import tell
 
@@ -97,7 +97,7 @@ def _reset(run: Run, steps: list[StepRow]) -> None:
 
 def _refuse_executing(run: Run, names: Iterable[str]) -> None:
     for name in names:
-        if name in run._executing:
+        if executing(run, name):
             raise StepError(f"the step {shorten(name)} is executing right now; stop it first.")
 
 

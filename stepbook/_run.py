@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from . import _execute, _failure, _pass, _revise, _stored, _text, _wait
 from ._context import StepContext, log_row
-from ._duration import Duration, seconds
-from ._errors import DuplicateStepError, InvalidInputError, NoRunError, StepbookError
-from ._execute import DEFAULTS, OnChange, Options
+from ._errors import DuplicateStepError, NoRunError, StepbookError
 from ._facts import Facts
 from ._model import (
     DEFAULT_SCAN,
@@ -23,6 +21,7 @@ from ._model import (
     StepRow,
     now_us,
 )
+from ._options import DEFAULTS, OnChange, Options, checked
 from ._pass import Pass
 
 if TYPE_CHECKING:
@@ -35,13 +34,13 @@ if TYPE_CHECKING:
 
     from ._book import Book
     from ._codec import Codec
+    from ._duration import Duration
     from ._ledger import Ledger, State
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
 _SHOWN_STEPS = 5
-_ON_CHANGE = ("warn", "rerun", "error", "ignore")
 #: Runs that are open in this process, the one opened last at the end.
 _open_runs: list[weakref.ref[Run]] = []
 
@@ -156,16 +155,7 @@ class Run(Facts):
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
         """
-        if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
-            raise InvalidInputError(f"retries is a number of 0 or more, not {retries!r}.")
-        if on_change is not None and on_change not in _ON_CHANGE:
-            raise InvalidInputError(
-                f"on_change={on_change!r} is unknown; use one of {', '.join(_ON_CHANGE)}."
-            )
-        limit = None if timeout is None else seconds(timeout, "timeout")
-        if limit == 0:
-            raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
-        return StepOptions(self, Options(retries, limit, on_change or DEFAULTS.on_change, returns))
+        return StepOptions(self, checked(retries, timeout, on_change, returns))
 
     def wait_for_scan(
         self,
@@ -464,7 +454,7 @@ class Run(Facts):
     def _take_up(self, row: StepRow) -> StepContext:
         """Go on with an attempt that was left while it waited."""
         with self._lock:
-            if row.name in self._executing:
+            if _execute.executing(self, row.name):
                 raise DuplicateStepError(
                     f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
                 )
@@ -495,21 +485,3 @@ class StepOptions:
     def do(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`Run.do`, with these options."""
         return _execute.perform(self._run, self._options, name, fn, args, kwargs)
-
-
-def end_cell(cell: object, error: BaseException | None) -> None:
-    """End the passes of a cell that has been executed.
-
-    Args:
-        cell: what ``_pass.cell`` was while it executed.
-        error: what has left the cell, if anything has.
-    """
-    for reference in _open_runs:
-        run = reference()
-        if run is None or run._pass is None or run._pass.origin is not cell:
-            continue
-        origin = _failure.origin(error)
-        if error is not None and origin is not None and origin[0] == run.id:
-            run._fail(error)
-        else:
-            run._end_pass(handled=error is None)

@@ -152,6 +152,9 @@ def _plain(row: Row, column: Column) -> str:
 
 def _table(found: Sequence[Row], columns: Sequence[Column], screen: Console) -> None:
     """Print aligned columns; the last one takes what the others leave."""
+    if not found:
+        show([Span("none", "quiet")], screen)
+        return
     cells = [[_cell(row, column) for column in columns] for row in found]
     widths = [
         min(column.widest, max(map(_text.cells, [_title(column), *(c[i].text for c in cells)])))

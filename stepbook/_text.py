@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from . import _failure
 from ._duration import describe
+from ._model import now_us
+from ._platform import describe_owner
 from ._tell import stable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from ._ledger import State
     from ._model import RunRow, StepRow
 
 GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✗"}
@@ -29,7 +32,7 @@ _WIDTH: Final = 100
 _NAME_LIMIT: Final = 48
 _NAME_FLOOR: Final = 16
 _FACTS: Final = 34  # what a duration and two short facts take
-_DURATION: Final = 10
+_DURATION: Final = 11  # as wide as "59 min 59 s"
 _DEEPEST: Final = 8  # deeper steps are indented no further
 _ERROR_LINES: Final = 8
 _ENDS: Final = 20  # steps at the beginning and at the end that are never left out
@@ -278,3 +281,20 @@ def cells(text: str) -> int:
 def plain(line: Iterable[Span]) -> str:
     """Return the text of a line."""
     return "".join(span.text for span in line)
+
+
+def opened_again(state: State, before: dict[str, Any]) -> str:
+    """Return the line that says which run was opened again.
+
+    Args:
+        state: the run's rows.
+        before: who had it open last, as its lock says.
+    """
+    row, steps = state.run, state.steps
+    done = sum(step.status == "succeeded" for step in steps.values())
+    ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
+    last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
+    return (
+        f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
+        f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
+    )

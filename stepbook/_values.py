@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ._nodes import TAG, Encoder, b64, expect, take, unb64, unstorable
+from ._nodes import BIG, TAG, Encoder, b64, expect, take, unb64, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,7 +163,7 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
 def _to_int(node: dict[str, Any]) -> int:
     (text,) = take(node, "hex")
     value = int(expect(text, str), 16)
-    if hex(value) != text:
+    if hex(value) != text or -BIG < value < BIG:
         raise ValueError("not a canonical number")
     return value
 
@@ -197,6 +197,13 @@ def _fill(into: Any, items: Any) -> Any:
     if len(into) != len(items):
         raise ValueError("a key stands there twice")
     return into
+
+
+def _to_dict(node: dict[str, Any]) -> dict[Any, Any]:
+    value: dict[Any, Any] = _fill({}, *take(node, "items"))
+    if TAG not in value and all(type(key) is str for key in value):
+        raise ValueError("a dict that would have been written as itself")
+    return value
 
 
 def _to_defaultdict(node: dict[str, Any]) -> defaultdict[Any, Any]:
@@ -236,10 +243,12 @@ def _to_when(kind: Any) -> Callable[[dict[str, Any]], Any]:
     def build(node: dict[str, Any]) -> Any:
         text, zone, fold = take(node, "value", optional=("zone", "fold"))
         plain = kind.fromisoformat(text).replace(tzinfo=None)
-        if not text.startswith(plain.isoformat()):
+        value = plain.replace(tzinfo=zone, fold=fold or 0)
+        # The offset is written for people and SQL; a region may have changed its own since.
+        as_written = plain if isinstance(zone, ZoneInfo) else value
+        if not text.startswith(as_written.isoformat()) or ("fold" in node) != (fold == 1):
             raise ValueError("not in the form that was written")
-        # The offset in the text is for people and SQL; a zone may have changed its own since.
-        return plain.replace(tzinfo=zone, fold=fold or 0)
+        return value
 
     return build
 
@@ -301,7 +310,7 @@ DECODERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "tuple": _to_tuple,
     "set": _to_set(set),
     "frozenset": _to_set(frozenset),
-    "dict": lambda node: _fill({}, *take(node, "items")),
+    "dict": _to_dict,
     "OrderedDict": _to_ordered(OrderedDict),
     "Counter": _to_ordered(Counter),
     "defaultdict": _to_defaultdict,

@@ -27,6 +27,7 @@ from ._model import (
     RUNNING,
     SUCCEEDED,
     ScanRow,
+    ScanStatus,
     StepRow,
     new_id,
     now_us,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._context import StepContext
+    from ._ledger import State
     from ._run import Run
 
 POLL_S: Final = 0.1
@@ -48,6 +50,24 @@ NO_DEFAULT: Final = object()
 def open_session(sessions: list[ScanRow]) -> ScanRow | None:
     """Return the session that has not ended; only the newest can be it."""
     return sessions[-1] if sessions and sessions[-1].status in _OPEN else None
+
+
+def close_sessions(state: State) -> list[ScanRow]:
+    """Return the ends of sessions that were lost with their process: their steps have ended."""
+    ends = []
+    for name, sessions in state.scans.items():
+        session, step = open_session(sessions), state.steps.get(name)
+        if session is None or step is None or step.status not in {SUCCEEDED, FAILED}:
+            continue
+        if json.loads(step.progress or "{}").get("session") == session.id:
+            status: ScanStatus = "completed"
+            if step.status == FAILED:
+                failed = json.loads(step.error or "{}").get("type")
+                status = "timeout" if failed == "ScanTimeout" else "failed"
+            ends.append(
+                session._replace(status=status, results=step.value, completed_at=step.completed_at)
+            )
+    return ends
 
 
 def create_scan(run: Run, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
@@ -153,9 +173,11 @@ class _ScanWait(_Wait):
         ledger = self.run._owned()
         session = self.session._replace(completed_at=now_us())
         if found.payload is not None:
+            # The step first: of two events only the first may survive, and close_sessions() tells
+            # the second from it.
             ledger.commit(
-                session._replace(status="completed", results=found.payload),
                 self._end(SUCCEEDED, value=found.payload),
+                session._replace(status="completed", results=found.payload),
             )
             return self.run._codec.decode(found.payload)
         error: ScanTimeout | ScanFailed
@@ -175,8 +197,8 @@ class _ScanWait(_Wait):
             )
         )
         ledger.commit(
-            session._replace(status="timeout" if found.timeout else "failed"),
             self._end(FAILED, error=text, handled=handled),
+            session._replace(status="timeout" if found.timeout else "failed"),
         )
         if handled:
             return default

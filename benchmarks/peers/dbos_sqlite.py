@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class DBOSOnSQLite(Peer):
-    """Each walk is a workflow; a replay is a fork of the one prepared, past its last step.
+    """Each walk is a workflow; once one is prepared, a fork of it past its last step, to replay.
 
     Its SQLite is opened without a pragma on syncing, and SQLite's own default is FULL.
     """
@@ -22,7 +22,7 @@ class DBOSOnSQLite(Peer):
         url = f"sqlite:///{self.folder / 'dbos.sqlite'}"
         DBOS(config={"name": "bench", "system_database_url": url, "log_level": "ERROR"})
         self._work: Callable[[], None] | None = None
-        self._failure: Exception | None = None
+        self._prepared: tuple[str, int] | None = None
 
         @DBOS.step(name="step")
         def step(name: str) -> object:  # noqa: ARG001 - a step is known by its position
@@ -41,23 +41,13 @@ class DBOSOnSQLite(Peer):
 
     def walk(self, work: Callable[[], None]) -> None:
         self._work = work
-        handle = DBOS.start_workflow(self._start)
+        if self._prepared is None:
+            handle = DBOS.start_workflow(self._start)
+        else:
+            handle = DBOS.fork_workflow(*self._prepared)
         handle.get_result()
         self._last = handle.get_workflow_id()
 
     def prepare(self, count: int) -> None:
         super().prepare(count)
-        self._prepared = self._last
-
-    def replay_all(self, count: int) -> list[int]:
-        samples: list[int] = []
-        walk, self.walk = self.walk, lambda work: self._fork(work, count)
-        try:
-            samples = super().replay_all(count)
-        finally:
-            self.walk = walk
-        return samples
-
-    def _fork(self, work: Callable[[], None], count: int) -> None:
-        self._work = work
-        DBOS.fork_workflow(self._prepared, count + 1).get_result()
+        self._prepared = (self._last, count + 1)

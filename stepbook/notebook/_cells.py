@@ -94,7 +94,7 @@ class CellStep:
             return True
         cell = run._state().cells.get(name)
         if cell is None or cell.attempt != step.attempt:
-            cell = run.book._cell(run.id, name, step.attempt)
+            cell = run.book._records.cell(run.id, name, step.attempt)
         self._recorded = step, cell
         return False
 

@@ -77,6 +77,6 @@ def _steps(session: Session) -> list[str]:
 def _loops(session: Session) -> list[str]:
     run = session.last()
     try:
-        return (connect() if run is None else run.book)._loops()
+        return (connect() if run is None else run.book)._records.loops()
     except StepbookError:
         return []

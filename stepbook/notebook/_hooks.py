@@ -6,7 +6,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import _pass, _run
+from .. import _failure, _pass, _run
 from .._errors import StepbookWarning
 
 if TYPE_CHECKING:
@@ -88,7 +88,12 @@ def _end(cell: CellExecution, error: BaseException | None) -> None:
             call()
     for run in _run.open_runs():
         walk = run._pass
-        if walk is not None and walk.origin is cell:
-            for watch in at_pass:
-                watch(walk, run)
-    _run.end_cell(cell, error)
+        if walk is None or walk.origin is not cell:
+            continue
+        for watch in at_pass:
+            watch(walk, run)
+        origin = _failure.origin(error)
+        if error is not None and origin is not None and origin[0] == run.id:
+            run._fail(error)
+        else:
+            run._end_pass(handled=error is None)

@@ -12,11 +12,13 @@ from .. import _pass
 from .._errors import DuplicateStepError, NoRunError
 from .._execute import shorten
 from .._model import SUCCEEDED
-from .._run import Run, current_run
+from .._run import Run, current_run, open_runs
 from ._cells import CellStep
 from ._transform import Code, Lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from .._context import StepContext
@@ -50,6 +52,7 @@ class Session:
         code: the AST transformer.
         warned: changed steps that the person was told of.
         default_input: for ``%stepbook run`` without an input.
+        open_run: opens a run where a step finds none; used once.
         matcher: completes, while the extension is loaded.
     """
 
@@ -60,6 +63,7 @@ class Session:
         self.code = Code(self.lines, self._prepare, lambda: shell.ast_node_interactivity)
         self.warned: set[tuple[str, str, str]] = set()
         self.default_input: DefaultInput | None = None
+        self.open_run: Callable[[], Run] | None = None
         self.matcher: Any = None
         self._replayed: dict[str, dict[str, float]] = {}
         self._policies: dict[str, Policy] = {}
@@ -94,16 +98,17 @@ class Session:
         try:
             return current_run()
         except NoRunError:
+            if self.run is None and self.open_run is not None:
+                open_run, self.open_run = self.open_run, None
+                self.run = open_run()
             if self.run is not None:  # finished; using it again opens it again
                 return self.run
             raise
 
     def last(self) -> Run | None:
-        """Return the current run, or None."""
-        try:
-            return self.current()
-        except NoRunError:
-            return None
+        """Return the current run, or None; opens none."""
+        runs = open_runs()
+        return runs[-1] if runs else self.run
 
     def count(self, walk: Pass, run: Run) -> None:
         """Take in a pass that has ended: what it replayed, and how long that had taken."""

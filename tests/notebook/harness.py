@@ -24,7 +24,7 @@ from varied import NOTEBOOKS
 
 SETUP = "%load_ext stepbook\n%stepbook run crash"
 #: What each variable is at the end, as text: by the codec where it can store it.
-DESCRIBE = '''
+DESCRIBE = """
 def _describe():
     import json, types
     from stepbook.notebook import _chance
@@ -51,7 +51,7 @@ def _describe():
     names = [n for n in list(globals()) if not _is_own(n) and n not in ("run", "_describe")]
     print(json.dumps({n: text(globals()[n]) for n in names}))
 _describe(); del _describe
-'''
+"""
 
 
 @dataclass

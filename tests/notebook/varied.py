@@ -278,7 +278,8 @@ class Account:
 balance = {"a": 1.0, "b": 2.0}
 for key in balance: balance[key] += rng.gauss(0, 1)
 # %%
-{k: round(v, 6) for k, v in balance.items()} | {"next": round(rng.random(), 6), "p": random.random()}
+rounded = {k: round(v, 6) for k, v in balance.items()}
+rounded | {"next": round(rng.random(), 6), "p": random.random()}
 """
 
 NOTEBOOKS["training by hand"] = """

@@ -1,0 +1,94 @@
+"""What all tests share: a book of their own, and real child processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import pytest
+
+import stepbook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _no_book_from_outside(monkeypatch):
+    monkeypatch.delenv("STEPBOOK_BOOK", raising=False)
+    monkeypatch.delenv("STEPBOOK_STABLE_REPR", raising=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "stepbook.duckdb"
+
+
+@pytest.fixture
+def book(path: Path) -> Iterator[stepbook.Book]:
+    book = stepbook.connect(path)
+    yield book
+    book.close()
+
+
+class Child:
+    """A real Python process that executes a script of a test."""
+
+    def __init__(self, script: Path, *arguments: object) -> None:
+        self.script = script
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def expect(self, text: str) -> str:
+        """Wait for a line that begins with *text* and return the rest of it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith(text):
+                return line[len(text) :].strip()
+        raise AssertionError(f"the child ended without {text!r}: {self.process.communicate()[1]}")
+
+    def say(self, text: str = "") -> None:
+        """Send a line to the child's input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> tuple[int, str, str]:
+        """Wait for the end of the child; return its code and what it wrote."""
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def child(tmp_path):
+    """Start children from source code; those that are left over are killed."""
+    started: list[Child] = []
+
+    def start(source: str, *arguments: object, name: str = "child.py") -> Child:
+        script = tmp_path / name
+        script.write_text(textwrap.dedent(source))
+        started.append(Child(script, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.communicate()
