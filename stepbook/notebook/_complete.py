@@ -55,13 +55,13 @@ def _complete(session: Session, line: str) -> tuple[str, list[str]]:
     if not found:
         return "", []
     text = found[1] or ""
+    word = "" if text.endswith(" ") else text.rpartition(" ")[2]
+    if text.startswith("run ") and word.startswith("-"):
+        return _beginning(word, list(RUN_OPTIONS))
     for pattern, names in ((_NAMES_A_STEP, _steps), (_NAMES_A_LOOP, _loops)):
         inner = pattern.match(text)
         if inner:
             return _beginning(inner[1], names(session))
-    if text.startswith("run "):
-        word = text.rsplit(None, 1)[-1] if not text.endswith(" ") else ""
-        return _beginning(word, list(RUN_OPTIONS)) if word.startswith("-") else ("", [])
     return _beginning(text, list(COMMANDS))
 
 
