@@ -19,7 +19,7 @@ from pathlib import Path
 from ._harness import WorkerError
 from ._table import Row, text
 
-BENCHMARKS = ("record", "replay", "open", "scale", "threads", "frames", "imports")
+BENCHMARKS = ("record", "replay", "open", "scale", "threads", "frames", "imports", "cells")
 PACKAGES = ("stepbook", "duckdb", "pandas", "joblib", "diskcache", "marimo", "dbos")
 
 
