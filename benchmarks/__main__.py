@@ -19,7 +19,17 @@ from pathlib import Path
 from ._harness import WorkerError
 from ._table import Row, text
 
-BENCHMARKS = ("record", "replay", "open", "scale", "threads", "frames", "imports", "cells")
+BENCHMARKS = (
+    "record",
+    "replay",
+    "open",
+    "scale",
+    "threads",
+    "frames",
+    "values",
+    "imports",
+    "cells",
+)
 PACKAGES = ("stepbook", "duckdb", "pandas", "joblib", "diskcache", "marimo", "dbos")
 
 
@@ -32,6 +42,7 @@ def main() -> int:
     if unknown := set(options.names) - set(BENCHMARKS):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
 
+    about = _about(quick=options.quick)
     rows: list[Row] = []
     failures = 0
     with tempfile.TemporaryDirectory(prefix=".benchmarks-", dir=Path.cwd()) as scratch:
@@ -43,15 +54,17 @@ def main() -> int:
                 failures += 1
                 rows.append(Row(name, "failed", note=str(error)))
             print(f"{name}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
-
-    about = _about(quick=options.quick)
-    print("\n".join(f"{key}: {value}" for key, value in about.items()))
-    print()
-    print(text(rows))
-    if options.json:
-        figures = {**about, "rows": [row.as_json() for row in rows]}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        # Before the scratch folder goes: a busy disk takes its time over all those small files.
+        _report(about, rows, options.json)
     return 1 if failures else 0
+
+
+def _report(about: dict[str, str], rows: list[Row], file: Path | None) -> None:
+    print("\n".join(f"{key}: {value}" for key, value in about.items()))
+    print(f"\n{text(rows)}", flush=True)
+    if file:
+        figures = {**about, "rows": [row.as_json() for row in rows]}
+        file.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def _rows(name: str, folder: Path, *, quick: bool) -> list[Row]:
@@ -61,17 +74,19 @@ def _rows(name: str, folder: Path, *, quick: bool) -> list[Row]:
 
 
 def _about(*, quick: bool) -> dict[str, str]:
-    """Say where and with what the figures were made."""
-    return {
-        "machine": f"{platform.platform(terse=True)}, {os.cpu_count()} cores, load {_load()}",
+    """Say where and with what the figures are made, and whether others are at work there."""
+    cores = os.cpu_count() or 1
+    about = {
+        "machine": f"{platform.platform(terse=True)}, {cores} cores",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
         "sizes": "quick: figures are rough" if quick else "full",
     }
-
-
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    if hasattr(os, "getloadavg"):
+        load = os.getloadavg()[0]
+        others = ": others are at work here, and peers that sync suffer most" if load > 1 else ""
+        about["load before"] = f"{load:.1f}{others}"
+    return about
 
 
 def _version(package: str) -> str:

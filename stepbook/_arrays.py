@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 #: Elements of an array that its preview shows.
 _SHOWN: Final = 10
 
+#: Kinds of scalars that stand in the record as values of Python, and the type of those.
+_WRITTEN_OUT: Final = {"b": bool, "i": int, "u": int, "f": float, "U": str, "S": bytes}
+_LONGEST_FLOAT: Final = 8
+
 KINDS: Final = frozenset({"numpy.ndarray", "numpy.ndarray.items", "numpy.scalar", "numpy.dtype"})
 
 
@@ -113,7 +117,7 @@ def _encode_strings(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
 def _encode_scalar(w: Encoder, value: np.generic) -> dict[str, Any]:
     dtype = value.dtype
     node = {TAG: "numpy.scalar", "dtype": _descr(w, dtype)}
-    if dtype.kind in "biufUS" and dtype.itemsize <= 8 or dtype.kind in "US":  # noqa: PLR2004, RUF021
+    if dtype.kind in _WRITTEN_OUT and (dtype.kind != "f" or dtype.itemsize <= _LONGEST_FLOAT):
         return {**node, "value": w.node(value.item())}
     # Complex, dates and what is longer than Python's own numbers: the bytes, and a text to read.
     return {**node, "raw": b64(value.tobytes()), "shown": str(value)}
@@ -136,7 +140,7 @@ def decode(
     import numpy as np  # noqa: PLC0415
 
     if kind == "numpy.dtype":
-        return np.lib.format.descr_to_dtype(*take(node, "descr"))
+        return _dtype(*take(node, "descr"))
     if kind == "numpy.scalar":
         return _decode_scalar(node)
     if kind == "numpy.ndarray.items":
@@ -174,15 +178,24 @@ def _from_npy(view: memoryview) -> np.ndarray[Any, Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
+def _dtype(descr: Any) -> np.dtype[Any]:
+    import numpy as np  # noqa: PLC0415
+
+    dtype = np.lib.format.descr_to_dtype(descr)
+    if dtype.hasobject or np.lib.format.dtype_to_descr(dtype) != descr:
+        raise ValueError("not a dtype in the form that was written")
+    return dtype
+
+
 def _decode_scalar(node: dict[str, Any]) -> Any:
     import numpy as np  # noqa: PLC0415
 
-    dtype = np.lib.format.descr_to_dtype(node["dtype"])
-    if dtype.hasobject:
-        raise ValueError("a scalar of an object dtype is never read")
+    dtype = _dtype(node["dtype"])
     if "value" in node:
         _, value = take(node, "dtype", "value")
-        made = np.array(value, dtype)
+        if dtype.kind not in _WRITTEN_OUT:
+            raise ValueError("a value of this dtype is kept as bytes")
+        made = np.array(expect(value, _WRITTEN_OUT[dtype.kind]), dtype)
         if dtype.kind in "iub" and made.item() != value:
             raise ValueError("does not fit its dtype")
         return made[()]

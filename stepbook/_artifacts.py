@@ -31,7 +31,8 @@ NAME: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 #: How long a writer waits for a prune to end, and a prune for writers, in seconds.
 LOCK_TIMEOUT_S: Final = 60.0
 
-_TEMPORARY: Final = ".tmp"
+#: How the names of files end that are not whole yet.
+TEMPORARY: Final = ".tmp"
 _CHUNK_BYTES: Final = 1 << 20
 #: From here on hashing runs beside the reading or writing, in a thread of its own.
 _THREAD_BYTES: Final = 4 << 20
@@ -102,7 +103,7 @@ class Artifacts:
             OSError: the file could not be written; nothing of it remains.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f"{secrets.token_hex(16)}{_TEMPORARY}"
+        temporary = self.folder / f"{secrets.token_hex(16)}{TEMPORARY}"
         fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
             try:
@@ -249,7 +250,7 @@ class Artifacts:
             freed = 0
             for path in self.folder.iterdir():
                 if path.name in live or not (
-                    NAME.fullmatch(path.name) or path.name.endswith(_TEMPORARY)
+                    NAME.fullmatch(path.name) or path.name.endswith(TEMPORARY)
                 ):
                     continue
                 size = path.stat().st_size
@@ -271,9 +272,9 @@ class Artifacts:
                         texts.append((self.folder / file).read_text("utf-8", "replace"))
 
     def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
-        # A file system's clock ticks every few milliseconds: what was changed just before it was
-        # looked at may be changed once more without a sign of it.
-        if seen_ns - identity[-1] > _TICK_NS:
+        # A file system's clock ticks every few milliseconds: what was written just before it was
+        # looked at may be written once more without a sign of it.
+        if seen_ns - identity[_MODIFIED] > _TICK_NS:
             self._known[file] = identity
 
     def _is_known(self, stored: Stored) -> bool:
@@ -376,6 +377,10 @@ def _fill(file: Any, view: memoryview, digest: Digest | None) -> int:
             digest.update(chunk[:count])
         filled += count
     return filled
+
+
+#: Where in an identity the time of the last write is.
+_MODIFIED: Final = 3
 
 
 def _identity(stat: os.stat_result) -> tuple[int, ...]:

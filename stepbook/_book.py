@@ -23,6 +23,7 @@ from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerTy
 from ._platform import describe_owner
 from ._records import Records
 from ._run import Run
+from ._shown import ShownBook
 from ._tell import stable, tell
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = 
     return book
 
 
-class Book:
+class Book(ShownBook):
     """Where runs are recorded: a DuckDB file with a folder beside it. From :func:`connect`."""
 
     def __init__(self, path: Path | None) -> None:
@@ -93,11 +94,6 @@ class Book:
     def path(self) -> Path | None:
         """The database file, absolute; None for a book in memory."""
         return self._records.path
-
-    def __repr__(self) -> str:
-        if self.path is None:
-            return "<stepbook.Book :memory:>"
-        return f"<stepbook.Book {self.path.name if stable() else self.path}>"
 
     # ---- runs -------------------------------------------------------------------------------
 

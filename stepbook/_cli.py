@@ -29,7 +29,7 @@ _RUN_COLUMNS: Final = (
     Column("loop", "loop", narrowest=8),
     Column("status", "status", "status"),
     Column("created", "created_at"),
-    Column("input", "input"),
+    Column("input", "input", "json"),
 )
 _STEP_COLUMNS: Final = (
     Column("status", "status", "glyph"),

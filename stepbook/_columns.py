@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from ._artifacts import NAME
 from ._common import to_text
 from ._errors import NotSerializableError
-from ._nodes import Encoder, expect, unstorable
+from ._nodes import Encoder, expect, take, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,19 @@ Spec = dict[str, Any]
 #: The missing values that an object column of strings may have, one kind in a column.
 _MISSING: Final = ("None", "nan", "NA")
 
+#: What a spec of each kind tells.
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "numpy": ("dtype",),
+    "category": ("ordered", "of"),
+    "zoned": ("unit", "zone"),
+    "interval": ("closed", "of"),
+    "period": ("freq",),
+    "string": ("storage", "na"),
+    "arrow": (),
+    "masked": ("dtype",),
+    "object": ("missing",),
+    "json": ("files",),
+}
 _UNITS: Final = frozenset({"s", "ms", "us", "ns"})
 
 
@@ -217,6 +230,7 @@ def decoder(spec: Spec, kind: Any, length: int, parse: Callable[[str], Any]) -> 
     """
     import numpy as np  # noqa: PLC0415
 
+    take(spec, "is", *_FIELDS[spec["is"]], optional=("range",))
     if spec["is"] == "numpy":
         return Filled(np.dtype(expect(spec["dtype"], str)), length)
     return Collected(lambda whole: _build(spec, whole, parse), kind)
@@ -284,10 +298,13 @@ def string_dtype(spec: Spec) -> Any:
     import numpy as np  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
+    kind, storage, na = take(spec, "is", "storage", "na")
+    if kind != "string" or na not in ("nan", "NA"):
+        raise ValueError("not the dtype of strings")
     try:
-        return pd.StringDtype(spec["storage"], na_value=np.nan if spec["na"] == "nan" else pd.NA)
+        return pd.StringDtype(storage, na_value=np.nan if na == "nan" else pd.NA)
     except TypeError:  # pandas before 2.3 has the kind of missing value in the storage
-        return pd.StringDtype("pyarrow_numpy" if spec["na"] == "nan" else spec["storage"])
+        return pd.StringDtype("pyarrow_numpy" if na == "nan" else storage)
 
 
 def _build_strings(spec: Spec, whole: Any) -> Any:

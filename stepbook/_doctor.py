@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _screen
+from ._artifacts import NAME, TEMPORARY
+from ._decode import files_in
 from ._errors import BookError
 from ._journal_format import files_by_run, merge, read_files
 from ._platform import FileLock, describe_owner
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from ._records import Records
 
 _BUSY_S: Final = 1.0
-_ARTIFACT: Final = re.compile(r"([0-9a-f]{64})(\.[0-9A-Za-z]+)*")
 _SLOT: Final = re.compile(r"(run_[0-9a-z]+)\.[0-9a-f]+\.\d+\.json")
 _SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
 _TABLES: Final = ("runs", "steps", "attempts", "cells", "passes", "scans", "logs", "meta")
@@ -129,7 +130,7 @@ def examine(book: Book) -> Iterator[Checked]:
     yield _journals(records, folded)
     yield _locks(records)
     yield _inbox(records, folded)
-    yield _artifacts(records)
+    yield _artifacts(records, _named(records) if folded else {})
 
 
 def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
@@ -157,9 +158,13 @@ def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
     return checked, None
 
 
-def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int]:
+def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int] | None:
     meta = reader.meta()
     checked.facts.append(f"schema {meta['schema']}")
+    if int(meta["schema"]) > SCHEMA_VERSION:
+        what = "was written by a newer stepbook. Upgrade: pip install -U stepbook"
+        checked.problems.append(Problem(str(records.path), what))
+        return None
     if int(meta["schema"]) < SCHEMA_VERSION:
         checked.facts[-1] += f" (the next fold brings it to {SCHEMA_VERSION})"
     for table in _TABLES[: None if int(meta["schema"]) == SCHEMA_VERSION else 0]:
@@ -181,6 +186,17 @@ def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int
             )
         )
     return dict(reader.execute("SELECT id, folded_seq FROM runs"))
+
+
+def _named(records: Records) -> dict[str, str]:
+    """Return the artifacts that the tables name, each with a step that has returned it."""
+    query = """SELECT run_id, name, "return" FROM steps WHERE contains("return", '"sha256"')"""
+    with records.store.reading(_BUSY_S) as reader:
+        return {
+            file: f"{name!r} of {run_id}"
+            for run_id, name, text in reader.execute(query)
+            for file in files_in(text).values()
+        }
 
 
 def _book_id(records: Records) -> str | None:
@@ -311,17 +327,23 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
     return None
 
 
-def _artifacts(records: Records) -> Checked:
+def _artifacts(records: Records, named: dict[str, str]) -> Checked:
     checked = Checked("artifacts")
-    files = [p for p in _files(records.home / "artifacts") if not p.name.startswith(".")]
+    folder = records.home / "artifacts"
+    files = [path for path in _files(folder) if not path.name.endswith(TEMPORARY)]
     for path in files:
-        match = _ARTIFACT.fullmatch(path.name)
+        match = NAME.fullmatch(path.name)
         if match is None:
             checked.problems.append(Problem(str(path), "is no artifact. Move it elsewhere."))
         elif _digest(path) != match[1]:
             checked.problems.append(
                 Problem(str(path), "its content has changed. Restore it from a backup.")
             )
+    there = {path.name for path in files}
+    for file, step in sorted(named.items()):
+        if file not in there:
+            what = f"is missing; {step} returned it. Restore it from a backup, or redo the step."
+            checked.problems.append(Problem(str(folder / file), what))
     count = len(files)
     checked.facts.append("none" if not count else "1 file" if count == 1 else f"{count} files")
     return checked

@@ -50,6 +50,7 @@ from typing import Any
 
 def _rebuild(cls: type[StepbookError], args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
     error = cls.__new__(cls, *args)
+    error.args = args  # an OSError sets them later
     error.__dict__.update(fields)
     return error
 
@@ -203,7 +204,7 @@ class NotStoredError(StepError):
 
 
 class ArtifactError(StepError):
-    """The file of a stored value is missing or has changed."""
+    """The file of a stored value is missing or has changed, or its record cannot be read."""
 
 
 class RecordedError(StepError):

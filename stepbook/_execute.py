@@ -92,7 +92,7 @@ def _retrying(options: Options) -> dict[str, Any]:
 
     return {
         "stop": tenacity.stop_after_attempt(options.retries + 1),
-        "wait": tenacity.wait_exponential_jitter(initial=0.1, max=60, jitter=0.1),
+        "wait": tenacity.wait_exponential(multiplier=0.1, max=60) + tenacity.wait_random(0, 0.1),
         "retry": tenacity.retry_if_exception(worth_retrying),
         "reraise": True,
     }
@@ -485,7 +485,9 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
         leave(run, context)
     if context._failed:
         walk, steps = run._walk(), ledger.state.steps
-        walk.fail(row.name, [step for step in walk.failures if steps[step].parent == row.name])
+        inner = [step for step in walk.failures if steps[step].parent == row.name]
+        # An interrupt or a cancellation is no outcome of the work: it is never handled for good.
+        walk.fail(row.name if isinstance(error, Exception) else None, inner)
         _failure.mark(error, run.id, row.name, row.attempt)
 
 

@@ -1,12 +1,15 @@
 """Exceptions as records, and records as exceptions again.
 
-A recorded error is ``{"type", "message", "stack", "notes", "cause"}``. Its type is written as a
-traceback writes it: bare for built-ins, stepbook's own and the main module, dotted for the rest.
+A recorded error is ``{"type", "message", "stack", "notes", "cause"}``, that of a group of
+exceptions with their records as ``members``. Its type is written as a traceback writes it: bare for
+built-ins, stepbook's own and the main module, dotted for the rest. Long texts are cut in the
+middle, with a mark.
 """
 
 from __future__ import annotations
 
 import builtins
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -16,8 +19,15 @@ from . import _errors
 from ._errors import RecordedError, StepbookError
 
 _PACKAGE: Final = str(Path(__file__).parent)
+_GROUPS: Final = (ExceptionGroup, BaseExceptionGroup)
+#: What a group adds to its message.
+_COUNT: Final = re.compile(r" \(\d+ sub-exceptions?\)$")
 _MARK: Final = "__stepbook_step__"
 _MAX_CAUSES: Final = 20
+_MAX_MEMBERS: Final = 100
+#: Characters of a message or note, and of a traceback, that are recorded.
+_MAX_TEXT: Final = 1 << 15
+_MAX_STACK: Final = 1 << 18
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -31,13 +41,35 @@ def _describe(error: BaseException, seen: set[int]) -> dict[str, Any]:
     described = None
     if cause is not None and id(cause) not in seen and len(seen) < _MAX_CAUSES:
         described = _describe(cause, seen)
-    return {
+    record: dict[str, Any] = {
         "type": type_name(type(error)),
-        "message": _text(error),
-        "stack": _stack(error),
-        "notes": [_clean(str(note)) for note in getattr(error, "__notes__", ())],
+        "message": _cut(_text(error), _MAX_TEXT),
+        "stack": _cut(_stack(error), _MAX_STACK),
+        "notes": _notes(error),
         "cause": described,
     }
+    if isinstance(error, BaseExceptionGroup):
+        members = error.exceptions[:_MAX_MEMBERS]
+        record["members"] = [
+            _describe(member, seen) for member in members if id(member) not in seen
+        ]
+    return record
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return *text*, the middle left out if it is longer than *limit* characters."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    return f"{text[:half]}… [{len(text) - 2 * half:,} characters left out] …{text[-half:]}"
+
+
+def _notes(error: BaseException) -> list[str]:
+    try:
+        notes = list(getattr(error, "__notes__", ()))[:_MAX_MEMBERS]
+        return [_cut(_clean(str(note)), _MAX_TEXT) for note in notes]
+    except Exception as inner:  # noqa: BLE001 - user code may have put anything there
+        return [f"<notes that cannot be had: {type(inner).__name__}>"]
 
 
 def type_name(cls: type) -> str:
@@ -85,6 +117,9 @@ def rebuild(record: dict[str, Any]) -> BaseException:
     """
     name, message = str(record.get("type")), str(record.get("message") or "")
     cls = _find(name)
+    if cls in _GROUPS and record.get("members"):
+        members = [rebuild(member) for member in record["members"]]
+        return BaseExceptionGroup(_COUNT.sub("", message), members)
     if cls is not None:
         try:
             error = cls.__new__(cls, message)

@@ -189,6 +189,8 @@ class Files:
     def ids(self, prefix: str = "") -> list[str]:
         """Return the ids of the runs that begin with *prefix*, sorted; of a whole id, it."""
         found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
+        if self.path is not None:  # by its name also one of which the first line is damaged
+            found |= set(files_by_run(self.journals, prefix))
         if prefix not in found and self.store.exists:
             with self.store.reading() as reader:
                 found |= set(reader.run_ids(prefix))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._records import Records
 
 #: Events gather this long before a fold: folding each by itself would cost a transaction a step.
-GATHER_S: Final = 0.3
+GATHER_S: Final = 0.4
 _RETRY_S: Final = 0.25
 _REPORT_S: Final = 60.0
 

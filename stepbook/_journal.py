@@ -129,7 +129,10 @@ class Journal:
         return bool(self._queue)
 
     def append(self, row: Row, *, durable: bool) -> int:
-        """Queue and write one event and return its number; :meth:`sync` makes it durable.
+        """Queue one event and return its number; :meth:`sync` makes it durable.
+
+        A durable one is written with its sync, so that threads which wait for one sync share one
+        write, too; another one is written at once.
 
         Raises:
             JournalWriteError: it could not be written; it stays queued.
@@ -138,7 +141,8 @@ class Journal:
             with self._lock:
                 seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
                 self._queue.append(_Queued(seq, row, durable))
-                self._write()
+                if not durable:
+                    self._write()
         except BaseException:
             self.left = True
             raise

@@ -209,9 +209,13 @@ class Ledger:
         """
         journal = self.journal
         seq = 0
-        for row in rows:
-            seq = journal.append(row, durable=True)
-        journal.sync(seq)
+        try:
+            for row in rows:
+                seq = journal.append(row, durable=True)
+            journal.sync(seq)
+        except BaseException:
+            journal.left = True
+            raise
         self.on_change()
 
     def settle(self) -> None:

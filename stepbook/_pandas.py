@@ -94,7 +94,7 @@ def _is_copied_whole(frame: pd.DataFrame) -> bool:
 def _encode_series(w: Encoder, value: pd.Series[Any]) -> dict[str, Any]:
     facts = {
         "shape": list(value.shape),
-        "dtype": str(value.dtype),
+        "dtypes": {"values": str(value.dtype)},
         "name": w.field("name", value.name),
         **_extras(w, value),
     }
@@ -318,7 +318,7 @@ _TABLE: Final = ("rows", "arrays", "index")
 _OPTIONAL: Final = ("attrs", "unique_labels")
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "pandas.DataFrame": (*_TABLE, "shape", "dtypes", "columns"),
-    "pandas.Series": (*_TABLE, "shape", "dtype", "name"),
+    "pandas.Series": (*_TABLE, "shape", "dtypes", "name"),
     "pandas.Index": _TABLE,
     "pandas.Array": ("rows", "arrays"),
 }
@@ -366,17 +366,19 @@ def _decode_index(index: Any, arrays: list[Any], specs: list[dict[str, Any]]) ->
     if isinstance(index, pd.RangeIndex):
         return index
     if not index["levels"]:
+        name, freq, _ = take(index, "name", "freq", "levels")
         found = _columns.as_index(arrays[-1], specs[-1])
-        found.name = index["name"]
-        if index["freq"] is not None:
-            found.freq = index["freq"]
+        found.name = name
+        if freq is not None:
+            found.freq = freq
         return found
-    parts = arrays[-index["levels"] :]
+    names, freqs, count = take(index, "names", "freqs", "levels")
+    parts = arrays[-expect(count, int) :]
     levels = [part.categories for part in parts]
-    for level, freq in zip(levels, index["freqs"], strict=True):
+    for level, freq in zip(levels, freqs, strict=True):
         if freq is not None:
             level.freq = freq
-    return pd.MultiIndex(levels, [part.codes for part in parts], names=index["names"])
+    return pd.MultiIndex(levels, [part.codes for part in parts], names=names)
 
 
 def _decode_labels(node: Any) -> Any:
@@ -384,15 +386,18 @@ def _decode_labels(node: Any) -> Any:
 
     if isinstance(node, pd.Index):
         return node
-    dtype = object if node["dtype"] is None else _columns.string_dtype(node["dtype"])
-    return pd.Index(node["labels"], dtype=dtype, name=node["name"])
+    labels, spec, name = take(node, "labels", "dtype", "name")
+    if any(type(label) is not str for label in expect(labels, list)):
+        raise ValueError("labels of other types are kept as an index")
+    dtype = object if spec is None else _columns.string_dtype(spec)
+    return pd.Index(labels, dtype=dtype, name=name)
 
 
 def _decode_range(node: dict[str, Any]) -> Any:
     import pandas as pd  # noqa: PLC0415
 
     start, stop, step, name = take(node, "start", "stop", "step", "name")
-    return pd.RangeIndex(start, stop, step, name=name)
+    return pd.RangeIndex(expect(start, int), expect(stop, int), expect(step, int), name=name)
 
 
 def _decode_timestamp(node: dict[str, Any]) -> Any:

@@ -93,15 +93,16 @@ class Pass:
         contexts = [c for c in list(run._executing.values()) if c._thread == self.thread]
         return contexts[-1] if contexts else None
 
-    def fail(self, name: str, inner: Iterable[str] = ()) -> None:
-        """Note that a step has failed.
+    def fail(self, name: str | None, inner: Iterable[str] = ()) -> None:
+        """Note that a step has failed; without a name only what that means for its *inner* steps.
 
         Nobody has gone on after the failures of its *inner* steps: they ended its body, and its
         next attempt executes them again.
         """
         for step in inner:
             self.failures.pop(step, None)
-        self.failures[name] = _flow()
+        if name is not None:
+            self.failures[name] = _flow()
 
     def gone_on(self) -> list[str]:
         """Return, once, the failures that the code running here has gone on after.

@@ -36,6 +36,42 @@ QUALIFY row_number() OVER (PARTITION BY loop ORDER BY created_at DESC, id) > $2
 ORDER BY created_at
 """
 
+#: The newest ``$1`` runs as a list shows them, and how many runs there are; times in µs. The items
+#: of a map are no steps of their own here.
+OVERVIEW: Final = """
+SELECT r.id, r.loop, r.key, r.status, epoch_us(r.created_at), epoch_us(r.started_at),
+  epoch_us(r.completed_at), count(s.seq), count(s.seq) FILTER (s.status = 'succeeded'),
+  count(s.seq) FILTER (s.status = 'failed'), any_value(r.total)
+FROM (SELECT *, count(*) OVER () AS total FROM runs
+      ORDER BY created_at DESC, id DESC LIMIT $1) AS r
+LEFT JOIN steps AS s ON s.run_id = r.id AND s.item IS NULL
+GROUP BY ALL ORDER BY epoch_us(r.created_at) DESC, r.id DESC
+"""
+
+#: Seconds of each step in the last run of the loop ``$1`` that is older than the run ``$2``, which
+#: was created at ``$3`` (µs).
+PREVIOUS_SECONDS: Final = """
+SELECT name, seconds FROM steps
+WHERE seconds IS NOT NULL AND status = 'succeeded' AND run_id = (
+  SELECT id FROM runs WHERE loop = $1 AND id <> $2 AND epoch_us(created_at) <= $3
+  ORDER BY created_at DESC, id DESC LIMIT 1)
+"""
+
+#: All attempts of the step ``$2`` of the run ``$1``, oldest first; times in µs.
+ATTEMPTS_OF_STEP: Final = """
+SELECT attempt, status, epoch_us(started_at), seconds, "return", error FROM attempts
+WHERE run_id = $1 AND name = $2 ORDER BY attempt
+"""
+
+#: The step ``$4`` in the last run of the loop ``$1`` that is older than the run ``$2``, created at
+#: ``$3`` (µs), and has that step.
+PREVIOUS_OF_STEP: Final = """
+SELECT s.attempt, s.status, epoch_us(s.started_at), s.seconds, s."return", s.error, r.id
+FROM steps AS s JOIN runs AS r ON r.id = s.run_id
+WHERE r.loop = $1 AND r.id <> $2 AND epoch_us(r.created_at) <= $3 AND s.name = $4
+ORDER BY r.created_at DESC, r.id DESC LIMIT 1
+"""
+
 
 def joined(table: str) -> str:
     """Steps or attempts of runs of the loop ``$1`` created since ``$2`` (µs)."""

@@ -12,6 +12,7 @@ from ._errors import (
     BookBusyError,
     BookError,
     BookNotFoundError,
+    JournalWriteError,
     RunInUseError,
     RunNotFoundError,
     StepbookWarning,
@@ -150,11 +151,14 @@ class Records(Files):
                 except BookError as error:
                     if isinstance(error, BookBusyError):
                         self._patience = 0.0  # several runs closed in a row wait once
+                    state = (
+                        "is let go of with events that could not be written; the steps that raised "
+                        "JournalWriteError are executed again"
+                        if isinstance(error, JournalWriteError)
+                        else "is safe in its journal and reaches the tables with the next use"
+                    )
                     warnings.warn(
-                        f"stepbook: run {run_id} is safe in its journal and reaches the tables "
-                        f"when the book is next used. {error}",
-                        StepbookWarning,
-                        stacklevel=4,
+                        f"stepbook: run {run_id} {state}. {error}", StepbookWarning, stacklevel=4
                     )
                 else:
                     self._patience = BUSY_S
@@ -203,17 +207,18 @@ class Records(Files):
         files = [] if self.path is None else files_of(self.journals, run_id)
         if not ledger.unfolded and not (tidy and files):
             return
-        deadline = time.monotonic() + max(timeout, 1.0)
+        goal = ledger.last_seq  # what is recorded from now on is for the next fold
         whole = False
         with self.store.writing(timeout) as writer:
-            while ledger.unfolded:
-                lines = ledger.unfolded_lines()
+            lines = ledger.unfolded_lines()
+            while True:
                 try:
-                    writer.fold(run_id, ledger.header, lines)
+                    folded = writer.fold(run_id, ledger.header, lines)
                 except GapError as error:
                     raise self.gap(run_id, error.missing) from None
                 ledger.mark_folded(lines)
-                if not tidy and time.monotonic() > deadline:
+                lines = ledger.unfolded_lines() if folded < goal else []
+                if not lines:
                     break
             if tidy:
                 whole = writer.folded_seq(run_id) == ledger.last_seq and writer.checkpoint()

@@ -9,7 +9,6 @@ from ._context import log_row
 from ._errors import StepError, StepNotFoundError
 from ._execute import check_name, executing, shorten
 from ._model import PENDING, SUCCEEDED, StepRow, now_us
-from ._tell import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 _SHOWN: Final = 5
 
 
-def redo(run: Run, name: str) -> None:
-    """See ``Run.redo``."""
+def redo(run: Run, name: str) -> str:
+    """See ``Run.redo``; returns what to tell."""
     step = known(run._state(), run.id, name)
     later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
     _reset(run, [step])
@@ -32,15 +31,15 @@ def redo(run: Run, name: str) -> None:
         if later
         else ""
     )
-    tell(f"stepbook: {name!r} will be executed again in the next pass.{tail}")
+    return f"stepbook: {name!r} will be executed again in the next pass.{tail}"
 
 
-def rewind(run: Run, name: str | None) -> None:
-    """See ``Run.rewind``."""
+def rewind(run: Run, name: str | None) -> str:
+    """See ``Run.rewind``; returns what to tell."""
     first = 0 if name is None else known(run._state(), run.id, name).seq
     steps = [step for step in run._state().steps.values() if step.seq >= first]
     _reset(run, steps)
-    tell(f"stepbook: {len(steps)} steps will be executed again in the next pass.")
+    return f"stepbook: {len(steps)} steps will be executed again in the next pass."
 
 
 def resolve(run: Run, name: str, value: Any) -> None:

@@ -7,10 +7,9 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _revise, _stored, _text, _wait
+from . import _execute, _failure, _pass, _revise, _stored, _wait
 from ._context import StepContext, log_row
-from ._errors import DuplicateStepError, NoRunError, StepbookError
-from ._facts import Facts
+from ._errors import DuplicateStepError, NoRunError
 from ._model import (
     DEFAULT_SCAN,
     FAILED,
@@ -23,6 +22,8 @@ from ._model import (
 )
 from ._options import DEFAULTS, OnChange, Options, checked
 from ._pass import Pass
+from ._shown import Shown
+from ._tell import tell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -65,7 +66,7 @@ def current_run() -> Run:
     )
 
 
-class Run(Facts):
+class Run(Shown):
     """One execution of a loop, with an input and an output; it can be left and resumed.
 
     Not made directly: ``book.run(...)``, ``stepbook.run(...)``, ``book.get(id)``, a loop's
@@ -315,7 +316,7 @@ class Run(Facts):
             StepNotFoundError: the run has no such step.
             StepError: the step is executing right now.
         """
-        _revise.redo(self, name)
+        tell(_revise.redo(self, name))
 
     def rewind(self, name: str | None = None) -> None:
         """Have the next pass execute a step and all after it again; without a name, everything.
@@ -326,7 +327,7 @@ class Run(Facts):
             StepNotFoundError: the run has no such step.
             StepError: one of them is executing right now.
         """
-        _revise.rewind(self, name)
+        tell(_revise.rewind(self, name))
 
     def resolve(self, name: str, value: Any) -> None:
         """Mark a step as succeeded with a value given by hand; recorded as such.
@@ -376,13 +377,6 @@ class Run(Facts):
     def logs(self) -> pd.DataFrame:
         """Return the messages: level, message, step, metadata, created_at."""
         return self.book._run_frame("logs", self.id)
-
-    def __repr__(self) -> str:
-        try:
-            state = self._look()
-        except StepbookError:  # a busy database, a fork: a repr never raises
-            return f"<stepbook.Run {self.id} of {self.loop!r}>"
-        return _text.timeline(state.run, list(state.steps.values()))
 
     # ---- the run's own ------------------------------------------------------------------------
 

@@ -57,7 +57,7 @@ class Column:
 
     title: str
     field: str
-    kind: Literal["text", "status", "glyph", "seconds", "outcome"] = "text"
+    kind: Literal["text", "status", "glyph", "seconds", "json", "outcome"] = "text"
     widest: int = 24
     narrowest: int = 24
 
@@ -143,6 +143,8 @@ def _plain(row: Row, column: Column) -> str:
     value = row[column.field]
     if column.kind == "outcome":
         return _outcome(row)
+    if column.kind == "json":
+        return _text.readable(value)
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float):
@@ -199,6 +201,8 @@ def _cell(row: Row, column: Column) -> Span:
         return Span(value.astimezone().strftime("%Y-%m-%d %H:%M"), "quiet")
     if column.kind == "seconds":
         return Span(describe(value), "quiet")
+    if column.kind == "json":
+        value = _text.readable(value)
     return Span("" if value is None else str(value), "name" if column.field == "name" else "value")
 
 
@@ -208,7 +212,7 @@ def _outcome(row: Row) -> str:
         from ._failure import summary  # noqa: PLC0415 - only for failed steps
 
         return summary(json.loads(row["error"]))
-    return "" if row["return"] in (None, "null") else str(row["return"])
+    return "" if row["return"] in (None, "null") else _text.readable(row["return"])
 
 
 def log_lines(found: Sequence[Row], screen: Console | None) -> None:

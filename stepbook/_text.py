@@ -10,11 +10,13 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from . import _failure
+from . import _decode, _failure
 from ._duration import describe
 from ._model import now_us
+from ._nodes import TAG
 from ._platform import describe_owner
 from ._tell import stable
+from ._values import DECODERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +39,8 @@ _DEEPEST: Final = 8  # deeper steps are indented no further
 _ERROR_LINES: Final = 8
 _ENDS: Final = 20  # steps at the beginning and at the end that are never left out
 _MOST_UNUSUAL: Final = 20
+_READABLE: Final = 10_000  # characters of JSON that are made readable
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private: around words that stand for a value
 _ZWJ: Final = "\u200d"  # joins emoji; not printable by itself
 
 
@@ -239,7 +243,43 @@ def _beneath(placed: _Placed, width: int | None) -> Iterator[list[Span]]:
 
 def _value(before: str, text: str, width: int | None) -> list[Span]:
     room = None if width is None else width - cells(before)
-    return [Span(before, "quiet"), Span(one_line(text, room), "value")]
+    return [Span(before, "quiet"), Span(one_line(readable(text), room), "value")]
+
+
+def readable(text: str) -> str:
+    """Return recorded JSON as people read it: spaced, and what is no JSON by a few words.
+
+    A long text is returned as it is.
+    """
+    if len(text) > _READABLE:
+        return text
+    try:
+        value = json.loads(text, object_hook=_in_words)
+        spaced = json.dumps(value, ensure_ascii=False, default=lambda v: _mark(str(v)))
+    except (ValueError, TypeError):
+        return text
+    return spaced.replace(f'"{_OPEN}', "").replace(f'{_CLOSE}"', "")
+
+
+def _in_words(node: dict[str, Any]) -> Any:
+    kind = node.get(TAG)
+    if not isinstance(kind, str):
+        return node
+    if kind == "files":
+        return node.get("value")
+    name = kind.rpartition(".")[2]
+    if isinstance(node.get("shape"), list):
+        return _mark(f"{name} {' × '.join(map(str, node['shape']))}")  # noqa: RUF001 - times
+    if kind == "file":
+        return _mark(f"{node.get('name')} ({node.get('bytes')} bytes)")
+    if "sha256" in node:
+        return _mark(f"{node.get('of', name)} ({node.get('bytes')} bytes)")
+    return _decode.shown(node) if kind in DECODERS else _mark(name)
+
+
+def _mark(words: str) -> str:
+    """Mark *words* as no JSON text, so that they lose its quotes."""
+    return _OPEN + words + _CLOSE
 
 
 # ---- text in cells of a terminal ------------------------------------------------------------

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
@@ -212,6 +213,40 @@ def test_a_missing_book_a_folder_and_a_foreign_file_are_each_one_clear_line(tmp_
         assert failed_with(CliRunner().invoke(cli, ["runs", "--book", str(where)]), words)
     assert not (tmp_path / "none.duckdb").exists()
     assert foreign.read_text().startswith("not a database")
+
+
+def test_a_newer_book_and_another_applications_database_are_refused_and_left_untouched(tmp_path):
+    newer, other = tmp_path / "newer.duckdb", tmp_path / "other.duckdb"
+    stepbook.connect(newer).run("any").close()
+    with duckdb.connect(newer) as tables:
+        tables.execute("UPDATE meta SET value = '999' WHERE key = 'schema'")
+    with duckdb.connect(other) as tables:
+        tables.execute("CREATE TABLE runs (id INTEGER)")
+    for path, words in ((newer, "written by a newer stepbook"), (other, "another application")):
+        before = path.read_bytes()
+        for command in (["runs"], ["deliver", "any", "1"]):
+            done = process(*command, "--book", path)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert len(done.stderr.splitlines()) == 1
+            assert words in done.stderr
+        assert CliRunner().invoke(cli, ["doctor", "--book", str(path)]).exit_code == 1
+        assert path.read_bytes() == before
+    assert not (tmp_path / "other.duckdb.d").exists()
+
+
+def test_a_database_that_another_process_holds_is_reported_with_that_process(book, path):
+    book.close()
+    code = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        holder.stdout.readline()
+        listed, checked = process("runs", "--book", path), process("doctor", "--book", path)
+        holder.communicate(b"\n")
+    assert listed.returncode == checked.returncode == 1
+    assert f"is held by process {holder.pid}" in listed.stderr
+    assert len(listed.stderr.splitlines()) == 1
+    assert f"is held by process {holder.pid}" in checked.stdout
 
 
 def test_logs_are_shown_below_the_timeline(call, book):
@@ -500,6 +535,17 @@ def test_doctor_finds_an_artifact_that_has_changed(call, book):
     result = call("doctor")
     assert result.exit_code == 1
     assert f"{artifact}\n    its content has changed" in result.stdout
+
+
+def test_doctor_finds_an_artifact_that_is_missing(call, book):
+    with book.run("text") as run:
+        run.do("Read", lambda: "x" * 200_000)
+    (artifact,) = (book._records.home / "artifacts").iterdir()
+    assert "✓ artifacts  1 file" in call("doctor").stdout
+    artifact.unlink()
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert f"{artifact}\n    is missing; 'Read' of {run.id} returned it" in result.stdout
 
 
 def test_doctor_finds_a_missing_a_foreign_and_a_torn_database(call, book, path):

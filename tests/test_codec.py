@@ -36,7 +36,7 @@ PLAIN = [
     (-1.5, "-1.5"),
     ("é\n", '"é\\n"'),
     ([], "[]"),
-    ({"a": [1, {"b": None}]}, '{"a":[1,{"b":null}]}'),
+    ({"a": [1, {"b": None}]}, '{"a": [1, {"b": null}]}'),
 ]
 
 
@@ -227,8 +227,8 @@ def test_a_subclass_is_not_taken_for_its_base():
 # ---- damage -------------------------------------------------------------------------------------
 
 TEXTS = [codec.encode(step()) for step in catalogue.STEPS if not step.__annotations__]
-#: What is only there to be looked at.
-FOR_PEOPLE = {"preview", "shown", "dtypes"}
+#: What is only there to be looked at, and what has a hash that must be right.
+ASIDE = {"preview", "shown", "dtypes", "files", "data", "bytes", "sha256"}
 
 
 def _places(node, path=()):
@@ -260,16 +260,19 @@ def _mutated(root, path, how):
 
 def _essence(node):
     if isinstance(node, dict):
-        kept = {k: _essence(v) for k, v in node.items() if k not in FOR_PEOPLE}
+        kept = {k: _essence(v) for k, v in node.items() if k not in ASIDE}
         if kept.get("$stepbook") in ("set", "frozenset"):
             kept["items"].sort(key=repr)
-        if "zone" in kept:  # the offset is written for people: a region may have changed its own
+        # The offset is written for people: a region may have changed its own.
+        if kept.get("$stepbook") in ("datetime", "time"):
             kept["value"] = re.sub(r"[+-]\d\d:\d\d(:\d\d)?$", "", kept["value"])
         return kept
     return [_essence(item) for item in node] if isinstance(node, list) else node
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_a_damaged_record_is_an_error_or_another_whole_value(data):
     text = data.draw(st.sampled_from(TEXTS))
@@ -291,12 +294,14 @@ def test_a_damaged_record_is_an_error_or_another_whole_value(data):
     assert _essence(json.loads(codec.encode(value))) == _essence(json.loads(damaged))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_changed_bytes_inside_the_record_are_noticed(data):
-    text = data.draw(st.sampled_from([text for text in TEXTS if '"data":"' in text]))
-    starts = [i for i in range(len(text)) if text.startswith('"data":"', i)]
-    start = data.draw(st.sampled_from(starts)) + 8
+    text = data.draw(st.sampled_from([text for text in TEXTS if '"data": "' in text]))
+    starts = [i for i in range(len(text)) if text.startswith('"data": "', i)]
+    start = data.draw(st.sampled_from(starts)) + 9
     end = text.index('"', start)
     if end == start or "sha256" not in text[text.rindex("{", 0, start) : start]:
         return  # short bytes have no hash: that text is the value

@@ -1,11 +1,16 @@
 """The text timeline: a pure function of rows."""
 
+import datetime as dt
+import decimal
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 from rich.cells import cell_len
 
 from stepbook import _text
+from stepbook._codec import Codec
 from stepbook._model import RunRow, StepRow
 
 AT = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
@@ -216,3 +221,27 @@ def test_stable_output_has_no_durations_times_and_ids(monkeypatch):
 
 def test_the_output_of_a_run_that_succeeded_ends_its_timeline():
     assert lines(run(output='{"region": "eu"}'), [step(1, "A")])[-1] == '  output {"region": "eu"}'
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": [1, 2.5, None]}, '{"a": [1, 2.5, null]}'),
+        ("grün", '"grün"'),
+        (123456789012345678901234567890, "123456789012345678901234567890"),
+        ((1, "x"), '[1, "x"]'),
+        (decimal.Decimal("1.20"), "1.20"),
+        ({"at": dt.date(2004, 4, 1)}, '{"at": 2004-04-01}'),
+        (np.zeros((3, 2)), "ndarray 3 × 2"),  # noqa: RUF001 - times
+        ({"table": pd.DataFrame({"a": [1, 2]})}, '{"table": DataFrame 2 × 1}'),  # noqa: RUF001
+        ({"$stepbook": 1}, '{"$stepbook": 1}'),
+    ],
+)
+def test_values_are_shown_as_people_read_them(value, words):
+    text = Codec(None).encode(value)
+    assert _text.readable(text) == words
+
+
+def test_what_cannot_be_made_readable_is_shown_as_it_is():
+    for text in ("{", '{"$stepbook":"unknown@9"}', "[" * 100_000, '"' + "x" * 20_000 + '"'):
+        assert _text.readable(text)

@@ -50,6 +50,7 @@ def replayer(tmp_path_factory):
 
 @settings(
     max_examples=300,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -64,6 +65,7 @@ def test_every_value_comes_back_in_another_process(replayer, value):
 
 @settings(
     max_examples=60,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
@@ -80,6 +82,7 @@ def test_every_value_comes_back_from_files(replayer, value):
 
 @settings(
     max_examples=100,
+    derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _attached: Final[set[int]] = set()
 #: Called when a cell has ended, and none is executing any more.
 at_end: Final[list[Callable[[], None]]] = []
+#: Called at the end of each cell, after its passes have ended.
+after_cell: Final[list[Callable[[], None]]] = []
 #: Called with each pass of a run that a cell was, when it has ended.
 at_pass: Final[list[Callable[[_pass.Pass, _run.Run], None]]] = []
 
@@ -97,3 +99,5 @@ def _end(cell: CellExecution, error: BaseException | None) -> None:
             run._fail(error)
         else:
             run._end_pass(handled=error is None)
+    for call in after_cell:
+        call()

@@ -1,0 +1,68 @@
+/**
+ * Shows views in every element of a class. Notebooks draw an output anew whenever it changes, and
+ * may draw it several times, so such elements come and go.
+ */
+
+/** What can be shown in an element. */
+export interface Showable {
+  readonly element: HTMLElement;
+  /** How far it is scrolled, if it scrolls: an element that is moved forgets it. */
+  scrollTop?: number;
+}
+
+export class Slots<V extends Showable> {
+  private readonly shown = new Map<Element, V>();
+  private readonly elements: HTMLCollectionOf<Element>;
+  private readonly observer = new MutationObserver(() => this.sweep());
+
+  /**
+   * @param name the class of the elements.
+   * @param create makes one more view.
+   * @param remove ends a view that is no longer needed.
+   */
+  constructor(
+    page: Document,
+    name: string,
+    private readonly create: () => V,
+    private readonly remove: (view: V) => void,
+  ) {
+    this.elements = page.getElementsByClassName(name);
+    this.observer.observe(page.body, { childList: true, subtree: true });
+    this.sweep();
+  }
+
+  dispose(): void {
+    this.observer.disconnect();
+    for (const view of this.shown.values()) this.remove(view);
+    this.shown.clear();
+  }
+
+  private sweep(): void {
+    for (const element of this.elements) {
+      if (this.shown.get(element)?.element.parentNode === element) continue;
+      const view = this.spare() ?? this.create();
+      const place = view.scrollTop;
+      this.shown.set(element, view);
+      element.replaceChildren(view.element);
+      if (place !== undefined) view.scrollTop = place;
+    }
+    // Of outputs that were replaced, the view that was not taken over above has no use any more.
+    for (const [element, view] of this.shown) {
+      if (!element.isConnected && view.element.parentNode !== element) this.shown.delete(element);
+    }
+  }
+
+  /**
+   * A view in an element that has left the page: it goes on in the new one, with what was opened in
+   * it. The element may come back, as notebooks take cells out of the page while they are scrolled
+   * away; it then gets another view.
+   */
+  private spare(): V | undefined {
+    for (const [element, view] of this.shown) {
+      if (element.isConnected) continue;
+      this.shown.delete(element);
+      return view;
+    }
+    return undefined;
+  }
+}

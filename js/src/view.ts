@@ -1,0 +1,300 @@
+/**
+ * The timeline as one element: the head, the list, the keys. Knows neither Jupyter nor the wire's
+ * transport; whoever shows it feeds messages in and may lend a kernel to ask.
+ */
+
+import type { BodyContext, Host } from "./body";
+import { h, setText } from "./dom";
+import { Header, stepsText } from "./header";
+import { makeScale, spanOf, type Scale, type Span } from "./layout";
+import { List } from "./list";
+import { estimateHeight, RowView, type RowContext } from "./row";
+import { ancestors, isOpen, newChoice, nextFailed, Timeline, visible, type Entry } from "./state";
+import styles from "./styles.css";
+import type { Row, Status } from "./wire";
+
+const TICK_MS = 100;
+/** The live region speaks at most so often. */
+const SAY_MS = 3000;
+let views = 0;
+
+export class View {
+  readonly element: HTMLElement;
+  private readonly choice = newChoice();
+  private readonly header: Header;
+  private readonly list: List<RowView>;
+  private readonly empty = h("div.sb-empty", {});
+  private readonly notice = h("div.sb-notice", { role: "alert", hidden: true });
+  private readonly said = h("div.sb-said", { role: "status", "aria-live": "polite" });
+  private readonly id = `sb-${Date.now().toString(36)}-${++views}`;
+  private entries: Entry[] = [];
+  private scale: Scale = makeScale([]);
+  private scaleAt = 0;
+  private frame = 0;
+  private saidAt = 0;
+  private bars = true;
+  private readonly ticker: ReturnType<typeof setInterval>;
+
+  constructor(
+    private readonly timeline: Timeline,
+    host: Host,
+  ) {
+    this.header = new Header({
+      search: (query) => this.choose({ query }),
+      filter: (status) => this.choose({ status }),
+      foldAll: (open) => this.foldAll(open),
+      nextFailed: (step) => this.nextFailed(step),
+      toggleBars: () => this.toggleBars(),
+    });
+    const context: RowContext & BodyContext = {
+      ...host,
+      toggle: (seq) => this.toggle(seq),
+      focused: (seq) => (this.list.focused = seq),
+      loaded: (seq, field, text) => {
+        this.timeline.putBody(seq, field, text);
+        this.changed();
+      },
+    };
+    this.list = new List<RowView>({
+      create: (seq) => new RowView(seq, `${this.id}-${seq}`, context),
+      update: (view, entry) => this.drawRow(view, entry),
+      estimate: (seq) => {
+        const row = this.timeline.get(seq);
+        return row ? estimateHeight(row, this.opened(row)) : 32;
+      },
+    });
+    this.element = h(
+      "div.sb-root",
+      { role: "region", "aria-label": "Timeline", "data-bars": "shown" },
+      h("style", {}, styles),
+      this.header.element,
+      this.notice,
+      this.list.element,
+      this.empty,
+      this.said,
+    );
+    this.element.addEventListener("keydown", (event) => this.key(event));
+    this.list.element.addEventListener("focusout", (event) => {
+      if (!this.list.element.contains(event.relatedTarget as Node | null)) this.list.focused = null;
+    });
+    window.addEventListener("beforeprint", this.beforePrint);
+    window.addEventListener("afterprint", this.afterPrint);
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+    this.draw();
+  }
+
+  /** Something in the timeline has changed: draw it with the next frame. */
+  changed(): void {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.draw();
+    });
+  }
+
+  /** Says something that is wrong above the list; an empty text takes it away. */
+  say(text: string): void {
+    setText(this.notice, text);
+    this.notice.hidden = text === "";
+  }
+
+  /** How far the list is scrolled; an element that is moved forgets it. */
+  get scrollTop(): number {
+    return this.list.element.scrollTop;
+  }
+
+  set scrollTop(place: number) {
+    this.list.element.scrollTop = place;
+  }
+
+  dispose(): void {
+    clearInterval(this.ticker);
+    cancelAnimationFrame(this.frame);
+    window.removeEventListener("beforeprint", this.beforePrint);
+    window.removeEventListener("afterprint", this.afterPrint);
+    this.list.dispose();
+    this.element.remove();
+  }
+
+  private readonly beforePrint = (): void => this.list.expose(this.entries.length <= 5000);
+  private readonly afterPrint = (): void => this.list.expose(false);
+
+  private get now(): number {
+    return Date.now() * 1000 + this.timeline.clockOffset;
+  }
+
+  private opened(row: Row): boolean {
+    return isOpen(row, this.choice);
+  }
+
+  private draw(): void {
+    const { timeline } = this;
+    const { run } = timeline;
+    this.entries = visible(timeline, this.choice);
+    this.rescale(true);
+    this.header.update(timeline, this.choice, this.entries.length, this.bars, this.now);
+    const running = run?.status === "running";
+    this.list.element.hidden = this.entries.length === 0;
+    this.list.show(this.entries, running);
+    this.element.setAttribute("aria-label", run ? `Timeline of ${run.loop}` : "Timeline");
+    this.element.dataset["count"] = String(timeline.rows.size);
+    this.element.dataset["rev"] = String(timeline.rev);
+    this.empty.hidden = this.entries.length > 0;
+    setText(
+      this.empty,
+      run === null
+        ? "Waiting for the run."
+        : timeline.rows.size > 0
+          ? "No step matches."
+          : running || run.status === "pending"
+            ? "No step has run yet."
+            : "This run has no steps.",
+    );
+    this.announce();
+  }
+
+  private announce(): void {
+    const { run } = this.timeline;
+    const ended = run?.status === "succeeded" || run?.status === "failed";
+    if (!run || (!ended && Date.now() - this.saidAt < SAY_MS)) return;
+    this.saidAt = Date.now();
+    const steps = stepsText(this.timeline);
+    setText(this.said, `${run.loop} ${run.status}${steps && `, ${steps}`}`);
+  }
+
+  private drawRow(view: RowView, entry: Entry): void {
+    const row = this.timeline.get(entry.seq);
+    if (!row) return;
+    view.update(row, {
+      entry,
+      open: this.opened(row),
+      items: row.kind === "map" ? this.timeline.itemsOf(entry.seq) : null,
+      scale: this.scale,
+      now: this.now,
+    });
+  }
+
+  /** Makes the scale anew: after a change, and now and then while something is running. */
+  private rescale(changed: boolean): boolean {
+    const { timeline } = this;
+    // A hundred thousand spans take a while to sort: the more rows, the more seldom.
+    const pause = Math.max(changed ? 0 : 250, timeline.roots.length / 20);
+    if (Date.now() - this.scaleAt < pause) return false;
+    const { now } = this;
+    const spans: Span[] = [];
+    const waits: Span[] = [];
+    for (const seq of timeline.roots) {
+      const row = timeline.get(seq) as Row;
+      const span = spanOf(row, now);
+      if (span) (row.kind === "scan" || row.kind === "sleep" ? waits : spans).push(span);
+    }
+    // Waiting is no work: it is a pause, unless there is nothing else.
+    this.scale = makeScale(spans.length ? spans : waits);
+    this.scaleAt = Date.now();
+    return true;
+  }
+
+  private tick(): void {
+    if (document.hidden || this.timeline.run?.status !== "running" || !this.element.isConnected) {
+      return;
+    }
+    const { now } = this;
+    this.header.tick(now);
+    const moved = this.timeline.steps.running > 0 && this.rescale(false);
+    this.list.refresh((view, entry) => {
+      const row = this.timeline.get(entry.seq);
+      if (row && (moved || row.status === "running")) view.tick(now, this.scale);
+    });
+  }
+
+  private choose(change: Partial<{ query: string; status: Status | null }>): void {
+    Object.assign(this.choice, change);
+    this.changed();
+  }
+
+  private toggle(seq: number): void {
+    const row = this.timeline.get(seq);
+    if (!row) return;
+    this.choice.open.set(seq, !this.opened(row));
+    this.draw();
+  }
+
+  private foldAll(open: boolean): void {
+    this.choice.open.clear();
+    this.choice.everything = open;
+    this.draw();
+  }
+
+  private toggleBars(): void {
+    this.bars = !this.bars;
+    this.element.dataset["bars"] = this.bars ? "shown" : "hidden";
+    this.changed();
+  }
+
+  private focusRow(seq: number | undefined): void {
+    if (seq === undefined) return;
+    this.list.reveal(seq)?.head.focus({ preventScroll: true });
+  }
+
+  private nextFailed(step: 1 | -1): void {
+    const seq = nextFailed(this.timeline, this.choice, this.focusedSeq(), step);
+    if (seq === undefined) return;
+    for (const above of ancestors(this.timeline, seq)) this.choice.open.set(above, true);
+    this.draw();
+    this.focusRow(seq);
+  }
+
+  private focusedSeq(): number | null {
+    const active = document.activeElement?.closest<HTMLElement>(".sb-row");
+    return active && this.element.contains(active) ? Number(active.dataset["seq"]) : null;
+  }
+
+  /** Keys on rows; what is typed into fields is theirs. */
+  private key(event: KeyboardEvent): void {
+    const target = event.target as HTMLElement;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (target === this.header.search) {
+      if (event.key === "Escape" && this.header.search.value) {
+        this.header.search.value = "";
+        this.choose({ query: "" });
+      } else if (event.key === "ArrowDown" || event.key === "Enter") {
+        this.focusRow(this.entries[0]?.seq);
+      } else return;
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
+    if (target.matches("input, textarea, select")) return;
+    const act = this.actionFor(event.key, target);
+    if (!act) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  }
+
+  private actionFor(key: string, target: HTMLElement): (() => void) | undefined {
+    const anywhere: Record<string, () => void> = {
+      "/": () => this.header.search.focus(),
+      e: () => this.foldAll(true),
+      c: () => this.foldAll(false),
+      n: () => this.nextFailed(1),
+      N: () => this.nextFailed(-1),
+      b: () => this.toggleBars(),
+    };
+    const seq = Number(target.closest<HTMLElement>(".sb-head")?.dataset["seq"] ?? NaN);
+    const row = this.timeline.get(seq);
+    if (!row) return anywhere[key];
+    const move = (step: number) => () => this.focusRow(this.list.neighbour(seq, step));
+    const onRow: Record<string, () => void> = {
+      ArrowDown: move(1),
+      ArrowUp: move(-1),
+      PageDown: move(this.list.page),
+      PageUp: move(-this.list.page),
+      Home: move(-Infinity),
+      End: move(Infinity),
+      ArrowRight: () => (this.opened(row) ? move(1)() : this.toggle(seq)),
+      ArrowLeft: () =>
+        this.opened(row) ? this.toggle(seq) : this.focusRow(this.timeline.parentOf(seq)),
+    };
+    return onRow[key] ?? anywhere[key];
+  }
+}

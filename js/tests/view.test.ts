@@ -1,0 +1,189 @@
+// @vitest-environment happy-dom
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import type { Host } from "../src/body";
+import { DATA_TYPE, showEmbedded } from "../src/page";
+import { Timeline } from "../src/state";
+import { tree } from "../src/tree";
+import { View } from "../src/view";
+import { readMessage, type Delta, type Snapshot } from "../src/wire";
+import fixture from "../../tests/fixtures/wire.json";
+
+const snapshot = readMessage(fixture.snapshot) as Snapshot;
+let view: View;
+
+function show(message: Snapshot, host: Host = {}): Timeline {
+  const timeline = new Timeline();
+  timeline.apply(message, message.now);
+  view = new View(timeline, host);
+  document.body.append(view.element);
+  view.changed();
+  vi.advanceTimersByTime(50);
+  return timeline;
+}
+
+const head = (name: string): HTMLButtonElement =>
+  [...view.element.querySelectorAll<HTMLButtonElement>(".sb-head")].find(
+    (element) => element.querySelector(".sb-name")?.textContent === name,
+  ) as HTMLButtonElement;
+
+// happy-dom lays nothing out: a window of 2,000 pixels over rows of 30.
+const give = (owner: object, name: string, size: number): void => {
+  let holder = owner;
+  while (!Object.hasOwn(holder, name)) holder = Object.getPrototypeOf(holder) as object;
+  Object.defineProperty(holder, name, { configurable: true, get: () => size });
+};
+give(document.createElement("div"), "clientWidth", 800);
+give(document.createElement("div"), "clientHeight", 2000);
+give(document.createElement("div"), "offsetHeight", 30);
+window.ResizeObserver = class {
+  observe(): void {}
+  unobserve(): void {}
+  disconnect(): void {}
+};
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  view?.dispose();
+  document.body.replaceChildren();
+  vi.useRealTimers();
+});
+
+test("the head tells how the run stands", () => {
+  show(snapshot);
+  const text = view.element.querySelector(".sb-run")?.textContent ?? "";
+  expect(text).toContain("health-review");
+  expect(text).toContain("5 of 8 steps, 1 failed");
+  expect(text).toContain("run_7c0ffee7c0de");
+});
+
+test("a short return stands open, a long one in a line, a failed row is open", () => {
+  show(snapshot);
+  expect(head("Load profile").getAttribute("aria-expanded")).toBe("false");
+  expect(head("Load profile").parentElement?.querySelector(".sb-lines")?.textContent).toContain('"EU"');
+  expect(head("Wait for scan").parentElement?.querySelector(".sb-line-peek")?.textContent).toContain("images");
+  expect(head("Score").getAttribute("aria-expanded")).toBe("true");
+  expect(head("Score").textContent).toContain("3 of 4 items, 1 failed");
+});
+
+test("a row opens and closes", () => {
+  show(snapshot);
+  head("Load profile").click();
+  expect(head("Load profile").getAttribute("aria-expanded")).toBe("true");
+  expect(view.element.querySelector('[role="tree"]')?.textContent).toContain("gold");
+  head("Load profile").click();
+  expect(view.element.querySelector('[role="tree"]')).toBeNull();
+});
+
+test("a delta changes the row in place", () => {
+  const timeline = show(snapshot);
+  const before = head("Train");
+  timeline.apply(readMessage(fixture.delta) as Delta, snapshot.now);
+  view.changed();
+  vi.advanceTimersByTime(50);
+  expect(head("Train")).toBe(before);
+  expect(before.parentElement?.dataset["status"]).toBe("succeeded");
+  expect(before.textContent).toContain("3.60 s");
+});
+
+test("a return that was cut is fetched when its row is opened", async () => {
+  const request = vi.fn(async () => "[1,2,3]");
+  const rows = snapshot.rows.map((row) => [...row]);
+  const at = (field: string): number => snapshot.fields.indexOf(field);
+  const row = rows[0] as unknown[];
+  row[at("return")] = '{"beginn';
+  row[at("return_size")] = 70_000;
+  show({ ...snapshot, rows }, { request });
+  head("Load profile").click();
+  expect(request).toHaveBeenCalledWith({ type: "body", seq: 1, field: "return" });
+  await vi.advanceTimersByTimeAsync(50);
+  expect(view.element.querySelector('[role="tree"]')?.textContent).toContain("3");
+});
+
+test("without a kernel a cut return says where the rest is", () => {
+  const rows = snapshot.rows.map((row) => [...row]);
+  (rows[0] as unknown[])[snapshot.fields.indexOf("return_size")] = 70_000;
+  show({ ...snapshot, rows });
+  head("Load profile").click();
+  expect(view.element.textContent).toContain("The beginning of 70 kB; the book has the whole.");
+});
+
+test("every button keeps its keys from the notebook", () => {
+  show(snapshot);
+  for (const element of view.element.querySelectorAll("button, input, [tabindex]")) {
+    expect(element.getAttribute("data-lm-suppress-shortcuts")).toBe("true");
+  }
+});
+
+test("names and values are text, never markup", () => {
+  const rows = snapshot.rows.map((row) => [...row]);
+  const at = (field: string): number => snapshot.fields.indexOf(field);
+  (rows[0] as unknown[])[at("name")] = '<img src=x onerror="alert(1)">';
+  (rows[0] as unknown[])[at("return")] = '"<script>alert(2)</script>"';
+  show({ ...snapshot, rows, run: { ...snapshot.run, loop: "<b>x</b>" } });
+  expect(view.element.querySelector("img, script, b")).toBeNull();
+});
+
+test("a recorded run in a page is shown, another version is refused in words", () => {
+  const put = (value: unknown): void => {
+    const data = document.createElement("script");
+    data.type = DATA_TYPE;
+    data.textContent = JSON.stringify(value);
+    document.body.append(data);
+  };
+  put(fixture.snapshot);
+  put({ ...fixture.snapshot, v: 9 });
+  showEmbedded(document);
+  vi.advanceTimersByTime(50);
+  const [good, bad] = document.querySelectorAll(".sb-root");
+  expect(good?.textContent).toContain("health-review");
+  expect(bad?.querySelector('[role="alert"]')?.textContent).toContain("version 9");
+});
+
+test("a tree shows a page of a long array and then more", () => {
+  const element = tree(Array.from({ length: 120 }, (_, i) => i), "Return");
+  document.body.append(element);
+  expect(element.querySelectorAll('[role="treeitem"]')).toHaveLength(51);
+  (element.lastElementChild as HTMLElement).click();
+  expect(element.querySelectorAll('[role="treeitem"]')).toHaveLength(101);
+});
+
+test("arrows walk and fold a tree", () => {
+  const element = tree({ a: { b: 1 }, c: "x".repeat(1000) }, "Return");
+  document.body.append(element);
+  const first = element.firstElementChild as HTMLElement;
+  first.focus();
+  const press = (key: string): void => {
+    document.activeElement?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  };
+  press("ArrowRight");
+  expect(first.getAttribute("aria-expanded")).toBe("true");
+  press("ArrowDown");
+  expect(document.activeElement?.textContent).toContain("b: 1");
+  press("ArrowLeft");
+  press("ArrowLeft");
+  expect(first.getAttribute("aria-expanded")).toBe("false");
+  press("End");
+  press("Enter");
+  expect(element.textContent).toContain("x".repeat(1000));
+});
+
+test("tables are grids, tagged values tell their kind", () => {
+  const table = tree(
+    {
+      $stepbook: "pandas.DataFrame",
+      shape: [5000, 12],
+      columns: { labels: ["a", "b"] },
+      preview: [[1, "x"], [2, null]],
+    },
+    "Return",
+  );
+  expect(table.querySelectorAll("th")).toHaveLength(2);
+  expect(table.textContent).toContain("4,998 more rows, 10 more columns");
+  const pair = tree({ pair: { $stepbook: "tuple", items: [1, { $stepbook: "decimal", value: "1.50" }] } }, "Return");
+  document.body.append(pair);
+  expect(pair.textContent).toContain("tuple");
+  (pair.firstElementChild as HTMLElement).click();
+  expect(pair.querySelectorAll('[role="treeitem"]')).toHaveLength(3);
+  expect(pair.textContent).toContain("decimal 1.50");
+});

@@ -1,0 +1,217 @@
+"""What is known of one run and what has changed since: the source of the timeline's messages.
+
+A run that is open in this process is looked at in memory, which costs the recording nothing. Of any
+other run the files are looked at, and read only when they have changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import operator
+from itertools import compress
+from typing import TYPE_CHECKING, Any
+
+from stepbook import _queries
+from stepbook._errors import StepbookError
+from stepbook._journal_format import files_of
+from stepbook._model import PENDING, RUNNING, SUCCEEDED, now_us
+
+from . import _wire
+
+if TYPE_CHECKING:
+    from stepbook._book import Book
+    from stepbook._ledger import State
+    from stepbook._model import RunRow, StepRow
+
+#: What is told of an attempt.
+_PAST = ("attempt", "status", "started_at", "seconds", "return", "error", "run")
+
+
+class Follower:
+    """Follows one run, whoever owns it. Not thread-safe: its owner holds a lock.
+
+    Attributes:
+        rev: the number of the last change; 0 before the run was looked at.
+        run: the run's row.
+        steps: the current row of each step, in the order they first started.
+    """
+
+    def __init__(self, book: Book, run_id: str) -> None:
+        self._book = book
+        self._records = book._records
+        self._run_id = run_id
+        self._seen: Any = None
+        self._revs: list[int] = []
+        self._floor = 0
+        self._expires: dict[str, int] = {}
+        self._usual: dict[str, float] | None = None
+        self.rev = 0
+        self.run: RunRow
+        self.steps: list[StepRow] = []
+        self.update()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run is open in this process."""
+        return self._run_id in self._records.ledgers
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run has succeeded or failed."""
+        return self.run.status not in (PENDING, RUNNING)
+
+    def update(self) -> bool:
+        """Look at the run; return whether anything has changed.
+
+        Raises:
+            StepbookError: what another process recorded cannot be read right now.
+        """
+        state = self._look()
+        if state is None:
+            return False
+        # In one go, so that a step recorded meanwhile is in or out, never half.
+        steps = list(state.steps.values())
+        rev = self.rev + 1
+        old = self.steps
+        shrunk = len(steps) < len(old)
+        if shrunk:
+            self._floor, self._revs, old = rev, [], []
+        # The unchanged rows of a long run are the same objects; in C, 100,000 take 2 ms.
+        moved = compress(range(len(old)), map(operator.is_not, old, steps))
+        changed = [index for index in moved if old[index] != steps[index]]
+        for index in changed:
+            self._revs[index] = rev
+        added = steps[len(old) :]
+        self._revs += [rev] * len(added)
+        expires = self._ends_of_waits(state, [*(steps[index] for index in changed), *added])
+        self.steps = steps
+        same_steps = not (shrunk or changed or added)
+        if self.rev and same_steps and state.run == self.run and expires == self._expires:
+            return False
+        self.rev, self.run, self._expires = rev, state.run, expires
+        return True
+
+    def recall(self) -> None:
+        """Read how long each step took in the previous run of the loop.
+
+        Tried once and without waiting: it is a hint, and the timeline goes on without it.
+        """
+        if self._usual is not None:
+            return
+        self._usual = {}
+        asked = [self.run.loop, self.run.id, self.run.created_at]
+        with contextlib.suppress(StepbookError):
+            if self._records.store.exists:
+                with self._records.store.reading(timeout=0) as reader:
+                    self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+
+    def snapshot(self, room: int | None = None) -> dict[str, Any]:
+        """Return the message that holds everything, texts up to *room* characters whole."""
+        return _wire.snapshot(
+            self.run,
+            self.steps,
+            rev=self.rev,
+            now=now_us(),
+            room=room,
+            usual=self._usual or {},
+            expires=self._expires,
+        )
+
+    def since(self, rev: int) -> dict[str, Any]:
+        """Return the message that brings a reader from revision *rev* to this one."""
+        if rev < self._floor or rev > self.rev:
+            return self.snapshot()
+        changed = compress(self.steps, map(rev.__lt__, self._revs))
+        return _wire.delta(
+            self.run,
+            changed,
+            since=rev,
+            rev=self.rev,
+            now=now_us(),
+            room=_wire.room_for(len(self.steps)),
+            usual=self._usual or {},
+            expires=self._expires,
+        )
+
+    def body(self, seq: int, field: str) -> str:
+        """Return the whole text of a step's ``return`` or ``error``.
+
+        Raises:
+            StepbookError: there is no such step, or nothing of this kind is recorded.
+        """
+        step = next((step for step in self.steps if step.seq == seq), None)
+        text = None
+        if step is not None:
+            text = step.error if field == "error" else step.value
+            if text is None and field == "return" and step.status == SUCCEEDED:
+                text = self._book._values(self._run_id, step.seq).get(step.name)
+        if text is None:
+            raise StepbookError(f"the record holds no {field} of this step any more.")
+        return text
+
+    def attempts(self, name: str) -> list[dict[str, Any]]:
+        """Return all attempts of a step, oldest first.
+
+        Raises:
+            StepbookError: the book cannot be read right now.
+        """
+        return self._ask(_queries.ATTEMPTS_OF_STEP, [self.run.id, name])
+
+    def previous(self, name: str) -> list[dict[str, Any]]:
+        """Return the step as it was in the last earlier run of the loop, or nothing.
+
+        Raises:
+            StepbookError: the book cannot be read right now.
+        """
+        asked = [self.run.loop, self.run.id, self.run.created_at, name]
+        return self._ask(_queries.PREVIOUS_OF_STEP, asked)
+
+    def _ask(self, query: str, parameters: list[Any]) -> list[dict[str, Any]]:
+        self._records.fresh()
+        with self._records.store.reading() as reader:
+            rows = reader.execute(query, parameters)
+        return [dict(zip(_PAST, row, strict=False)) for row in rows]
+
+    def _look(self) -> State | None:
+        """Return the state if it may have changed since the last time, else None."""
+        ledger = self._records.ledgers.get(self._run_id)
+        if ledger is not None:
+            state = ledger.state
+            seen: Any = (id(state), state.version)
+            if seen == self._seen:
+                return None
+        else:
+            seen = self._traces()
+            if seen == self._seen:
+                return None
+            state = self._book._peek(self._run_id)
+        self._seen = seen
+        return state
+
+    def _ends_of_waits(self, state: State, changed: list[StepRow]) -> dict[str, int]:
+        """Return when each wait ends, by the step's name."""
+        ends = dict(self._expires)
+        for name, sessions in list(state.scans.items()):
+            if sessions and sessions[-1].expires_at is not None:
+                ends[name] = sessions[-1].expires_at
+        for step in changed:
+            if step.kind == "sleep" and step.progress:
+                until = json.loads(step.progress).get("until")
+                if isinstance(until, int):
+                    ends[step.name] = until
+        return ends
+
+    def _traces(self) -> tuple[Any, ...]:
+        """Return what tells cheaply whether another process has recorded something."""
+        path = self._records.path
+        if path is None:
+            return ()
+        traces = []
+        for file in (path, *files_of(self._records.journals, self._run_id)):
+            try:
+                stat = file.stat()
+            except FileNotFoundError:
+                continue
+            traces.append((file.name, stat.st_size, stat.st_mtime_ns))
+        return tuple(traces)
