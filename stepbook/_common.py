@@ -28,7 +28,7 @@ LIBRARIES: Final = {
 
 #: JSON text as this package writes it.
 to_text: Final[Callable[[Any], str]] = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
 ).encode
 
 

@@ -141,7 +141,7 @@ class Writer(Encoder):
         self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
         text = self._text(self.node(value), value)
         if files:
-            text = f'{{"{TAG}": "files", "value": {text}, "files": {to_text(files)}}}'
+            text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
         return text
 
     def _text(self, node: Any, value: Any) -> str:

@@ -114,7 +114,7 @@ def test_the_record_shows_shape_types_and_a_small_sample(book):
     assert frame["sha256"] in str(run.artifact("frame"))
     assert frame["bytes"] == run.artifact("frame").stat().st_size
     assert shown["list"]["length"] == 20_000
-    assert shown["list"]["preview"].startswith("[0, 1, 2")
+    assert shown["list"]["preview"].startswith("[0,1,2")
     samples = [node.get("preview") for node in shown["many"]]
     assert samples[0][:2] == [0.0, 1.0]
     assert sum(len(str(sample)) for sample in samples if sample) <= 4096 * 1.2
