@@ -19,7 +19,17 @@ from pathlib import Path
 from ._harness import WorkerError
 from ._table import Row, text
 
-BENCHMARKS = ("record", "replay", "open", "scale", "threads", "frames", "values", "imports")
+BENCHMARKS = (
+    "record",
+    "replay",
+    "open",
+    "scale",
+    "threads",
+    "frames",
+    "values",
+    "imports",
+    "cells",
+)
 PACKAGES = ("stepbook", "duckdb", "pandas", "joblib", "diskcache", "marimo", "dbos")
 
 

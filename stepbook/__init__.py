@@ -60,6 +60,20 @@ def _follow_cells() -> None:
 _pass.before_open = _follow_cells
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Make ``%stepbook`` and ``%%step`` work: what ``%load_ext stepbook`` calls."""
+    from .notebook._extension import load  # noqa: PLC0415 - only with IPython
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics out again: what ``%unload_ext stepbook`` calls."""
+    from .notebook._extension import unload  # noqa: PLC0415 - only with IPython
+
+    unload(shell)
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib import metadata  # noqa: PLC0415 - on demand

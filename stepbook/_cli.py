@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -178,6 +180,38 @@ def demo() -> None:
     from . import _demo  # noqa: PLC0415 - only this command needs a server
 
     _demo.play(click.get_current_context().meta.get(_BOOK))
+
+
+@cli.command(epilog='\b\nExample:\n  stepbook run review.ipynb --input \'{"patient_id": "p-17"}\'')
+@click.argument("notebook", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--input", "given", metavar="JSON", help="The input of its run.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the notebook as executed here.",
+)
+@_book_option
+def run(notebook: Path, given: str | None, output: Path | None) -> None:
+    """Execute NOTEBOOK as a run; again after a failure, and it goes on where it failed.
+
+    Where the notebook opens no run, one is opened for it, named like the file. The items of an
+    input that is an object become variables behind the cell tagged "parameters". Ends with 1 if a
+    cell has failed.
+    """
+    try:
+        from .notebook import _headless  # noqa: PLC0415 - only this command needs IPython
+    except ImportError as error:
+        raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
+    env = dict(os.environ)
+    book = click.get_current_context().meta.get(_BOOK)
+    if book is not None:
+        env["STEPBOOK_BOOK"] = str(Path(book).absolute())
+    options = {} if given is None else {"given": _parse(given)}
+    if not _headless.execute(
+        notebook.absolute(), env=env, output=output, say=click.echo, **options
+    ):
+        raise SystemExit(1)
 
 
 @cli.command(epilog="\b\nExamples:\n  stepbook runs\n  stepbook runs --format json | jq '.[0].id'")

@@ -278,7 +278,10 @@ def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:
     whole = f"${path}"
     shown = whole if len(whole) <= _LONGEST_PATH else f"{whole[:120]}…{whole[-60:]}"
     return NotSerializableError(
-        f"The value cannot be stored: {shown}: {reason}. {_WAYS_OUT}", path=whole, value=value
+        f"The value cannot be stored: {shown}: {reason}. {_WAYS_OUT}",
+        path=whole,
+        reason=reason,
+        value=value,
     )
 
 

@@ -190,10 +190,12 @@ class NotSerializableError(StepError, TypeError):
 
     Attributes:
         path: where in the value, for example ``$.rows[3].model``.
+        reason: what cannot be stored there, and why.
         value: the whole object that the step returned, so that no work is lost.
     """
 
     path: str = "$"
+    reason: str = ""
     value: Any = None
 
 

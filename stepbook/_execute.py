@@ -20,6 +20,7 @@ from ._errors import (
     StepNameError,
     StepTimeout,
 )
+from ._heartbeat import heartbeat
 from ._model import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
 from ._pass import same_flow
 from ._timeout import interrupt_after
@@ -27,6 +28,7 @@ from ._timeout import interrupt_after
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ._model import Row
     from ._options import Options
     from ._run import Run
 
@@ -91,12 +93,13 @@ def _retrying(options: Options) -> dict[str, Any]:
     return {
         "stop": tenacity.stop_after_attempt(options.retries + 1),
         "wait": tenacity.wait_exponential(multiplier=0.1, max=60) + tenacity.wait_random(0, 0.1),
-        "retry": tenacity.retry_if_exception(_worth_retrying),
+        "retry": tenacity.retry_if_exception(worth_retrying),
         "reraise": True,
     }
 
 
-def _worth_retrying(error: BaseException) -> bool:
+def worth_retrying(error: BaseException) -> bool:
+    """Whether another attempt may end otherwise."""
     # Executing the body again would neither make its value storable nor the disk larger.
     return isinstance(error, Exception) and not isinstance(
         error, (NotSerializableError, JournalWriteError, StepFunctionError)
@@ -374,8 +377,9 @@ async def _execute_async(
         context._task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, context)
         context._began = time.perf_counter()
-        async with _time_limit(name, options):
-            value = await fn(*args, **given)
+        with heartbeat():
+            async with _time_limit(name, options):
+                value = await fn(*args, **given)
         return succeed(run, context, value, _hint(fn, options))
 
 
@@ -411,24 +415,43 @@ def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any
     """
     seconds = time.perf_counter() - context._began
     codec = run._codec
-    row = context._row
-    assert row.started_at is not None  # noqa: S101 - it was started
     with codec.writing() as writer:
         text = writer.encode(value, hint=hint, files=context._files)
-        end = row._replace(
-            status=SUCCEEDED,
-            completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
-            seconds=seconds,
-            value=text,
-        )
-        context._end_row = end
-        try:
-            run._owned().commit(end)
-        except JournalWriteError as error:
-            error.value = value  # type: ignore[attr-defined]
-            raise
+        complete(run, context, value, text, seconds)
+    return codec.decode(text, hint=hint, where=context.name, ready=writer.ready)
+
+
+def complete(
+    run: Run, context: StepContext, value: Any, text: str, seconds: float, *rows: Row
+) -> None:
+    """Record a success, with what else belongs to it.
+
+    Args:
+        run: the run.
+        context: the step.
+        value: what its body returned.
+        text: the same as it is recorded.
+        seconds: how long the body took.
+        *rows: what is recorded together with the end of the step.
+
+    Raises:
+        JournalWriteError: the journal cannot be written; the value is in ``value``.
+    """
+    row = context._row
+    assert row.started_at is not None  # noqa: S101 - it was started
+    end = row._replace(
+        status=SUCCEEDED,
+        completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
+        seconds=seconds,
+        value=text,
+    )
+    context._end_row = end
+    try:
+        run._owned().commit(*rows, end)
+    except JournalWriteError as error:
+        error.value = value  # type: ignore[attr-defined]
+        raise
     leave(run, context)
-    return codec.decode(text, hint=hint, where=row.name, ready=writer.ready)
 
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:

@@ -281,6 +281,9 @@ class Files:
                 state.apply(step)
             for scan in reader.scans(run_id):
                 state.apply(scan)
+            if any(step.kind == "cell" for step in state.steps.values()):
+                for cell in reader.cells(run_id, state.budget):
+                    state.apply(cell)
         state.apply_events(events)
         return state, events, None if recorded is None else folded
 

@@ -13,6 +13,7 @@ from ._errors import JournalWriteError
 from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
 from ._model import (
+    CellRow,
     LogRow,
     PassRow,
     Row,
@@ -40,16 +41,18 @@ class State:
         run: the run's row.
         steps: the current row of each step by name, in the order they first started.
         scans: the sessions of each scan by step name, oldest first.
+        cells: what the latest attempt of each cell has done, as far as the budget reaches.
         budget: how many more characters of returned values may be kept.
         version: grows with every change, for those who watch.
     """
 
-    __slots__ = ("budget", "logs", "run", "scans", "steps", "version")
+    __slots__ = ("budget", "cells", "logs", "run", "scans", "steps", "version")
 
     def __init__(self, run: RunRow, budget: int = VALUE_BUDGET) -> None:
         self.run = run
         self.steps: dict[str, StepRow] = {}
         self.scans: dict[str, list[ScanRow]] = {}
+        self.cells: dict[str, CellRow] = {}
         self.budget = budget
         self.version = 0
 
@@ -67,6 +70,13 @@ class State:
                 sessions.append(row)
         elif isinstance(row, RunRow):
             self.run = row
+        elif isinstance(row, CellRow):
+            size = len(row.variables or "") + len(row.outputs or "")
+            if size <= self.budget:
+                self.budget -= size
+                self.cells[row.step] = row
+            else:
+                self.cells.pop(row.step, None)
         elif not isinstance(row, (LogRow, PassRow)):
             raise TypeError(f"unknown row {row!r}")
         self.version += 1

@@ -119,7 +119,20 @@ class PassRow(NamedTuple):
     seconds_saved: float
 
 
-Row = RunRow | StepRow | ScanRow | LogRow | PassRow
+class CellRow(NamedTuple):
+    """What one attempt of a step of kind ``cell`` has done to the notebook.
+
+    ``variables`` and ``outputs`` are JSON text, as the notebook's part of stepbook writes it.
+    """
+
+    step: str
+    attempt: int
+    source: str
+    variables: str | None = None
+    outputs: str | None = None
+
+
+Row = RunRow | StepRow | ScanRow | LogRow | PassRow | CellRow
 
 #: The ``type`` of a journal line for each kind of row.
 ROW_TYPES: Final[dict[type, str]] = {
@@ -128,6 +141,7 @@ ROW_TYPES: Final[dict[type, str]] = {
     ScanRow: "scan",
     LogRow: "log",
     PassRow: "pass",
+    CellRow: "cell",
 }
 _BY_TYPE: Final[dict[str, type]] = {name: cls for cls, name in ROW_TYPES.items()}
 

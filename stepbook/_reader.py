@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import NAME
-from ._model import RunRow, ScanRow, StepRow
+from ._model import CellRow, RunRow, ScanRow, StepRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,6 +118,34 @@ class Reader:
             [run_id, first_seq, budget],
         )
         return dict(rows)
+
+    def cells(self, run_id: str, budget: int) -> list[CellRow]:
+        """Return what the cells of a run have done, those that succeeded, without their source.
+
+        Args:
+            run_id: the run.
+            budget: characters to read; what is beyond is left out.
+        """
+        rows = self._rows(
+            """SELECT step, attempt, '', variables, outputs FROM (
+                 SELECT c.*, sum(coalesce(length(c.variables), 0) + coalesce(length(c.outputs), 0))
+                   OVER (ORDER BY s.seq) AS size
+                 FROM cells AS c JOIN steps AS s
+                   ON s.run_id = c.run_id AND s.name = c.step AND s.attempt = c.attempt
+                 WHERE c.run_id = $1 AND s.status = 'succeeded')
+               WHERE size <= $2""",
+            [run_id, budget],
+        )
+        return list(map(CellRow._make, rows))
+
+    def cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
+        """Return what one attempt of a cell has done."""
+        rows = self._rows(
+            """SELECT step, attempt, source, variables, outputs FROM cells
+               WHERE run_id = $1 AND step = $2 AND attempt = $3""",
+            [run_id, step, attempt],
+        )
+        return CellRow(*rows[0]) if rows else None
 
     def scans(self, run_id: str) -> list[ScanRow]:
         """Return the scan sessions of a run, oldest first."""

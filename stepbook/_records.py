@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ._model import RunRow
+    from ._model import CellRow, RunRow
 
 FORMAT: Final = 1
 OWN_S: Final = 1.0
@@ -299,6 +299,22 @@ class Records(Files):
         self.ensure()
         self.fold_open()
         self.fold_left()
+
+    def loops(self) -> list[str]:
+        """Return the names of all loops.
+
+        Raises:
+            BookNotFoundError: there is no book.
+        """
+        self.fresh()
+        with self.store.reading() as reader:
+            return reader.loops()
+
+    def cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
+        """Return what one attempt of a cell has done."""
+        self.fold_open()
+        with self.store.reading() as reader:
+            return reader.cell(run_id, step, attempt)
 
     def remove(self, run_id: str) -> None:
         """Remove a run that nobody holds, with its journals, slots and lock.

@@ -46,16 +46,20 @@ _SHOWN_STEPS = 5
 _open_runs: list[weakref.ref[Run]] = []
 
 
+def open_runs() -> list[Run]:
+    """Return the runs that are open in this process, the current one last."""
+    return [run for run in (reference() for reference in _open_runs) if run is not None]
+
+
 def current_run() -> Run:
     """Return the run that was opened last and is still open.
 
     Raises:
         NoRunError: no run is open.
     """
-    for reference in reversed(_open_runs):
-        run = reference()
-        if run is not None:
-            return run
+    runs = open_runs()
+    if runs:
+        return runs[-1]
     raise NoRunError(
         'no run is open. Open one first: run = stepbook.run("my-loop"), in a notebook also '
         "%stepbook run my-loop."
@@ -408,8 +412,9 @@ class Run(Shown):
         return walk
 
     def _begin_pass(self) -> None:
-        """Begin a pass, unless the cell that is executing is one already."""
+        """Begin a pass, unless the cell that is executing is one already; be the current run."""
         with self._lock:
+            _open_runs[:] = [*(r for r in _open_runs if r() is not self), weakref.ref(self)]
             if self._pass is None or _pass.cell is None:
                 self._end_pass(handled=False)
                 self._pass = Pass(_pass.line() if self._at_prompt else _pass.cell)
@@ -474,21 +479,3 @@ class StepOptions:
     def do(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`Run.do`, with these options."""
         return _execute.perform(self._run, self._options, name, fn, args, kwargs)
-
-
-def end_cell(cell: object, error: BaseException | None) -> None:
-    """End the passes of a cell that has been executed.
-
-    Args:
-        cell: what ``_pass.cell`` was while it executed.
-        error: what has left the cell, if anything has.
-    """
-    for reference in _open_runs:
-        run = reference()
-        if run is None or run._pass is None or run._pass.origin is not cell:
-            continue
-        origin = _failure.origin(error)
-        if error is not None and origin is not None and origin[0] == run.id:
-            run._fail(error)
-        else:
-            run._end_pass(handled=error is None)

@@ -183,6 +183,12 @@ def fold_statements() -> list[str]:
             (("started_at", _us("started_at")),),
             f"$1, {_us('started_at')}, r.executed, r.replayed, r.seconds_saved",
         ),
+        *_replace(
+            "cells",
+            "cell",
+            (("step", "r.step"), ("attempt", "r.attempt")),
+            "$1, r.step, r.attempt, r.source, r.variables, r.outputs",
+        ),
         f"""INSERT INTO logs
             SELECT $1, r.step, r.level, r.message, r.metadata, {_us("created_at")}
             FROM staged WHERE type = 'log' ORDER BY n""",

@@ -330,5 +330,5 @@ async def sleep_async(run: Run, name: str, duration: Duration) -> None:
     if _execute.enter(run, name)[1]:
         with _sleep(run, name, duration) as wait:
             while not wait.poll():
-                await asyncio.sleep(min(1.0, wait.deadline.left()))
+                await asyncio.sleep(min(POLL_S, wait.deadline.left()))
             wait.finish()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import _pass, _run
+from .. import _failure, _pass, _run
+from .._errors import StepbookWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,12 +15,27 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _attached: Final[set[int]] = set()
+#: Called when a cell has ended, and none is executing any more.
+at_end: Final[list[Callable[[], None]]] = []
 #: Called at the end of each cell, after its passes have ended.
 after_cell: Final[list[Callable[[], None]]] = []
+#: Called with each pass of a run that a cell was, when it has ended.
+at_pass: Final[list[Callable[[_pass.Pass, _run.Run], None]]] = []
 
 
 class CellExecution:
-    """Stands for one execution of a cell."""
+    """Stands for one execution of a cell.
+
+    Attributes:
+        cell_id: what the front end calls the cell, if it says so.
+        outer: the cell that executes this one, as ``%run`` of a notebook does.
+        running: whether it is executing.
+    """
+
+    def __init__(self, cell_id: str | None = None, outer: CellExecution | None = None) -> None:
+        self.cell_id = cell_id
+        self.outer = outer
+        self.running = True
 
 
 def attach() -> None:
@@ -42,12 +59,45 @@ def detach(shell: InteractiveShell) -> None:
         _pass.cell = None
 
 
-def _before_cell(_info: Any) -> None:
-    _pass.cell = CellExecution()
+def _before_cell(info: Any) -> None:
+    before = _pass.cell
+    outer = before if isinstance(before, CellExecution) and before.running else None
+    _pass.cell = CellExecution(getattr(info, "cell_id", None), outer)
 
 
 def _after_cell(result: Any) -> None:
     """End the passes of this cell; a step's error that has left it fails its run."""
-    _run.end_cell(_pass.cell, result.error_in_exec or result.error_before_exec)
+    cell = _pass.cell
+    if not isinstance(cell, CellExecution):
+        return
+    cell.running = False
+    try:
+        _end(cell, result.error_in_exec or result.error_before_exec)
+    except Exception as error:  # noqa: BLE001 - IPython would report it as the cell's own error
+        warnings.warn(
+            f"stepbook: the end of this cell was not recorded. {type(error).__name__}: {error}",
+            StepbookWarning,
+            stacklevel=2,
+        )
+    finally:
+        if cell.outer is not None:
+            _pass.cell = cell.outer
+
+
+def _end(cell: CellExecution, error: BaseException | None) -> None:
+    if cell.outer is None:
+        for call in at_end:
+            call()
+    for run in _run.open_runs():
+        walk = run._pass
+        if walk is None or walk.origin is not cell:
+            continue
+        for watch in at_pass:
+            watch(walk, run)
+        origin = _failure.origin(error)
+        if error is not None and origin is not None and origin[0] == run.id:
+            run._fail(error)
+        else:
+            run._end_pass(handled=error is None)
     for call in after_cell:
         call()

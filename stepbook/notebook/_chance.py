@@ -1,0 +1,73 @@
+"""Random generators: their states are stored, so that a replayed notebook draws the same numbers.
+
+Also the states of the two generators that nobody names, of the modules random and numpy.random.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import Any
+
+
+def state_of(value: Any) -> dict[str, Any] | None:
+    """Return the state of a random generator as plain values; None for anything else."""
+    if type(value) is random.Random:
+        return {"kind": "random.Random", "state": value.getstate()}
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    if type(value) is numpy.random.Generator:
+        return {"kind": "Generator", "state": value.bit_generator.state}
+    if type(value) is numpy.random.RandomState:
+        return {"kind": "RandomState", "state": value.get_state(legacy=False)}
+    return None
+
+
+def from_state(stored: dict[str, Any]) -> Any:
+    """Return a generator in a stored state."""
+    kind, state = stored["kind"], stored["state"]
+    if kind == "random.Random":
+        generator = random.Random()  # noqa: S311 - as the person has chosen it
+        generator.setstate(state)
+        return generator
+    import numpy as np  # noqa: PLC0415 - where it was used before
+
+    if kind == "RandomState":
+        legacy = np.random.RandomState()
+        legacy.set_state(state)
+        return legacy
+    bits = getattr(np.random, str(state["bit_generator"]))()
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+def hidden() -> dict[str, Any]:
+    """Return the states of the generators that modules keep."""
+    found: dict[str, Any] = {"random": random.getstate()}
+    if "numpy.random" in sys.modules:
+        found["numpy"] = sys.modules["numpy.random"].get_state(legacy=False)
+    return found
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return those states of *after* that differ from *before*."""
+    return {name: state for name, state in after.items() if not _same(before.get(name), state)}
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(right, dict):
+        return isinstance(left, dict) and all(_same(left.get(k), v) for k, v in right.items())
+    if hasattr(right, "tobytes"):
+        return hasattr(left, "tobytes") and left.tobytes() == right.tobytes()
+    return bool(left == right)
+
+
+def set_hidden(states: dict[str, Any]) -> None:
+    """Set the states of the generators that modules keep."""
+    if "random" in states:
+        random.setstate(states["random"])
+    if "numpy" in states:
+        import numpy as np  # noqa: PLC0415 - where it was used before
+
+        np.random.set_state(states["numpy"])  # noqa: NPY002 - as the person has used it

@@ -1,0 +1,531 @@
+"""A cell that is a step runs as IPython runs it, and is found again by its name."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Kernel
+
+COUNTED = "count = globals().get('count', 0) + 1\n"
+
+
+def attempts(kernel: Kernel, name: str) -> list[tuple[int, str]]:
+    """Return number and status of each attempt of a step."""
+    rows = kernel.value("run.attempts()[['name', 'attempt', 'status']].values.tolist()")
+    return [(attempt, status) for known, attempt, status in rows if known == name]
+
+
+# ---- as IPython ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "1 + 1",
+        "1 + 1;",
+        "'a'; 2  # comment",
+        "x = 5",
+        "print('out'); import sys; print('err', file=sys.stderr); [1, 2]",
+        "from IPython.display import display, HTML\ndisplay(HTML('<b>x</b>')); HTML('<i>y</i>')",
+        "import asyncio\nawait asyncio.sleep(0, 'slept')",
+        "def f():\n    '''Doc.'''\n    return 3\nf()",
+        "!echo shell",
+        "%pwd",
+        "_ = 3",
+        "None",
+        "",
+        "# only a comment",
+        "'''text\n%%step inside\n'''",
+        "if True:\n    4",
+        "from __future__ import annotations\n(lambda: 5)()",
+    ],
+)
+def test_a_cell_shows_what_it_shows_without_stepbook(kernel: Kernel, body: str) -> None:
+    plain = kernel.run(f"# a comment\n{body}")
+    fresh = kernel.run(f"%%step A\n{body}")
+    replayed = kernel.run(f"%%step A\n{body}")
+    assert fresh.error is None
+    assert _without_count(fresh) == _without_count(plain)
+    assert _without_count(replayed) == _without_count(plain)
+    assert attempts(kernel, "A") == [(1, "succeeded")]
+
+
+def _without_count(result: Any) -> list[dict[str, Any]]:
+    return [{k: v for k, v in o.items() if k != "execution_count"} for o in result.outputs]
+
+
+@pytest.mark.parametrize("body", ["return 3", "break", "x = = 2", "yield 1", "await"])
+@pytest.mark.parametrize("options", ["", " -- --retries 2"])
+def test_what_cannot_be_compiled_is_said_as_without_stepbook(
+    kernel: Kernel, body: str, options: str
+) -> None:
+    plain = kernel.run(f"# a comment\n{body}")
+    step = kernel.run(f"%%step A{options}\n{body}")
+    assert step.error is not None
+    assert plain.error is not None
+    assert (step.error["ename"], step.error["evalue"].partition("(")[0]) == (
+        plain.error["ename"],
+        plain.error["evalue"].partition("(")[0],
+    )
+    assert kernel.value("len(run.steps())") == 0
+
+
+def test_an_error_is_reported_once_with_the_lines_of_the_cell(kernel: Kernel) -> None:
+    result = kernel.run("%%step Fail\nx = 1\n\ndef f():\n    1 / 0\nf()\nprint('never')")
+    assert result.error is not None
+    assert result.error["ename"] == "ZeroDivisionError"
+    assert "----> 6 f()" in result.traceback
+    assert "----> 5     1 / 0" in result.traceback or "---> 5     1 / 0" in result.traceback
+    assert "stepbook: in step 'Fail', attempt 1" in result.traceback
+    assert "_cells.py" not in result.traceback
+    assert kernel.value("run.status") == "failed"
+    assert attempts(kernel, "Fail") == [(1, "failed")]
+    error = kernel.value("run.steps()['error'][0]")
+    assert error["type"] == "ZeroDivisionError"
+    assert "line 5, in f" in error["stack"]
+
+
+def test_a_failed_cell_stops_the_cells_behind_it(kernel: Kernel) -> None:
+    first = kernel.send("%%step Fail\n1 / 0")
+    second = kernel.send("after = 1")
+    assert kernel.collect(first).error is not None
+    kernel.collect(second)
+    assert kernel.value("'after' in globals()") is False
+
+
+def test_the_output_of_a_failed_cell_is_kept_with_its_attempt(kernel: Kernel) -> None:
+    kernel.run("%%step Fail\nprint('so far')\n1 / 0")
+    kernel.ok("%%step Fail\nprint('better')")
+    rows = kernel.value(
+        "[(r.attempt, 'so far' in r.outputs, 'better' in r.outputs) for r in run.book.sql("
+        "'SELECT * FROM cells WHERE run_id = $1 ORDER BY attempt', [run.id]).itertuples()]"
+    )
+    assert rows == [(1, True, False), (2, False, True)]
+    assert "so far" not in kernel.ok("%%step Fail\nprint('better')").text()
+
+
+def test_a_name_is_taken_literally(kernel: Kernel) -> None:
+    names = ["Load {x} for $y", "naïve — ☃", "50 % of `it`", "a -- b", "it's", "%s \\n"]
+    for name in names:
+        kernel.ok(f"%%step {name}\n1")
+    kernel.ok('%%step "Quoted name"\n1')
+    assert kernel.value("list(run.steps()['name'])") == [*names, "Quoted name"]
+
+
+def test_context_and_nested_steps_work_in_a_cell(kernel: Kernel) -> None:
+    cell = (
+        "%%step Generate\nimport stepbook\n"
+        "session = stepbook.context().scan.create(expires_in=60, metadata={'p': 1})\n"
+        "inner = run.do('Inner', lambda: 4)\nstepbook.context().name"
+    )
+    assert kernel.ok(cell).value == "'Generate'"
+    assert kernel.value("run.steps()[['name', 'kind', 'parent']].fillna('').values.tolist()") == [
+        ["Generate", "cell", ""],
+        ["Inner", "do", "Generate"],
+    ]
+    assert kernel.value("run.book.sql('SELECT status FROM scans')['status'].tolist()") == ["ready"]
+
+
+def test_a_comment_above_the_magic_gives_a_hint(kernel: Kernel) -> None:
+    result = kernel.run("# load it\n%%step Load\nx = 1")
+    assert result.error is not None
+    assert result.error["ename"] == "UsageError"
+    assert "must be the first line" in result.error["evalue"]
+    assert kernel.value("len(run.steps())") == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%%step", "needs a name"),
+        ("%%step A -- --ot x", "unknown option '--ot'"),
+        ("%%step A -- --retries many", "takes a number"),
+        ("%%step A -- --on-change maybe", "warn, rerun, error, ignore"),
+        ("%%step A -- --out 1x", "takes names"),
+    ],
+)
+def test_a_line_that_cannot_be_followed_is_explained(kernel: Kernel, line: str, said: str) -> None:
+    result = kernel.run(f"{line}\nx = 1")
+    assert result.error is not None
+    assert result.error["ename"] == "UsageError"
+    assert said in result.error["evalue"]
+    assert kernel.value("'x' in globals()") is False
+
+
+def test_without_a_run_the_line_to_paste_is_said(kernels: Callable[..., Kernel]) -> None:
+    kernel = kernels()
+    kernel.ok("%load_ext stepbook")
+    result = kernel.run("%%step A\nx = 1")
+    assert result.error is not None
+    assert result.error["ename"] == "NoRunError"
+    assert "%stepbook run my-loop" in result.error["evalue"]
+
+
+# ---- outputs ------------------------------------------------------------------------------------
+
+
+def test_plots_come_back(kernel: Kernel) -> None:
+    kernel.ok("%matplotlib inline\nimport matplotlib.pyplot as plt")
+    cell = (
+        "%%step Plot\nfig, ax = plt.subplots()\nax.plot([1, 2])\nprint('drawn')\nax.set_title('t')"
+    )
+    first, second = kernel.ok(cell), kernel.ok(cell)
+    kinds = [o.get("kind", o.get("name")) for o in first.outputs]
+    assert kinds == ["stdout", "execute_result", "display_data"]
+    assert first.outputs[2]["data"]["image/png"]
+    assert [o.get("data") for o in second.outputs] == [o.get("data") for o in first.outputs]
+    assert not first.text("stderr"), "figures and axes are of the moment"
+    result = kernel.run("ax.plot")
+    assert result.error is None, "in the same kernel the figure is still there"
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests\n%matplotlib inline")
+    kernel.ok("import matplotlib.pyplot as plt")
+    third = kernel.ok(cell)
+    assert [o.get("data") for o in third.outputs] == [o.get("data") for o in first.outputs]
+    result = kernel.run("ax.plot")
+    assert result.error is not None
+    assert result.error["ename"] == "NotStoredError"
+
+
+def test_a_progress_bar_comes_back_as_text(kernel: Kernel) -> None:
+    cell = (
+        "%%step Bar\nfrom tqdm.notebook import tqdm as bar\nfrom tqdm import tqdm\n"
+        "for _i in bar(range(5)): pass\nfor _i in tqdm(range(400)): pass"
+    )
+    kernel.ok(cell)
+    again = kernel.ok(cell)
+    views = [o for o in again.outputs if "data" in o]
+    assert [list(o["data"]) for o in views] == [["text/plain"]]
+    assert "100%" in views[0]["data"]["text/plain"]
+    error = again.text("stderr")
+    assert error.count("\r") <= 1
+    assert "400/400" in error
+
+
+def test_cleared_and_updated_displays_come_back_as_they_ended(kernel: Kernel) -> None:
+    cell = (
+        "%%step Show\nfrom IPython.display import clear_output, display\nprint('gone')\n"
+        "clear_output(wait=True)\nhandle = display('first', display_id=True)\n"
+        "handle.update('last')\nprint('kept')"
+    )
+    kernel.ok(cell)
+    again = kernel.ok(cell)
+    assert [o.get("text") or o["data"]["text/plain"] for o in again.outputs] == ["'last'", "kept\n"]
+
+
+def test_what_loggers_and_threads_write_is_recorded(kernel: Kernel) -> None:
+    kernel.ok("import logging, sys\nlogging.basicConfig(stream=sys.stderr, format='%(message)s')")
+    cell = (
+        "%%step Log\nimport threading\nlogging.warning('from a logger')\n"
+        "thread = threading.Thread(target=print, args=('from a thread',))\nthread.start()\n"
+        "thread.join()"
+    )
+    kernel.ok(cell)
+    again = kernel.ok(cell)
+    assert "from a logger" in again.text("stderr")
+    assert "from a thread" in again.text()
+
+
+def test_the_history_of_results_goes_on(kernel: Kernel) -> None:
+    kernel.ok("%%step A\n41 + 1")
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    kernel.ok("%%step A\n41 + 1")
+    assert kernel.ok("_ + 1").value == "43"
+
+
+# ---- identity -----------------------------------------------------------------------------------
+
+
+def test_the_same_cell_again_replays_also_when_moved(kernel: Kernel) -> None:
+    cell = f"%%step A\n{COUNTED}"
+    for cell_id in ("one", "one", "two", None, "two"):
+        kernel.ok(cell, cell_id)
+    assert kernel.value("count") == 1
+    assert attempts(kernel, "A") == [(1, "succeeded")]
+
+
+def test_comments_and_formatting_are_no_change(kernel: Kernel) -> None:
+    kernel.ok(f"%%step A\n{COUNTED}")
+    kernel.ok("%%step A\n# said\ncount = globals( ).get('count',0)+1  # more")
+    assert kernel.value("count") == 1
+
+
+def test_a_cell_edited_in_this_session_is_executed_and_says_so(kernel: Kernel) -> None:
+    kernel.ok(f"%%step A\n{COUNTED}", "one")
+    edited = kernel.ok(f"%%step A\n{COUNTED}more = 1", "one")
+    assert "'A' was edited; it is executed again" in edited.text()
+    assert kernel.value("(count, more)") == (2, 1)
+    assert attempts(kernel, "A") == [(1, "succeeded"), (2, "succeeded")]
+    without_ids = kernel.ok(f"%%step A\n{COUNTED}more = 2")
+    assert "edited" in without_ids.text()
+
+
+def test_another_cell_with_the_same_name_is_refused(kernel: Kernel) -> None:
+    kernel.ok(f"%%step A\n{COUNTED}", "one")
+    result = kernel.run("%%step A\nother = 1", "two")
+    assert result.error is not None
+    assert result.error["ename"] == "DuplicateStepError"
+    for part in ("cell one", "cell two", "%stepbook redo A"):
+        assert part in result.error["evalue"]
+    kernel.ok("%stepbook redo A")
+    kernel.ok("%%step A\nother = 1", "two")
+    assert kernel.value("(count, other)") == (1, 1)
+
+
+def test_addresses_of_cells_are_ids_and_addresses_of_documents_are_not(kernel: Kernel) -> None:
+    address = "vscode-notebook-cell:/home/me/a.ipynb"
+    kernel.ok("%%step A\na = 1", f"{address}#W0sZmlsZQ==")
+    result = kernel.run("%%step A\na = 2", f"{address}#W1sZmlsZQ==")
+    assert result.error is not None
+    kernel.ok("%%step B\nb = 1", address)
+    kernel.ok("%%step B\nb = 2", address)
+    assert kernel.value("b") == 2
+
+
+@pytest.mark.parametrize("policy", ["warn", "rerun", "error", "ignore"])
+@pytest.mark.parametrize("where", ["cell", "run"])
+def test_a_cell_edited_while_the_kernel_was_away_follows_the_policy(
+    kernel: Kernel, policy: str, where: str
+) -> None:
+    kernel.ok("%%step A\nx = 1")
+    kernel.ok("%stepbook close")
+    kernel.ok("%unload_ext stepbook\n%load_ext stepbook")  # a new session
+    kernel.ok(f"del x\n%stepbook run tests{f' --on-change {policy}' if where == 'run' else ''}")
+    options = f" -- --on-change {policy}" if where == "cell" else ""
+    result = kernel.run(f"%%step A{options}\nx = 2\ndef f(): return 5")
+    stale = kernel.value("bool(run.steps()['stale'][0])")
+    if policy == "error":
+        assert result.error is not None
+        assert result.error["ename"] == "StaleStepError"
+        assert not stale
+        return
+    assert result.error is None
+    assert kernel.value("(x, f())") == (2 if policy == "rerun" else 1, 5)
+    assert stale == (policy == "warn")
+    assert ("%stepbook redo A" in result.text()) == (policy == "warn")
+    again = kernel.run(f"%%step A{options}\nx = 2\ndef f(): return 5")
+    assert "redo" not in again.text(), "warned once"
+
+
+def test_going_back_to_the_recorded_code_is_not_stale(kernel: Kernel) -> None:
+    kernel.ok("%%step A\nx = 1")
+    kernel.ok("%reload_ext stepbook")
+    assert "has changed" in kernel.ok("%%step A\nx = 2").text()
+    kernel.ok("%reload_ext stepbook")
+    kernel.ok("%%step A\nx = 1")
+    assert kernel.value("bool(run.steps()['stale'][0])") is False
+    assert attempts(kernel, "A") == [(1, "succeeded")]
+
+
+def test_a_name_used_twice_in_one_cell_is_refused(kernel: Kernel) -> None:
+    result = kernel.run("%%step A\nrun.do('A', lambda: 1)")
+    assert result.error is not None
+    assert result.error["ename"] == "DuplicateStepError"
+
+
+def test_inserted_and_reordered_cells_replay(kernel: Kernel) -> None:
+    cells = {name: f"%%step {name}\n{name} = {n}\nprint('{name}')" for n, name in enumerate("abc")}
+    for cell in cells.values():
+        kernel.ok(cell)
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    for name in ("c", "new", "a", "b"):
+        kernel.ok(cells.get(name, "%%step new\nd = 9"))
+    assert kernel.value("(a, b, c, d)") == (0, 1, 2, 9)
+    assert kernel.value("run.attempts()['attempt'].tolist()") == [1, 1, 1, 1]
+
+
+# ---- options ------------------------------------------------------------------------------------
+
+
+def test_retries_execute_the_body_again(kernel: Kernel) -> None:
+    kernel.ok("tries = 0")
+    kernel.ok("%%step A -- --retries 3\ntries += 1\nif tries < 3:\n    raise OSError(tries)\ntries")
+    assert attempts(kernel, "A") == [(1, "failed"), (2, "failed"), (3, "succeeded")]
+    assert kernel.value("tries") == 3
+    result = kernel.run("%%step B -- --retries=1\nraise OSError('always')")
+    assert result.error is not None
+    assert attempts(kernel, "B") == [(1, "failed"), (2, "failed")]
+
+
+def test_out_stores_exactly_these_and_insists(kernel: Kernel) -> None:
+    kernel.ok("%%step A -- --out a,b\na, b, c = 1, 2, 3")
+    kernel.ok("del a, b, c")
+    kernel.ok("%%step A -- --out a,b\na, b, c = 1, 2, 3")
+    assert kernel.value("(a, b, 'c' in globals())") == (1, 2, False)
+    result = kernel.run("%%step B -- --out g\ng = (i for i in [])")
+    assert result.error is not None
+    assert result.error["ename"] == "NotSerializableError"
+    assert "'g'" in result.traceback
+    result = kernel.run("%%step C -- --out nothing\nx = 1")
+    assert result.error is not None
+    assert "nothing" in result.error["evalue"]
+    assert attempts(kernel, "B") == [(1, "failed")]
+
+
+def test_a_variable_that_cannot_be_stored_is_a_stub_on_replay(kernel: Kernel) -> None:
+    first = kernel.ok("%%step A\nlazy = (i for i in [1])\nx = 1")
+    assert "recorded without lazy" in first.text("stderr")
+    assert kernel.value("next(lazy)") == 1, "the first run keeps the object"
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    second = kernel.ok("%%step A\nlazy = (i for i in [1])\nx = 1")
+    assert not second.text("stderr")
+    kernel.ok("lazy")
+    for use in ("next(lazy)", "list(lazy)", "lazy.send", "lazy + 1", "bool(lazy)", "print(lazy)"):
+        result = kernel.run(use)
+        assert result.error is not None, use
+        assert result.error["ename"] == "NotStoredError"
+    assert "%stepbook redo A" in result.error["evalue"]
+    assert "not stored" in str(kernel.ok("lazy").value)
+
+
+def test_connections_and_loggers_are_left_alone(kernel: Kernel) -> None:
+    kernel.ok(
+        "import logging, sqlite3\nlog = logging.getLogger('x')\ndb = sqlite3.connect(':memory:')"
+    )
+    cell = "%%step A\nlog.info('hello')\ndb.execute('CREATE TABLE IF NOT EXISTS t (x)')"
+    assert not kernel.ok(cell).text("stderr")
+    kernel.ok(cell)
+    kernel.ok("log.info('again'); db.execute('SELECT * FROM t')")
+
+
+def test_big_values_and_outputs_are_artifacts(kernel: Kernel) -> None:
+    cell = "%%step Big\nimport numpy as np\na = np.arange(200_000)\nprint('x' * 200_000)"
+    first = kernel.ok(cell)
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    assert kernel.ok(cell).outputs == first.outputs
+    assert kernel.value("(int(a.sum()), a.dtype.str)") == (19999900000, "<i8")
+    assert len(list((kernel.folder / "stepbook.duckdb.d" / "artifacts").iterdir())) == 2
+
+
+def test_files_of_a_step_come_back_as_paths(kernel: Kernel) -> None:
+    cell = (
+        "%%step File\nimport stepbook\npath = stepbook.context().file('a.txt')\n"
+        "path.write_text('hello')\npath"
+    )
+    kernel.ok(cell)
+    assert kernel.value("path.read_text()") == "hello"
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    kernel.ok(cell)
+    assert kernel.value("path.read_text()") == "hello"
+
+
+# ---- runs ---------------------------------------------------------------------------------------
+
+
+def test_steps_go_to_the_run_that_was_opened_last(kernel: Kernel) -> None:
+    kernel.ok("import stepbook\nwith stepbook.run('inner') as inner:\n    inner.do('I', int)")
+    kernel.ok("%%step A\n1")
+    kernel.ok("other = stepbook.run('other')")
+    kernel.ok("%%step B\n1")
+    kernel.ok("%stepbook run tests")
+    kernel.ok("%%step C\n1")
+    assert kernel.value("list(run.steps()['name'])") == ["A", "C"]
+    assert kernel.value("list(other.steps()['name'])") == ["B"]
+
+
+def test_a_finished_run_replays_and_stays_finished(kernel: Kernel) -> None:
+    kernel.ok("%%step A\nx = 1")
+    kernel.ok("%stepbook finish x + 1")
+    assert kernel.value("(run.status, run.output)") == ("succeeded", 2)
+    kernel.ok("%%step A\nx = 1")
+    assert kernel.value("run.status") == "succeeded"
+
+
+def test_an_unhandled_failure_is_executed_again(kernel: Kernel) -> None:
+    kernel.ok("broken = True")
+    cell = "%%step A\nif broken: raise ValueError('no')\nx = 1"
+    assert kernel.run(cell).error is not None
+    assert kernel.run(cell).error is not None
+    kernel.ok("broken = False")
+    kernel.ok(cell)
+    assert attempts(kernel, "A") == [(1, "failed"), (2, "failed"), (3, "succeeded")]
+    assert kernel.value("run.status") == "running"
+
+
+# ---- interrupts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%step A\nimport asyncio\nawait asyncio.sleep(20)",
+        "import asyncio\nasync def f(): await asyncio.sleep(20)\nawait run.do('A', f)",
+        "await run.sleep_async('A', 20)",
+        "await run.wait_for_scan_async(name='A', timeout=20)",
+        "%%step A\nimport time\ntime.sleep(20)",
+    ],
+    ids=["cell", "do", "sleep", "scan", "sync cell"],
+)
+def test_an_interrupt_is_noticed_soon_and_recorded(kernel: Kernel, cell: str) -> None:
+    request = kernel.send(cell)
+    time.sleep(1.5)
+    kernel.manager.interrupt_kernel()
+    began = time.monotonic()
+    result = kernel.collect(request)
+    took = time.monotonic() - began
+    assert result.error is not None
+    assert result.error["ename"] in ("CancelledError", "KeyboardInterrupt")
+    assert took < 1.0, "0.5 s, and a busy machine"
+    waits = "_async(" in cell
+    assert attempts(kernel, "A") == [(1, "running" if waits else "failed")]
+    kernel.ok("%%step B\nx = 1")
+
+
+# ---- loading ------------------------------------------------------------------------------------
+
+
+def test_unloading_leaves_no_trace(kernels: Callable[..., Kernel]) -> None:
+    kernel = kernels()
+    kernel.ok("%load_ext autoreload")  # IPython loads magics of its own for that
+    kernel.ok(
+        "def state():\n    ip = get_ipython()\n    return [\n"
+        "        len(ip.input_transformers_cleanup), len(ip.ast_transformers),\n"
+        "        {n: len(c) for n, c in ip.events.callbacks.items()},\n"
+        "        sorted(ip.magics_manager.magics['line']),\n"
+        "        sorted(ip.magics_manager.magics['cell']),\n"
+        "        sorted(map(str, ip.magics_manager.registry)), len(ip.Completer.custom_matchers),\n"
+        "        sorted(n for n in ip.user_ns if 'step' in n),\n"
+        "        'write' in vars(__import__('sys').stdout),\n"
+        "    ]\nbefore = state()"
+    )
+    kernel.ok("%load_ext stepbook")
+    kernel.ok("%reload_ext stepbook")
+    kernel.ok("%stepbook run tests")
+    kernel.ok("%%step A\nprint(1)")
+    kernel.ok("%stepbook close")
+    kernel.ok("del run")
+    kernel.ok("%unload_ext stepbook")
+    assert kernel.value("[(a, b) for a, b in zip(state(), before) if a != b]") == []
+    result = kernel.run("%%step A\n1")
+    assert result.error is not None
+
+
+def test_a_fault_of_ours_does_not_break_cells(kernel: Kernel) -> None:
+    kernel.ok("from stepbook.notebook import _hooks\n_hooks.at_end.append(lambda: 1 / 0)")
+    assert kernel.run("21 * 2").value == "42"
+    kernel.ok("_hooks.at_end.pop()")
+    kernel.ok("%%step A\nx = 1")
+
+
+def test_a_notebook_that_is_run_from_a_cell_has_steps_of_its_own(
+    kernel: Kernel,
+) -> None:
+    (kernel.folder / "inner.ipy").write_text("inner = 3\nprint('ran')\n")
+    kernel.ok("%%step Outer\n%run inner.ipy\nouter = inner + 1")
+    kernel.ok("%%step After\nz = 1")
+    kernel.restart()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    again = kernel.ok("%%step Outer\n%run inner.ipy\nouter = inner + 1")
+    assert kernel.value("(inner, outer)") == (3, 4)
+    assert again.text() == "ran\n"
