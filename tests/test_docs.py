@@ -101,9 +101,15 @@ def test_the_docs_name_no_command_and_no_option_that_does_not_exist():
     )
     commands = set(re.findall(r"(?:^|[`$ ]|bin/)stepbook ([a-z]+)", code))
     assert commands - COMMANDS.keys() == set()
-    foreign = {"--json", "--format", "--group"}  # the scanner's, and those of other tools
-    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code))
-    assert options - OPTIONS - foreign - {"--help", "--version"} == set()
+    # The scanner's, and those of other tools.
+    foreign = {"--json", "--format", "--group", "--execute", "--nbval", "--help", "--version"}
+    magics = (Path(stepbook.__file__).parent / "notebook").glob("*.py")
+    written = {option for path in magics for option in _options(path.read_text("utf-8"))}
+    assert _options(code) - OPTIONS - written - foreign == set()
+
+
+def _options(text):
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
 
 
 def test_the_help_of_each_command_names_what_exists():
