@@ -369,16 +369,23 @@ def _decode_index(index: Any, arrays: list[Any], specs: list[dict[str, Any]]) ->
         name, freq, _ = take(index, "name", "freq", "levels")
         found = _columns.as_index(arrays[-1], specs[-1])
         found.name = name
-        if freq is not None:
-            found.freq = freq
+        _set_frequency(found, freq)
         return found
     names, freqs, count = take(index, "names", "freqs", "levels")
     parts = arrays[-expect(count, int) :]
     levels = [part.categories for part in parts]
     for level, freq in zip(levels, freqs, strict=True):
-        if freq is not None:
-            level.freq = freq
+        _set_frequency(level, freq)
     return pd.MultiIndex(levels, [part.codes for part in parts], names=names)
+
+
+def _set_frequency(index: Any, freq: Any) -> None:
+    """Give *index* its frequency; pandas would let any other index have the attribute, too."""
+    import pandas as pd  # noqa: PLC0415
+
+    if freq is not None:
+        expect(index, pd.DatetimeIndex, pd.TimedeltaIndex)
+        index.freq = freq
 
 
 def _decode_labels(node: Any) -> Any:
