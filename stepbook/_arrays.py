@@ -140,7 +140,7 @@ def decode(
     import numpy as np  # noqa: PLC0415
 
     if kind == "numpy.dtype":
-        return np.lib.format.descr_to_dtype(*take(node, "descr"))
+        return _dtype(*take(node, "descr"))
     if kind == "numpy.scalar":
         return _decode_scalar(node)
     if kind == "numpy.ndarray.items":
@@ -178,10 +178,20 @@ def _from_npy(view: memoryview) -> np.ndarray[Any, Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
+def _dtype(descr: Any) -> np.dtype[Any]:
+    """Return the dtype that was written as *descr*; NumPy itself reads over what is too much."""
+    import numpy as np  # noqa: PLC0415
+
+    dtype = np.lib.format.descr_to_dtype(descr)
+    if np.lib.format.dtype_to_descr(dtype) != descr:
+        raise ValueError("no dtype is written like this")
+    return dtype
+
+
 def _decode_scalar(node: dict[str, Any]) -> Any:
     import numpy as np  # noqa: PLC0415
 
-    dtype = np.lib.format.descr_to_dtype(node["dtype"])
+    dtype = _dtype(node["dtype"])
     if dtype.hasobject:
         raise ValueError("a scalar of an object dtype is never read")
     if "value" in node:
