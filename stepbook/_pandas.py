@@ -397,6 +397,7 @@ def _decode_range(node: dict[str, Any]) -> Any:
     import pandas as pd  # noqa: PLC0415
 
     start, stop, step, name = take(node, "start", "stop", "step", "name")
+    start, stop, step = (expect(bound, int) for bound in (start, stop, step))
     return pd.RangeIndex(start, stop, step, name=name)
 
 
