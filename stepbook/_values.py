@@ -242,6 +242,8 @@ def _to_range(node: dict[str, Any]) -> range:
 def _to_when(kind: Any) -> Callable[[dict[str, Any]], Any]:
     def build(node: dict[str, Any]) -> Any:
         text, zone, fold = take(node, "value", optional=("zone", "fold"))
+        if zone is None and "zone" in node:
+            raise ValueError("a zone that is none is left out")
         plain = kind.fromisoformat(text).replace(tzinfo=None)
         value = plain.replace(tzinfo=zone, fold=fold or 0)
         # The offset is written for people and SQL; a region may have changed its own since.

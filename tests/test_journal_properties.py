@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import hypothesis
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from stepbook._ledger import State
@@ -19,9 +20,12 @@ from stepbook._model import StepRow as Step
 from stepbook._platform import disk
 from stepbook._records import Records
 
-EXAMPLES = int(os.environ.get("STEPBOOK_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("STEPBOOK_EXAMPLES", "14"))
 RUN = RunRow("run_1", "loop", "null", "pending", "user", "null", 1)
 TABLES = ("runs", "steps", "attempts", "scans", "passes")
+
+LOG = ("log", "said", "1e400")
+EVENTS = (LOG, ("start", "a"), ("succeed", "a", "1"), ("redo", "a"), ("pass", 3), LOG, LOG)
 
 names = st.sampled_from(["a", "b", "ä\n", 'c\0"d'])
 texts = st.text(max_size=20)
@@ -47,11 +51,14 @@ disturbances = st.one_of(
     # How much of what was not synced is lost: of its bytes, in thousandths; and whether they are
     # zeros afterwards, as in a file that was preallocated, or gone.
     st.tuples(st.just("crash"), st.integers(0, 1000), st.booleans()),
+    st.tuples(st.just("crash"), st.integers(0, 1000), st.booleans()),
     st.tuples(st.just("crash in a fold"), counts),
+    st.tuples(st.just("interrupt in a fold"), counts),
+    st.tuples(st.just("failing sync"), texts),
     st.tuples(st.just("crash in close"), counts),
     st.tuples(st.just("crash while journals are removed"), counts),
 )
-plays = st.lists(st.one_of(events, events, disturbances), min_size=3, max_size=25)
+plays = st.lists(st.one_of(events, events, disturbances), min_size=15, max_size=30)
 
 OTHER = """
     import sys
@@ -116,20 +123,20 @@ class Play:
         elif old.status != RUNNING:
             attempt = old.attempt + (old.status != PENDING)
             self.note(Step(old.seq, name, "do", RUNNING, attempt, started_at=self.now()))
+        else:
+            self.note(old._replace(progress=json.dumps(self.now())))
 
     def succeed(self, name, value):
         self._end(name, status=SUCCEEDED, value=value)
 
     def fail(self, name, text):
-        if self._end(name, status=FAILED, error=json.dumps({"type": "Error", "message": text})):
-            self.note(LogRow("error", text, self.now(), step=name))
+        self._end(name, status=FAILED, error=json.dumps({"type": "Error", "message": text}))
+        self.note(LogRow("error", text, self.now(), step=name))
 
     def _end(self, name, **fields):
-        row = self.ledger.state.steps.get(name)
-        if row is None or row.status != RUNNING:
-            return False
+        self.start(name)
+        row = self.ledger.state.steps[name]
         self.commit(row._replace(completed_at=self.now(), seconds=0.1 * self.clock, **fields))
-        return True
 
     def redo(self, name):
         old = self.ledger.state.steps.get(name)
@@ -201,6 +208,31 @@ class Play:
         with contextlib.suppress(Killed):
             self.records.fold_open()
         self.crash()
+
+    def interrupt_in_a_fold(self, chunks):
+        self._die_after(chunks)
+        with contextlib.suppress(Killed):
+            self.records.fold_open()
+        del self.ledger.mark_folded
+
+    def failing_sync(self, text):
+        """The disk fails a sync, and what that was to write is gone."""
+        real, ledger, path = disk.sync, self.ledger, self.ledger.journal.path
+
+        def sync(fd):
+            journal = ledger._journal
+            if fd != journal._fd or journal.path != path:
+                return real(fd)
+            disk.sync = real
+            start, end = journal._synced.offset, journal._written.offset
+            disk.pwrite(fd, bytes(end - start), start)
+            raise OSError(errno.EIO, "Input/output error")
+
+        disk.sync = sync
+        try:
+            self.commit(LogRow("warn", text, self.now()))
+        finally:
+            disk.sync = real
 
     def crash_in_close(self, chunks):
         self._die_after(chunks)
@@ -304,6 +336,13 @@ def test_any_interleaving_of_events_crashes_and_folds_gives_the_same_tables(chil
         print_blob=True,
     )
     @given(plays, st.booleans(), st.sampled_from([1, 500, 1 << 20]))
+    @example([LOG, LOG, ("interrupt in a fold", 0), LOG, ("fold",)], False, 1 << 20)  # noqa: FBT003
+    @example([*EVENTS, ("crash", 500, True), ("crash in a fold", 1), LOG], False, 1)  # noqa: FBT003
+    @example(
+        [*EVENTS, ("failing sync", ""), LOG, ("crash while journals are removed", 1), *EVENTS],
+        False,  # noqa: FBT003
+        1,
+    )
     def play_all(actions, background, fold_bytes):
         monkeypatch.setattr("stepbook._folder.GATHER_S", 0.0 if background else 3600.0)
         monkeypatch.setattr("stepbook._ledger.FOLD_BYTES", fold_bytes)
