@@ -43,9 +43,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason="needs chromium"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium, once for all tests."""
+    """Chromium, once for the tests of a file.
+
+    Not for the session: while Playwright runs, its event loop is this thread's running one, and the
+    tests behind it could not use ``asyncio.run``.
+    """
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))

@@ -167,7 +167,7 @@ def test_stepbook_run_goes_on_where_it_failed(tmp_path: Path) -> None:
     done = nbformat.read(tmp_path / "done.ipynb", 4)
     assert [c.cell_type for c in done.cells] == ["code"] * 4
     shown = command(tmp_path, "stepbook", "runs")
-    assert '{"pid":"p-17"}' in shown.stdout
+    assert '{"pid": "p-17"}' in shown.stdout
 
 
 @pytest.mark.parametrize("host", ["papermill", "nbconvert"])
