@@ -63,12 +63,8 @@ class Records(Files):
             0,
             known=False,
         )
-        try:
+        with _released_on_error(lock):
             ledger.begin()
-        except BaseException:
-            if lock is not None:
-                lock.release()
-            raise
         self._adopt(ledger)
         return ledger
 
@@ -89,12 +85,8 @@ class Records(Files):
                 return ledger
             self.ensure()
             lock = self._take(run_id, timeout)
-            try:
+            with _released_on_error(lock):
                 ledger = self._load(run_id, lock)
-            except BaseException:
-                if lock is not None:
-                    lock.release()
-                raise
             self._adopt(ledger)
             return ledger
 
@@ -367,6 +359,17 @@ class Records(Files):
             folder.stop()
         for run_id in list(self.ledgers):
             self.release(run_id)
+
+
+@contextlib.contextmanager
+def _released_on_error(lock: FileLock | None) -> Iterator[None]:
+    """Give a run's lock back if the block does not come to own the run."""
+    try:
+        yield
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
 
 
 def _sync(path: Path) -> None:

@@ -97,7 +97,7 @@ class Shown(Facts):
 
     def _ipython_display_(self) -> None:
         if not in_ipython():
-            raise NotImplementedError
+            raise NotImplementedError  # IPython's word for "show me some other way"
         from .notebook._show import show_run  # noqa: PLC0415 - only with IPython
 
         show_run(self)
@@ -146,7 +146,7 @@ class ShownBook:
 
     def _ipython_display_(self) -> None:
         if not in_ipython():
-            raise NotImplementedError
+            raise NotImplementedError  # IPython's word for "show me some other way"
         from .notebook._show import show_book  # noqa: PLC0415 - only with IPython
 
         show_book(cast("Book", self))
