@@ -35,26 +35,17 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
                 name: worker.call("load", kind=kind, megabytes=megabytes)
                 for name, worker in running.items()
             }
-            recorded, replayed, first = _rounds(running, rounds, missing)
+            recorded, replayed = _rounds(running, rounds, missing)
             what = f"{kind} of {megabytes} MB"
             yield from _rows(f"record, {what}", recorded, missing, RECORD)
             yield from _rows(f"replay, {what}", replayed, missing, REPLAY)
-            if first is not None:
-                yield Row.of_samples(
-                    f"replay, {what}",
-                    "stepbook, first in a process",
-                    first,
-                    ratio=first.ratio(replayed["plain"]),
-                    times="plain",
-                    goal=REPLAY,
-                )
             if sys.platform == "linux":
                 yield from _memory(running["stepbook"], kind, sizes["stepbook"], rounds)
 
 
 def _rounds(
     running: dict[str, Worker], rounds: int, missing: dict[str, str]
-) -> tuple[dict[str, Samples], dict[str, Samples], Samples | None]:
+) -> tuple[dict[str, Samples], dict[str, Samples]]:
     numbers = dict.fromkeys(running, 0)
 
     def record(name: str) -> list[int]:
@@ -69,14 +60,12 @@ def _rounds(
     turns: dict[str, object] = {}
     for name in running:
         turns[name] = lambda name=name: [*record(name), *replay(name)]
-    turns["first"] = lambda: running["stepbook"].call("first", number=numbers["stepbook"])
     both = interleave(turns, rounds, missing)
     recorded, replayed = {}, {}
     for name, samples in both.items():
-        if name != "first":
-            recorded[name] = type(samples)([[one[0]] for one in samples.rounds])
-            replayed[name] = type(samples)([[one[1]] for one in samples.rounds])
-    return recorded, replayed, both.get("first")
+        recorded[name] = type(samples)([[one[0]] for one in samples.rounds])
+        replayed[name] = type(samples)([[one[1]] for one in samples.rounds])
+    return recorded, replayed
 
 
 def _rows(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Elements of an array that its preview shows.
 _SHOWN: Final = 10
 
+#: Bytes of an array that are copied and written at once.
+_PART_BYTES: Final = 16 << 20
+
 #: Kinds of scalars that stand in the record as values of Python, and the type of those.
 _WRITTEN_OUT: Final = {"b": bool, "i": int, "u": int, "f": float, "U": str, "S": bytes}
 _LONGEST_FLOAT: Final = 8
@@ -57,6 +60,8 @@ def _descr(w: Encoder, dtype: np.dtype[Any]) -> Any:
 
 
 def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
+    import numpy as np  # noqa: PLC0415
+
     dtype = value.dtype
     if dtype.kind == "O" and dtype.names is None:
         return w.items(
@@ -67,11 +72,11 @@ def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
     _descr(w, dtype)
     ready = None
     if w.wants_copy(value.nbytes) and (value.flags.c_contiguous or value.flags.f_contiguous):
-        ready = value = value.copy(order="K")
+        ready = np.empty_like(value)
     return w.blob(
         "numpy.ndarray",
         "npy",
-        lambda file: _write_npy(file, value),
+        lambda file: _write_npy(file, value, ready),
         size=value.nbytes,
         facts={"shape": list(value.shape), "dtype": str(dtype)},
         preview=lambda: [short(item) for item in value.flat[:_SHOWN].tolist()],
@@ -79,24 +84,49 @@ def _encode_array(w: Encoder, value: np.ndarray[Any, Any]) -> dict[str, Any]:
     )
 
 
-def _write_npy(file: Any, value: np.ndarray[Any, Any]) -> None:
-    """Write an array as ``numpy.save`` does, from its own memory where that is in one piece."""
+def _write_npy(file: Any, value: np.ndarray[Any, Any], ready: np.ndarray[Any, Any] | None) -> None:
+    """Write an array as ``numpy.save`` does, from its own memory where that is in one piece.
+
+    Args:
+        file: where to.
+        value: the array.
+        ready: is filled with *value* and written in its stead, so that it is what the file holds
+            whatever else happens to *value* meanwhile. A part at a time: the hash, which takes
+            longest, is at work from the first part on.
+    """
     import numpy as np  # noqa: PLC0415
 
     head = io.BytesIO()
-    flat = value if value.flags.c_contiguous else value.T
-    plain = flat.flags.c_contiguous and value.nbytes > 0
+    plain = (value.flags.c_contiguous or value.flags.f_contiguous) and value.nbytes > 0
     if plain:
         try:
             about = np.lib.format.header_data_from_array_1_0(value)
             np.lib.format.write_array_header_1_0(head, about)
         except ValueError:  # very many fields, or names that are not Latin-1
             plain = False
-    if plain:
-        file.write(head.getvalue())
-        file.write(flat.reshape(-1).view(np.uint8))
-    else:
-        np.lib.format.write_array(file, value, allow_pickle=False)
+    if not plain:
+        if ready is not None:
+            ready[...] = value
+        np.lib.format.write_array(file, value if ready is None else ready, allow_pickle=False)
+        return
+    file.write(head.getvalue())
+    content = _bytes_of(value)
+    if ready is None:
+        file.write(content)
+        return
+    copy = _bytes_of(ready)
+    for start in range(0, len(content), _PART_BYTES):
+        part = copy[start : start + _PART_BYTES]
+        part[:] = content[start : start + _PART_BYTES]
+        file.write(part)
+
+
+def _bytes_of(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the bytes of an array that is in one piece, on the same memory."""
+    import numpy as np  # noqa: PLC0415
+
+    flat = value if value.flags.c_contiguous else value.T
+    return flat.reshape(-1).view(np.uint8)
 
 
 def _listed(value: np.ndarray[Any, Any]) -> list[Any]:

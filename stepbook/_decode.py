@@ -17,7 +17,9 @@ from ._values import DECODERS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_BLOB_FIELDS: Final = frozenset({TAG, "format", "bytes", "sha256", "file", "data", "preview"})
+_BLOB_FIELDS: Final = frozenset(
+    {TAG, "format", "bytes", "sha256", "xxh3_128", "file", "data", "preview"}
+)
 
 
 class Reader:
@@ -145,7 +147,8 @@ class Reader:
 
 
 def _stored(node: dict[str, Any]) -> Stored:
-    stored = Stored(expect(node["file"], str), expect(node["bytes"], int))
+    xxh3 = expect(node["xxh3_128"], str) if "xxh3_128" in node else None
+    stored = Stored(expect(node["file"], str), expect(node["bytes"], int), xxh3)
     if stored.sha256 != node["sha256"] or stored.size < 0:
         raise ArtifactError("the record contradicts itself")
     return stored

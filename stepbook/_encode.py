@@ -271,7 +271,12 @@ class _Memory(io.BytesIO):
 
 
 def _location(stored: Stored) -> dict[str, Any]:
-    return {"bytes": stored.size, "sha256": stored.sha256, "file": stored.file}
+    return {
+        "bytes": stored.size,
+        "sha256": stored.sha256,
+        "xxh3_128": stored.xxh3,
+        "file": stored.file,
+    }
 
 
 def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 
 import stepbook
 from stepbook import (
@@ -76,14 +78,17 @@ def test_what_was_written_is_read(artifacts, size):
     assert artifacts.path(stored.file).read_bytes() == data
 
 
-def test_a_hash_of_many_parts_is_that_of_the_whole():
-    import hashlib
-
+@pytest.mark.parametrize("threaded", [False, True])
+def test_hashes_of_many_parts_are_those_of_the_whole(threaded):
     parts = [os.urandom(700_000) for _ in range(9)]
-    digest = Digest()
+    digest = Digest(threaded=threaded)
     for part in parts:
         digest.update(memoryview(part))
-    assert digest.hexdigest() == hashlib.sha256(b"".join(parts)).hexdigest()
+    whole = b"".join(parts)
+    stored = digest.stored("bin")
+    assert stored.sha256 == hashlib.sha256(whole).hexdigest()
+    assert stored.xxh3 == xxhash.xxh3_128_hexdigest(whole)
+    assert stored.size == len(whole)
 
 
 def test_a_failed_write_leaves_nothing(artifacts):

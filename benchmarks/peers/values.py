@@ -144,11 +144,6 @@ class Stepbook(Values):
 
     module, peer = "stepbook_run", "StepbookRun"
 
-    def first(self, number: int) -> list[int]:
-        """Replay as the first in a process, which checks the hash; others trust what they saw."""
-        self.subject.book._codec.artifacts._known.clear()
-        return self.replay(number)
-
     def forget(self) -> None:
         for path in (self.folder / "bench.duckdb.d" / "artifacts").glob("*.*"):
             path.unlink()
