@@ -226,7 +226,7 @@ def _decode_scalar(node: dict[str, Any]) -> Any:
         if dtype.kind not in _WRITTEN_OUT:
             raise ValueError("a value of this dtype is kept as bytes")
         made = np.array(expect(value, _WRITTEN_OUT[dtype.kind]), dtype)
-        if dtype.kind in "iub" and made.item() != value:
+        if dtype.kind in "iubUS" and made.item() != value:
             raise ValueError("does not fit its dtype")
         return made[()]
     _, data, _ = take(node, "dtype", "raw", "shown")
@@ -252,5 +252,9 @@ def _decode_items(node: dict[str, Any]) -> np.ndarray[Any, Any]:
         raise ValueError(f"unexpected dtype {name!r}")
     flat = np.empty(len(items), dtype)
     for index, item in enumerate(items):  # assigning the whole list would look into its items
+        if name == "str" and type(item) not in (str, type(na) if "na" in node else str):
+            raise ValueError("an item that is no text")
         flat[index] = item
-    return flat.reshape([expect(length, int) for length in shape])
+    if any(expect(length, int) < 0 for length in shape):
+        raise ValueError("a length below zero")
+    return flat.reshape(shape)

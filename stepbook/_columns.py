@@ -244,14 +244,16 @@ def _build(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:  # noqa:
         case "category":
             return _build_categorical(spec, whole, parse)
         case "zoned":
-            dtype = pd.DatetimeTZDtype(spec["unit"], spec["zone"])
+            dtype = pd.DatetimeTZDtype(spec["unit"], expect(spec["zone"], ZoneInfo, timezone))
             naive = {"is": "numpy", "dtype": f"<M8[{spec['unit']}]"}
             stamps = pd.DatetimeIndex(_rebuilt(naive, whole, parse), copy=False)
             return stamps.tz_localize("UTC").tz_convert(dtype.tz).array
         case "interval":
             parts = whole.flatten()
             left, right = (_rebuilt(spec["of"], part, parse) for part in parts)
-            return pd.arrays.IntervalArray.from_arrays(left, right, closed=spec["closed"])
+            return pd.arrays.IntervalArray.from_arrays(
+                left, right, closed=expect(spec["closed"], str)
+            )
         case "period":
             # NaT is the smallest integer of all, here too.
             ordinals = np.array(whole.fill_null(np.iinfo("i8").min))
@@ -302,7 +304,7 @@ def string_dtype(spec: Spec) -> Any:
     if kind != "string" or na not in ("nan", "NA"):
         raise ValueError("not the dtype of strings")
     try:
-        return pd.StringDtype(storage, na_value=np.nan if na == "nan" else pd.NA)
+        return pd.StringDtype(expect(storage, str), na_value=np.nan if na == "nan" else pd.NA)
     except TypeError:  # pandas before 2.3 has the kind of missing value in the storage
         return pd.StringDtype("pyarrow_numpy" if na == "nan" else storage)
 
@@ -313,9 +315,9 @@ def _build_strings(spec: Spec, whole: Any) -> Any:
 
     values = whole.to_numpy(zero_copy_only=False)
     missing = expect(spec["missing"], str)
-    if missing not in _MISSING:
+    if missing not in _MISSING or (missing != "None" and not whole.null_count):
         raise ValueError(f"unexpected {missing!r}")
-    if missing != "None" and whole.null_count:
+    if missing != "None":
         values[np.array(whole.is_null())] = pd.NA if missing == "NA" else np.nan
     return values
 
@@ -332,7 +334,7 @@ def _build_categorical(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> p
     codes = [np.array(chunk.indices.fill_null(-1)) for chunk in whole.chunks]
     return pd.Categorical.from_codes(
         np.concatenate(codes) if codes else np.empty(0, "i1"),
-        dtype=pd.CategoricalDtype(categories, ordered=spec["ordered"]),
+        dtype=pd.CategoricalDtype(categories, ordered=expect(spec["ordered"], bool)),
     )
 
 

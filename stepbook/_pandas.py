@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Only files get pandas' own metadata: nobody opens what is inline with another tool.
 _FOREIGN_BYTES: Final = 1 << 16
+#: What a range can count to: pandas has 64 bits, one of them for the sign.
+_INT64_BITS: Final = 63
 
 
 def encode(w: Encoder, value: Any) -> dict[str, Any] | None:  # noqa: PLR0911 - one for each kind
@@ -366,13 +368,17 @@ def _decode_index(index: Any, arrays: list[Any], specs: list[dict[str, Any]]) ->
     if isinstance(index, pd.RangeIndex):
         return index
     if not index["levels"]:
-        name, freq, _ = take(index, "name", "freq", "levels")
+        name, freq, count = take(index, "name", "freq", "levels")
+        expect(count, int)
         found = _columns.as_index(arrays[-1], specs[-1])
         found.name = name
         _set_frequency(found, freq)
         return found
     names, freqs, count = take(index, "names", "freqs", "levels")
     parts = arrays[-expect(count, int) :]
+    expect(names, list)
+    if len(parts) != count or any(spec.get("ordered") for spec in specs[-count:]):
+        raise ValueError("not the levels of an index")
     levels = [part.categories for part in parts]
     for level, freq in zip(levels, freqs, strict=True):
         _set_frequency(level, freq)
@@ -404,7 +410,9 @@ def _decode_range(node: dict[str, Any]) -> Any:
     import pandas as pd  # noqa: PLC0415
 
     start, stop, step, name = take(node, "start", "stop", "step", "name")
-    return pd.RangeIndex(expect(start, int), expect(stop, int), expect(step, int), name=name)
+    if any(expect(number, int).bit_length() > _INT64_BITS for number in (start, stop, step)):
+        raise ValueError("a range beyond 64 bits")
+    return pd.RangeIndex(start, stop, step, name=name)
 
 
 def _decode_timestamp(node: dict[str, Any]) -> Any:
