@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from . import _columns
 from ._errors import NotSerializableError
 from ._nodes import TAG, Encoder, expect, take, unstorable
-from ._tables import DTYPES, preview, read_ipc, write_ipc
+from ._tables import DTYPES, batches, preview, read_ipc, write_ipc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -346,8 +346,8 @@ def _read_columns(
         _columns.decoder(spec, field.type, rows, parse)
         for spec, field in zip(specs, reader.schema, strict=True)
     ]
-    for i in range(reader.num_record_batches):
-        for column, chunk in zip(columns, reader.get_batch(i).columns, strict=True):
+    for batch in batches(reader):
+        for column, chunk in zip(columns, batch.columns, strict=True):
             column.add(chunk)
     arrays = [column.finish() for column in columns]
     if any(len(array) != rows for array in arrays):

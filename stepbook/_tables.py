@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import NotSerializableError
 from ._nodes import Encoder, short, take, unstorable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 #: What a preview shows at most.
 _ROWS: Final = 5
@@ -18,6 +20,8 @@ _COLUMNS: Final = 12
 DTYPES: Final = 40
 #: Rows of a record batch, as feather has them.
 _BATCH_ROWS: Final = 1 << 16
+#: Record batches that are decompressed before they are asked for.
+_AHEAD: Final = 2
 
 KINDS: Final = frozenset({"pyarrow.Table", "polars.DataFrame", "polars.Series"})
 
@@ -113,6 +117,21 @@ def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:
 
     # Arrow's own memory: a bytearray is cleared first, which takes as long as reading does.
     return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content(pa.allocate_buffer))))
+
+
+def batches(reader: Any) -> Iterator[Any]:
+    """Yield the record batches of *reader*; the next ones are decompressed meanwhile."""
+    count = reader.num_record_batches
+    if count <= _AHEAD:
+        yield from (reader.get_batch(i) for i in range(count))
+        return
+    with ThreadPoolExecutor(1) as beside:
+        ahead = deque(beside.submit(reader.get_batch, i) for i in range(_AHEAD))
+        for following in range(_AHEAD, count + _AHEAD):
+            batch = ahead.popleft().result()
+            if following < count:
+                ahead.append(beside.submit(reader.get_batch, following))
+            yield batch
 
 
 def decode(
