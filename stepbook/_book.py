@@ -158,7 +158,11 @@ class Book(ShownBook):
         if reopen == "unfinished" and state.run.status == SUCCEEDED:
             run.close()
             return self._create(loop, wanted, text, age, trigger_type, new=True, reopen=reopen)
-        if key is not None and input is not _UNSET and state.run.input != text:
+        if (
+            key is not None
+            and input is not _UNSET
+            and run_key(None, state.run.input) != run_key(None, text)
+        ):
             run.close()
             raise InputChangedError(
                 f"run {run.id} of loop {loop!r} with key {key!r} has another input: "

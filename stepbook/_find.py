@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ._errors import InvalidInputError, NotABookError
+from ._nodes import TAG
 
 BOOK_NAME: Final = "stepbook.duckdb"
 _ROOT_MARKS: Final = (".git", "pyproject.toml")
@@ -57,7 +58,7 @@ def _nearest(folder: Path) -> Path:
 def run_key(key: str | None, input_text: str) -> str:
     """Return what finds a run again: *key*, else the canonical JSON of the input.
 
-    Canonical: object keys sorted, no spaces; above 200 characters its SHA-256 in hex.
+    Canonical: keys sorted, no spaces; above 200 characters its SHA-256 in hex.
 
     Raises:
         InvalidInputError: *key* is empty or not a string.
@@ -68,8 +69,18 @@ def run_key(key: str | None, input_text: str) -> str:
         return key
     text = input_text
     with contextlib.suppress(ValueError):  # an int too long for this: its text as it is
-        value: Any = json.loads(input_text)
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        text = _canonical(json.loads(input_text, object_hook=_keys_sorted))
     if len(text) <= _LONGEST_KEY:
         return text
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(node: Any) -> str:
+    return json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _keys_sorted(node: dict[str, Any]) -> dict[str, Any]:
+    """Sort the pairs as which a dict is written that has other keys than strings."""
+    if node.get(TAG) == "dict":
+        node["items"].sort(key=lambda pair: _canonical(pair[0]))
+    return node

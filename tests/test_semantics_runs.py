@@ -34,6 +34,12 @@ def test_the_same_input_finds_the_latest_run_whatever_the_order_of_its_keys(book
     assert book.run("loop", input={"b": 2, "a": 1}) is run
     assert book.run("loop", input={"a": 1}).id != run.id
     assert book.run("other", input={"a": 1, "b": 2}).id != run.id
+    run = book.run("loop", input=[{1: "a", (2, 3): {None: 4, 5: 6}}])
+    assert book.run("loop", input=[{(2, 3): {5: 6, None: 4}, 1: "a"}]) is run
+    assert book.run("loop", input=[{(2, 3): {5: 6, None: 4}, 1: "b"}]) is not run
+    assert book.run("keyed", key="k", input={"a": 1, "b": 2}) is book.run(
+        "keyed", key="k", input={"b": 2, "a": 1}
+    )
 
 
 def test_a_key_finds_the_run_instead_of_the_input(book):
