@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
 from ._platform import describe_process, disk
 from ._reader import Reader
-from ._schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION, STAGE, fold_statements
+from ._schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -268,14 +268,16 @@ class Writer:
             if not folded:
                 _insert_run(connection, run_id, header)
             connection.execute(STAGE, ["[" + b",".join(lines).decode() + "]", folded])
-            bounds = connection.execute("SELECT min(n), max(n) FROM staged").fetchone()
-            first, last = bounds if bounds is not None else (None, None)
+            [(first, last, types)] = connection.execute(
+                "SELECT min(n), max(n), list(DISTINCT type) FROM staged"
+            ).fetchall()
             if first is None:
                 return folded
             if first > folded + 1:
                 raise GapError(first - folded - 1)
-            for statement in fold_statements():
-                connection.execute(statement, [run_id])
+            for kind in types:
+                for statement in FOLD.get(kind, ()):
+                    connection.execute(statement, [run_id])
             connection.execute("UPDATE runs SET folded_seq = $2 WHERE id = $1", [run_id, last])
         return int(last)
 
