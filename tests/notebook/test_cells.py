@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Kernel
+    from driver import Kernel
 
 COUNTED = "count = globals().get('count', 0) + 1\n"
 

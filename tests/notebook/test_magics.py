@@ -17,7 +17,7 @@ from stepbook.notebook._magics import split_options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Kernel
+    from driver import Kernel
 
 
 @pytest.mark.parametrize(
