@@ -61,9 +61,9 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=LONGEST_S)
 
-    def run(self, code: str, cell_id: str | None = None, *, store_history: bool = True) -> Result:
+    def run(self, code: str, cell_id: str | None = None, **how: bool) -> Result:
         """Execute a cell."""
-        return self.collect(self.send(code, cell_id, store_history=store_history))
+        return self.collect(self.send(code, cell_id, **how))
 
     def ok(self, code: str, cell_id: str | None = None) -> Result:
         """Execute a cell that must not fail."""
@@ -71,12 +71,19 @@ class Kernel:
         assert result.error is None, result.traceback
         return result
 
-    def send(self, code: str, cell_id: str | None = None, *, store_history: bool = True) -> str:
+    def send(
+        self,
+        code: str,
+        cell_id: str | None = None,
+        *,
+        silent: bool = False,
+        store_history: bool = True,
+    ) -> str:
         """Send a cell and return the id of the message."""
         client = self.client
         content = {
             "code": code,
-            "silent": False,
+            "silent": silent,
             "store_history": store_history,
             "user_expressions": {},
             "allow_stdin": False,

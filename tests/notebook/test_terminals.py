@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import time
 
+import nbformat
 import pexpect
 import pytest
 
@@ -127,3 +130,77 @@ def test_tab_completes_the_name_of_a_step(terminal):
     now.enter("")
     now.expect("will be executed again")
     now.leave()
+
+
+# ---- stepbook run -------------------------------------------------------------------------------
+
+CELLS = (
+    "%load_ext stepbook\n%stepbook run nightly",
+    "%%step Load all that the night has brought, from each of the registries\nx = 41",
+    (
+        "%%step Wait\nimport time\nprint('so far')\nopen('waiting', 'w').close()\n"
+        "time.sleep(0 if quick() else 60)"
+    ),
+)
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Execute a notebook by the command line, in a terminal of 60 columns."""
+    begun = []
+
+    def run():
+        begun.append(
+            pexpect.spawn(
+                sys.executable,
+                ["-m", "stepbook", "run", "nightly.ipynb"],
+                cwd=tmp_path,
+                env={
+                    **os.environ,
+                    "STEPBOOK_BOOK": str(tmp_path / "stepbook.duckdb"),
+                    "TERM": "xterm",
+                },
+                encoding="utf-8",
+                timeout=LONGEST_S,
+                dimensions=(50, 60),
+            )
+        )
+        return begun[-1]
+
+    quick = f"def quick():\n    import os\n    return os.path.exists({str(tmp_path / 'quick')!r})"
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in (quick, *CELLS)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
+    )
+    nbformat.write(notebook, tmp_path / "nightly.ipynb")
+    yield run
+    for one in begun:
+        one.close(force=True)
+
+
+def test_stepbook_run_shows_where_it_is_and_records_control_c(command, tmp_path):
+    first = command()
+    first.expect_exact("[4/4] ")
+    first.expect_exact("◐")
+    deadline = time.monotonic() + LONGEST_S
+    while not (tmp_path / "waiting").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    first.sendintr()
+    first.expect(pexpect.EOF)
+    first.close()
+    assert first.exitstatus == 1
+    assert "so far" in first.before, "what the cell has printed"
+    assert "KeyboardInterrupt" in first.before
+    assert "1 of 2 steps" in first.before
+    (tmp_path / "quick").touch()
+    second = command()
+    second.expect(pexpect.EOF)
+    second.close()
+    assert second.exitstatus == 0
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", second.before)
+    lines = [line.rpartition("\r")[2] for line in shown.split("\r\n")]
+    assert max(map(len, lines)) <= 60, lines
+    assert lines[2].startswith("[3/4] ✓ Load all that the night has brought")
+    assert "attempt 2" in shown
+    assert "1 replayed" in shown
