@@ -94,6 +94,14 @@ class Kernel:
         client.shell_channel.send(message)
         return str(message["header"]["msg_id"])
 
+    def wait_for(self, request: str, text: str) -> None:
+        """Wait until a cell has printed a text; `collect` returns what it shows after that."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=LONGEST_S)
+            of_cell = message["parent_header"].get("msg_id") == request
+            if of_cell and text in message["content"].get("text", ""):
+                return
+
     def collect(self, request: str) -> Result:
         """Return what a cell shows until it has ended."""
         result = Result()
