@@ -216,7 +216,7 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
     click.echo()
     if outcome.run_id is None:
         if outcome.good:
-            _complain("the notebook has no run of its own; what it recorded: stepbook runs", "running")
+            _complain("the notebook has left no run open; stepbook runs lists all", "running")
     elif outcome.book is None:
         click.echo(outcome.text)
     else:

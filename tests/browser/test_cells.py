@@ -85,10 +85,12 @@ def restart_and_run_all(nb):
     nb.page.wait_for_function("window.ended")
 
 
-def plots(nb):
-    """How wide each plot in the page is drawn."""
-    images = nb.page.locator(".jp-OutputArea-output img")
-    return [image.evaluate("image => image.naturalWidth") for image in images.all()]
+def wait_for_plot(nb):
+    """Wait until the one plot of the notebook is drawn."""
+    plot = nb.page.locator(".jp-OutputArea-output img")
+    expect(plot).to_have_count(1)
+    expect(plot).to_have_js_property("complete", value=True)
+    assert plot.evaluate("image => image.naturalWidth") > 100
 
 
 def test_a_restarted_kernel_replays_cells_outputs_and_plots(notebook, loop):
@@ -96,13 +98,13 @@ def test_a_restarted_kernel_replays_cells_outputs_and_plots(notebook, loop):
     nb.run_all()
     before = outputs(nb)
     assert "sum 18 [0.5]" in str(before[5])
-    assert len(plots(nb)) == 1
+    wait_for_plot(nb)
     restart_and_run_all(nb)
     after = outputs(nb)
     assert executed(nb, loop) == ["load", "double", "plot"], "nothing executes again"
     assert after[1:] == before[1:]
     assert "3 steps will replay" in str(after[0])
-    assert plots(nb)[0] > 100
+    wait_for_plot(nb)
 
 
 def test_the_host_says_which_cell_it_is(notebook, loop):
