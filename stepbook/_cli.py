@@ -14,8 +14,10 @@ from click.shell_completion import CompletionItem
 
 from . import _listing, _screen
 from ._book import connect
+from ._duration import describe
 from ._errors import StepbookError, StepbookWarning
 from ._screen import Column
+from ._tell import stable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,9 +210,22 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
     if book is not None:
         env["STEPBOOK_BOOK"] = str(Path(book).absolute())
     options = {} if given is None else {"given": _parse(given)}
-    if not _headless.execute(
-        notebook.absolute(), env=env, output=output, say=click.echo, **options
-    ):
+    outcome = _headless.execute(
+        notebook.absolute(), _screen.Cells(), env=env, output=output, **options
+    )
+    click.echo()
+    if outcome.run_id is None:
+        if outcome.good:
+            _complain("the notebook has left no run open; stepbook runs lists all", "running")
+    elif outcome.book is None:
+        click.echo(outcome.text)
+    else:
+        state = connect(outcome.book)._peek(outcome.run_id)
+        _screen.timeline(state.run, list(state.steps.values()), _screen.console())
+    if outcome.replayed:
+        saved = "" if stable() else f", {describe(outcome.saved)} saved"
+        _screen.said(f"  {outcome.replayed} replayed{saved}", "quiet")
+    if not outcome.good:
         raise SystemExit(1)
 
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
+import click
+
 from . import _listing, _text
 from ._duration import describe
+from ._tell import stable
 from ._text import Role, Span
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ STYLES: Final[dict[Role, str]] = {
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
 _NARROWEST: Final = 40
 _NARROWEST_LAST: Final = 16
+_CELL_FACTS: Final = 15  # a status, and a duration as wide as "59 min 59 s"
 _GAP: Final = 2
 
 
@@ -80,15 +84,16 @@ def timeline(run: RunRow, steps: Sequence[StepRow], screen: Console | None) -> N
         show(line, screen)
 
 
-def show(line: Sequence[Span], screen: Console | None) -> None:
+def show(line: Sequence[Span], screen: Console | None, end: str = "\n") -> None:
     """Print one line."""
     if screen is None:
-        print(_text.plain(line), flush=True)  # noqa: T201 - this module prints
+        print(_text.plain(line), end=end, flush=True)  # noqa: T201 - this module prints
         return
     from rich.text import Text  # noqa: PLC0415 - only with a console
 
     text = Text.assemble(*((span.text, STYLES[span.role]) for span in line))
-    screen.print(text, no_wrap=True, overflow="ignore", crop=False)
+    screen.print(text, no_wrap=True, overflow="ignore", crop=False, end=end)
+    screen.file.flush()
 
 
 def rows(
@@ -234,3 +239,38 @@ def log_lines(found: Sequence[Row], screen: Console | None) -> None:
 def said(message: str, role: Role = "value") -> None:
     """Print one line about what was done."""
     show([Span(message, role)], console())
+
+
+class Cells:
+    """Prints the cells of a notebook while they are executed, one line each."""
+
+    def __init__(self) -> None:
+        self._screen = console()
+        self._head = ""
+        self._title = ""
+
+    def begins(self, number: int, total: int, title: str) -> None:
+        """Show the cell that is executed now, where a terminal lets the line be written again."""
+        self._head, self._title = f"[{number:{len(str(total))}}/{total}] ", title
+        if self._screen is not None:
+            show(self._line("running", ""), self._screen, end="\r")
+
+    def ended(self, seconds: float, problem: str | None) -> None:
+        """Print how the cell has ended; *problem* is what went wrong."""
+        status: Role = "succeeded" if problem is None else "failed"
+        show(self._line(status, "" if stable() else describe(seconds)), self._screen)
+        if problem is not None:
+            click.echo(f"\n{problem}")
+
+    def _line(self, status: Role, took: str) -> list[Span]:
+        room = None
+        if self._screen is not None:
+            room = max(_NARROWEST, self._screen.width) - len(self._head) - _CELL_FACTS
+        title = _text.one_line(self._title, room)
+        facts = [Span(f"  {took}", "quiet")] if took else []
+        return [
+            Span(self._head, "quiet"),
+            Span(f"{_text.GLYPHS[status]} ", status),
+            Span(title, "value"),
+            *facts,
+        ]

@@ -7,14 +7,15 @@ terminal can colour the very same text that :func:`timeline` returns.
 from __future__ import annotations
 
 import json
+import socket
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from . import _decode, _failure
 from ._duration import describe
 from ._model import now_us
 from ._nodes import TAG
-from ._platform import describe_owner
 from ._tell import stable
 from ._values import DECODERS
 
@@ -333,8 +334,17 @@ def opened_again(state: State, before: dict[str, Any]) -> str:
     row, steps = state.run, state.steps
     done = sum(step.status == "succeeded" for step in steps.values())
     ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
-    last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
+    last = f", last opened from {_place(before)}" if "pid" in before else ""
+    # What matters comes first: notebooks break a line wherever it ends.
     return (
-        f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
-        f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
+        f"stepbook: {row.loop!r} again, {done} of {len(steps)} steps will replay. "
+        f"new=True starts a fresh run. ({row.id}, {row.status}, begun {ago} ago{last})"
     )
+
+
+def _place(owner: dict[str, Any]) -> str:
+    """Return words for where a run was open: the file's name, and the host if it is another."""
+    name = str(owner.get("notebook", "another process"))
+    host = owner.get("host")
+    where = "" if host in (None, socket.gethostname()) else f" on {host}"
+    return f"{Path(name).name}{where}"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -15,12 +14,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import venv
 from importlib import metadata
 from pathlib import Path
 
 import duckdb
 import pytest
+from older import install
 
 import stepbook
 from stepbook import BookError, BookVersionError, StepbookWarning, _store
@@ -257,35 +256,6 @@ def floor_version() -> str:
     raise AssertionError("the package does not say which DuckDB it needs")
 
 
-def install(version: str, folder: Path, **environment: str) -> None:
-    """Put the newest DuckDB *version*.* into *folder*, whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        pip = sys.executable
-        if importlib.util.find_spec("pip") is None:
-            venv.create(Path(scratch) / "pip", with_pip=True)
-            pip = next((Path(scratch) / "pip").glob("[bS]*/python*"))
-        target, wanted = Path(scratch) / "target", f"duckdb=={version}.*"
-        options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"]
-        options += ["--only-binary", ":all:"]
-        patience = ["--retries", "2", "--timeout", "15"]
-        done = subprocess.run(
-            [pip, "-m", "pip", "install", *options, *patience, "--target", target, wanted],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            pytest.fail(
-                f"{wanted}, the oldest that stepbook supports, could not be installed "
-                f"into {folder}. This test needs a package index once; pip said:\n{done.stderr}",
-                pytrace=False,
-            )
-        with contextlib.suppress(OSError):  # another process was first
-            target.rename(folder)
-
-
 @pytest.fixture(scope="module")
 def floor(request, tmp_path_factory):
     """A folder with the oldest DuckDB, made once and kept with what pytest caches."""
@@ -296,7 +266,7 @@ def floor(request, tmp_path_factory):
     kept = tmp_path_factory.mktemp("floor") if cache is None else cache.mkdir("duckdb-floor")
     folder = kept / f"{version}-{sys.implementation.cache_tag}"
     if not folder.is_dir():
-        install(version, folder)
+        install(folder, f"duckdb=={version}.*")
     return folder
 
 
@@ -318,7 +288,7 @@ def test_a_book_of_one_duckdb_is_read_and_continued_with_the_other(floor, path, 
 def test_without_a_package_index_it_is_said_what_is_missing(tmp_path):
     nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
     with pytest.raises(pytest.fail.Exception, match="needs a package index once") as failed:
-        install(floor_version(), tmp_path / "floor", **nowhere)
+        install(tmp_path / "floor", f"duckdb=={floor_version()}.*", **nowhere)
     assert "pip said:\nERROR" in str(failed.value)
     assert not list(tmp_path.iterdir())
 

@@ -5,49 +5,87 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
+import signal
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 
 from .._book import connect
-from .._duration import describe
 from .._errors import InvalidInputError
-from .._tell import stable
 from ._session import DefaultInput, session_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .._run import Run
 
 _NOTHING: Final[Any] = object()
-_SHOWN: Final = 60
+#: So many lines of what a failed cell has printed are told with its error.
+_TOLD_LINES: Final = 20
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_PADDING: Final = re.compile(r" {2,}(?=Traceback \()")
+#: Its warning of what listens on which port is for servers, not for a kernel of this process.
+_QUIET: Final = "--IPKernelApp.log_level=ERROR"
+
+
+class Progress(Protocol):
+    """Takes what happens, while it happens."""
+
+    def begins(self, number: int, total: int, title: str) -> None:
+        """Code cell *number* of *total* is executed now."""
+
+    def ended(self, seconds: float, problem: str | None) -> None:
+        """That cell has ended; *problem* is what went wrong."""
+
+
+class Outcome(NamedTuple):
+    """How a notebook has ended.
+
+    Attributes:
+        good: whether no cell has failed.
+        run_id: its run; None if it has opened none, or the kernel is gone.
+        book: the file that the run is recorded in; None for a book in memory.
+        text: the run as text.
+        replayed: how many steps were replayed.
+        saved: the seconds that this has saved.
+    """
+
+    good: bool
+    run_id: str | None = None
+    book: str | None = None
+    text: str = ""
+    replayed: int = 0
+    saved: float = 0.0
 
 
 def execute(
     path: Path,
-    given: Any = _NOTHING,
+    progress: Progress,
     *,
+    given: Any = _NOTHING,
     env: dict[str, str],
     output: Path | None = None,
-    say: Callable[[str], None] = print,
-) -> bool:
+) -> Outcome:
     """Execute a notebook as a run, or go on with the run that it has left unfinished.
+
+    An interrupt goes to the kernel, so that the step that is executing records it.
 
     Args:
         path: the notebook file; it is not changed.
+        progress: told of each cell.
         given: the input of its run, where it opens one without an input of its own, and of the run
             that is opened for it if it opens none. The items of a dict also become variables,
             behind the cell tagged ``parameters``.
         env: the environment of the kernel.
         output: where to write the notebook as executed.
-        say: takes one line of progress.
 
     Returns:
-        Whether no cell has failed.
+        How it has ended.
 
     Raises:
         InvalidInputError: the file is no notebook.
@@ -64,30 +102,72 @@ def execute(
         _add_parameters(notebook, given)
     input_text = "" if given is _NOTHING else json.dumps(given)
     client = NotebookClient(
-        notebook, timeout=None, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=None,
+        extra_arguments=[_QUIET],
+        resources={"metadata": {"path": str(path.parent)}},
     )
-    good = True
+    problem: str | None = None
+    outcome = Outcome(good=False)
     with client.setup_kernel(env=env):
         talk = _Talk(client)
         talk.ask(f"prepare({path.stem!r}, {input_text!r})")
         code = [n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
         for count, number in enumerate(code, start=1):
             cell = notebook.cells[number]
+            progress.begins(count, len(code), _title(cell.source))
             begun = time.perf_counter()
             try:
-                client.execute_cell(cell, number)
-            except (CellExecutionError, DeadKernelError) as error:
-                good = False
-                say(f"[{count}/{len(code)}] ✗ {_title(cell.source)}")
-                say(str(error).rstrip())
+                with _interrupting(client):
+                    client.execute_cell(cell, number)
+            except CellExecutionError as error:
+                problem = _problem(cell, error)
+            except DeadKernelError:
+                problem = "The kernel has died. The same command goes on after the last step."
+            progress.ended(time.perf_counter() - begun, problem)
+            if problem is not None:
                 break
-            took = "" if stable() else f"  {describe(time.perf_counter() - begun)}"
-            say(f"[{count}/{len(code)}] ✓ {_title(cell.source)}{took}")
         if client.km is not None and client.km.is_alive():
-            say(talk.ask(f"conclude(good={good})"))
+            found = json.loads(talk.ask(f"conclude(good={problem is None})").splitlines()[-1])
+            outcome = Outcome(problem is None, **found)
     if output is not None:
         nbformat.write(notebook, output)
-    return good
+    return outcome
+
+
+@contextlib.contextmanager
+def _interrupting(client: Any) -> Iterator[None]:
+    """Pass an interrupt on to the kernel; a second one ends the command."""
+    import asyncio  # noqa: PLC0415 - nbclient has imported it
+
+    from jupyter_core.utils import ensure_async  # noqa: PLC0415 - as nbclient
+
+    sent: list[asyncio.Task[None]] = []  # a task that nobody holds can be collected
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        loop = asyncio.get_running_loop()
+        send = ensure_async(client.km.interrupt_kernel())
+        loop.call_soon_threadsafe(lambda: sent.append(loop.create_task(send)))
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _problem(cell: Any, error: Exception) -> str:
+    """Return what a failed cell has printed, and its traceback."""
+    texts = [o["text"] for o in cell.outputs if o["output_type"] == "stream"]
+    lines = "".join(texts).splitlines()[-_TOLD_LINES:]
+    raised = [o["traceback"] for o in cell.outputs if o["output_type"] == "error"]
+    traceback = "\n".join(raised[-1]).splitlines() if raised else str(error).splitlines()
+    if traceback and not _ANSI.sub("", traceback[0]).strip("-"):
+        del traceback[0]  # the rule above it is wider than some terminals
+    if traceback:
+        traceback[0] = _PADDING.sub("  ", traceback[0])
+    return "\n".join([*lines, *([""] if lines else []), *traceback])
 
 
 def _nbformat() -> Any:
@@ -121,7 +201,7 @@ def _title(source: str) -> str:
     for line in source.splitlines():
         text = line.strip().removeprefix("%%step").removeprefix("#| step:").strip()
         if text:
-            return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+            return text
     return "(empty)"
 
 
@@ -160,12 +240,15 @@ def prepare(loop: str, input_text: str) -> None:
 
 
 def conclude(*, good: bool) -> None:
-    """Finish the run that was opened for the notebook, and print the timeline of its run."""
+    """Finish the run that was opened for the notebook, and print the :class:`Outcome`."""
     session = session_of(InteractiveShell.instance())
     run = None if session is None else session.last()
-    if run is None or session is None:
-        print("stepbook: the notebook has opened no run.")  # noqa: T201 - it is read
-        return
-    if good and session.open_run is None and run.status != "succeeded":
-        run.finish()
-    print(repr(run))  # noqa: T201
+    found: dict[str, Any] = {}
+    if run is not None and session is not None:
+        if good and session.open_run is None and run.status != "succeeded":
+            run.finish()
+        replayed, saved = session.replayed(run)
+        found = {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
+        if run.book.path is not None:
+            found["book"] = str(run.book.path)
+    print(json.dumps(found))  # noqa: T201 - it is read

@@ -60,6 +60,9 @@ RUN_OPTIONS: Final = {
     "--on-change": True,
     "--book": True,
 }
+#: What the tables show of the frames that `run.steps()` and `book.runs()` give whole.
+_STEP_COLUMNS: Final = ["name", "kind", "status", "attempt", "seconds", "return", "error"]
+_RUN_COLUMNS: Final = ["id", "loop", "status", "created_at", "input", "output"]
 _POLICIES: Final = ("warn", "rerun", "error", "ignore")
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}"}
 
@@ -215,11 +218,12 @@ class StepbookMagics(Magics):
     def _runs(self, text: str) -> None:
         self._no_more("runs", text)
         run = self._session.last()
-        _show((connect() if run is None else run.book).runs())
+        found = (connect() if run is None else run.book).runs()[_RUN_COLUMNS]
+        _show(found.assign(created_at=found["created_at"].dt.floor("s")))
 
     def _steps(self, text: str) -> None:
         self._no_more("steps", text)
-        _show(self._session.current().steps())
+        _show(self._session.current().steps()[_STEP_COLUMNS])
 
     def _status(self, text: str) -> None:
         self._no_more("status", text)

@@ -110,7 +110,11 @@ class Lines:
 
     Attributes:
         requests: what was found last, by the string that stands for the line.
+        has_side_effects: not to be called to find out whether what was typed at a prompt is
+            complete: a cell magic is not before an empty line.
     """
+
+    has_side_effects: Final = True
 
     def __init__(self) -> None:
         self.requests: dict[str, Request] = {}

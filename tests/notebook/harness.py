@@ -1,7 +1,7 @@
 """Kill any notebook at a random cell, run it again, and compare with an undisturbed run.
 
-As a program: ``python tests/notebook/harness.py NOTEBOOK.ipynb ... [--kills N] [--seed S]``;
-without a notebook it takes those of ``varied.py``.
+``test_kills.py`` does so once with each notebook of ``varied.py``. As a program, with any notebooks
+and more often: ``python tests/notebook/harness.py [NOTEBOOK.ipynb ...] [--kills N] [--seed S]``.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from conftest import Kernel, Result
+from driver import Kernel, Result
 from varied import NOTEBOOKS
 
 SETUP = "%load_ext stepbook\n%stepbook run crash"
@@ -60,11 +58,13 @@ class Report:
 
     Attributes:
         killed: the number of the cell at which the kernel was killed.
+        after: how many seconds after that cell was sent.
         twice: the numbers of the cells of which the body was executed more than once.
         differences: what is not as in the undisturbed run.
     """
 
     killed: int
+    after: float
     twice: list[int] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
@@ -72,6 +72,11 @@ class Report:
     def good(self) -> bool:
         """Whether only the killed cell was executed twice, and everything is as it would be."""
         return not self.differences and set(self.twice) <= {self.killed}
+
+    def __str__(self) -> str:
+        found = "".join(f"\n  {difference[:600]}" for difference in self.differences)
+        where = f"killed at cell {self.killed} after {self.after:.3f} s"
+        return f"{where}, executed twice: {self.twice}{found}"
 
 
 def cells_of(text: str) -> list[str]:
@@ -136,7 +141,8 @@ def disturb(
 ) -> Report:
     """Run a notebook, kill it at a random moment of a random cell, and run it again."""
     outputs, variables, seconds = expected
-    report = Report(chance.randrange(len(cells)))
+    killed = chance.randrange(len(cells))
+    report = Report(killed, chance.uniform(0, 1.1 * seconds[killed]))
     with tempfile.TemporaryDirectory() as folder:
         kernel = Kernel(Path(folder))
         try:
@@ -144,7 +150,7 @@ def disturb(
             for cell in cells[: report.killed]:
                 kernel.ok(cell)
             kernel.send(cells[report.killed])
-            time.sleep(chance.uniform(0, 1.1 * seconds[report.killed]))
+            time.sleep(report.after)
             kernel.restart()
             kernel.ok(SETUP)
             for number, cell in enumerate(cells):
@@ -187,10 +193,7 @@ def main() -> int:
             kills += 1
             repeated += bool(report.twice)
             bad += not report.good
-            state = "ok" if report.good else "WRONG"
-            print(f"{state}: {name}, killed at cell {report.killed}, twice {report.twice}")
-            for difference in report.differences:
-                print(f"  {difference[:600]}")
+            print(f"{'ok' if report.good else 'WRONG'}: {name}, {report}")
     print(f"{len(books)} notebooks, {kills} kills, {repeated} bodies executed twice, {bad} wrong")
     return bad
 

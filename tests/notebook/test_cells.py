@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Kernel
+    from driver import Kernel
 
 COUNTED = "count = globals().get('count', 0) + 1\n"
 
@@ -287,6 +287,35 @@ def test_addresses_of_cells_are_ids_and_addresses_of_documents_are_not(kernel: K
     kernel.ok("%%step B\nb = 1", address)
     kernel.ok("%%step B\nb = 2", address)
     assert kernel.value("b") == 2
+
+
+def test_what_a_front_end_executes_between_cells_changes_nothing(kernel: Kernel) -> None:
+    address = "vscode-notebook-cell:/home/me/a.ipynb#W0sZmlsZQ=="
+
+    def ask() -> None:
+        """As VS Code does for its list of variables, after each cell."""
+        for silent in (True, False):
+            kernel.run("__vsc_known = [*globals()]", silent=silent, store_history=False)
+
+    ask()
+    kernel.ok(f"%%step A\n{COUNTED}", address)
+    ask()
+    kernel.ok(f"%%step A\n{COUNTED}", address)
+    ask()
+    assert "edited" in kernel.ok(f"%%step A\n{COUNTED}more = 1", address).text()
+    ask()
+    failed = kernel.run("%%step B\n1 / 0", address)
+    assert failed.error is not None
+    ask()
+    assert kernel.value("(count, run.status)") == (2, "failed")
+    assert attempts(kernel, "B") == [(1, "failed")]
+
+
+def test_a_cell_that_leaves_no_history_replays(kernel: Kernel) -> None:
+    for _ in range(2):
+        result = kernel.run(f"%%step A\n{COUNTED}count", store_history=False)
+        assert result.value == "1"
+    assert attempts(kernel, "A") == [(1, "succeeded")]
 
 
 @pytest.mark.parametrize("policy", ["warn", "rerun", "error", "ignore"])

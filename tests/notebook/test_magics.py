@@ -17,7 +17,7 @@ from stepbook.notebook._magics import split_options
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Kernel
+    from driver import Kernel
 
 
 @pytest.mark.parametrize(
@@ -170,22 +170,19 @@ def test_stepbook_run_goes_on_where_it_failed(tmp_path: Path) -> None:
     assert '{"pid": "p-17"}' in shown.stdout
 
 
-@pytest.mark.parametrize("host", ["papermill", "nbconvert"])
+HOSTS = {
+    "papermill": ("papermill", "loop.ipynb", "out.ipynb", "-p", "pid", "p-17"),
+    "nbconvert": ("nbconvert", "--execute", "--to", "notebook", "--output", "out", "loop.ipynb"),
+    "nbclient": ("jupyter", "execute", "loop.ipynb"),
+    "nbval": ("pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"),
+}
+
+
+@pytest.mark.parametrize("host", HOSTS)
 def test_other_hosts_go_on_where_they_failed(tmp_path: Path, host: str) -> None:
     pytest.importorskip(host)
     write(tmp_path / "loop.ipynb", *STEPS)
-    words = {
-        "papermill": ("papermill", "loop.ipynb", "out.ipynb", "-p", "pid", "p-17"),
-        "nbconvert": (
-            "nbconvert",
-            "--execute",
-            "--to",
-            "notebook",
-            "--output",
-            "out",
-            "loop.ipynb",
-        ),
-    }[host]
+    words = HOSTS[host]
     assert command(tmp_path, *words).returncode != 0
     (tmp_path / "up").touch()
     second = command(tmp_path, *words)

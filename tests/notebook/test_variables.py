@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Kernel
+    from driver import Kernel
 
 # ruff: noqa: ISC004 - tuples of three texts
 

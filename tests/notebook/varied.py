@@ -6,8 +6,10 @@ NOTEBOOKS: dict[str, str] = {}
 
 NOTEBOOKS["frames, changed in place"] = """
 import numpy as np, pandas as pd, time
-from sklearn.datasets import load_iris
-df = load_iris(as_frame=True).frame
+rng = np.random.default_rng(2)
+parts = [f"{part} {size} (cm)" for part in ("sepal", "petal") for size in ("length", "width")]
+df = pd.DataFrame(rng.gamma(9, 0.5, size=(150, 4)).round(1), columns=parts)
+df["target"] = np.repeat([0, 1, 2], 50)
 # %%
 df.columns = [c.replace(" (cm)", "").replace(" ", "_") for c in df.columns]
 df.loc[::7, "sepal_width"] = np.nan
