@@ -15,7 +15,7 @@ from ._duration import describe
 from ._model import now_us
 from ._nodes import TAG
 from ._platform import describe_owner
-from ._tell import stable
+from ._tell import asks_new, stable
 from ._values import DECODERS
 
 if TYPE_CHECKING:
@@ -336,5 +336,5 @@ def opened_again(state: State, before: dict[str, Any]) -> str:
     last = f", last opened from {describe_owner(before)}" if "pid" in before else ""
     return (
         f"stepbook: run {row.id} of {row.loop!r} again ({row.status}, from {ago} ago{last}): "
-        f"{done} of {len(steps)} steps will replay. new=True starts a fresh one."
+        f"{done} of {len(steps)} steps will replay. {asks_new.get()} starts a fresh one."
     )

@@ -14,7 +14,7 @@ from IPython.display import display
 from .._book import connect
 from .._duration import describe
 from .._run import Run
-from .._tell import stable, tell
+from .._tell import asks_new, stable, tell
 from ._transform import USAGE
 
 if TYPE_CHECKING:
@@ -170,6 +170,15 @@ class StepbookMagics(Magics):
         """
         raise UsageError(f"%%step works as the first line of a cell only. {USAGE}")
 
+    @no_var_expand
+    @line_magic("%step")  # type: ignore[arg-type] # IPython's types know only one of its uses
+    def misplaced(self, line: str) -> None:
+        """Say where `%%step` stands: below code IPython takes it for a line magic."""
+        raise UsageError(
+            f"%%step {line} must be the first line of the cell: move what is above it below, or "
+            "into a cell of its own."
+        )
+
     # ---- commands -----------------------------------------------------------------------------
 
     def _value(self, expression: str, what: str) -> Any:
@@ -199,7 +208,13 @@ class StepbookMagics(Magics):
         if policy is not None and policy not in _POLICIES:
             raise UsageError(f"--on-change takes one of {', '.join(_POLICIES)}, not {policy!r}.")
         book = options.get("--book")
-        run = connect(_unquoted(book) if book else None).run(loop, new="--new" in options, **given)
+        token = asks_new.set("--new")
+        try:
+            run = connect(_unquoted(book) if book else None).run(
+                loop, new="--new" in options, **given
+            )
+        finally:
+            asks_new.reset(token)
         self._session.run = run
         self._session.set_policy(run, cast("Policy | None", policy))
         names = self._shell.user_ns
@@ -234,14 +249,10 @@ class StepbookMagics(Magics):
         name = _unquoted(text)
         if not name:
             raise UsageError("%stepbook redo needs the name of a step: %stepbook redo Load profile")
-        run = self._session.current()
-        run.redo(name)
-        self._session.release(run, name)
+        self._session.current().redo(name)
 
     def _rewind(self, text: str) -> None:
-        run = self._session.current()
-        run.rewind(_unquoted(text) or None)
-        self._session.release(run)
+        self._session.current().rewind(_unquoted(text) or None)
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None

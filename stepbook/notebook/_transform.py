@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _MAGIC: Final = re.compile(r"%%step(?:[ \t]+(.*))?$")
 _COMMENT: Final = re.compile(r"#\|[ \t]*step:[ \t]*(.*)$")
 _OPTIONS: Final = re.compile(r"(.*?)(?:^|\s+)--(?:\s+(-.*))?$")
+_LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change)\b)")
 _POLICIES: Final = ("warn", "rerun", "error", "ignore")
 USAGE: Final = (
     "%%step NAME [-- --out a,b] [--retries N] [--on-change warn|rerun|error|ignore], or as the "
@@ -49,6 +50,7 @@ class Request:
         retries: how often to execute the body again after an exception.
         on_change: what to do when the code has changed; None for the run's own policy.
         problem: why the line cannot be followed.
+        hint: what may be meant otherwise.
         source: the text of the cell below the line.
     """
 
@@ -58,6 +60,7 @@ class Request:
     retries: int = 0
     on_change: Policy | None = None
     problem: str = ""
+    hint: str = ""
     source: str = ""
 
 
@@ -71,6 +74,11 @@ def parse(line: str, text: str) -> Request:
     request.name = name
     if not name:
         request.problem = f"a step needs a name. {USAGE}"
+    elif _LIKE_OPTIONS.search(name) and not (found and found[2]):
+        request.hint = (
+            f"the name of this step is {name!r}. Options stand behind ` -- `: "
+            f"%%step {_LIKE_OPTIONS.sub(r' -- --', name, count=1)}"
+        )
     elif found and found[2]:
         try:
             _options(request, shlex.split(found[2]))
@@ -278,7 +286,7 @@ def _rewritten(
     )
     for statement in module.body[len(future) :]:
         ast.copy_location(statement, marker)
-    return ast.fix_missing_locations(module)
+    return module  # the shell fills in the locations that are missing
 
 
 _BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
