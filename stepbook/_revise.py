@@ -24,13 +24,18 @@ def redo(run: Run, name: str) -> str:
     step = known(run._state(), run.id, name)
     later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
     _reset(run, [step])
-    more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
-    tail = (
-        f" Later steps keep their results: {', '.join(later[:_SHOWN])}{more}. "
-        f"run.rewind({name!r}) executes them again, too."
-        if later
-        else ""
-    )
+    tail = ""
+    if len(later) == 1:
+        tail = (
+            f" The later step {later[0]!r} keeps its result; run.rewind({name!r}) executes it "
+            "again, too."
+        )
+    elif later:
+        more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
+        tail = (
+            f" The {len(later)} later steps keep their results: {', '.join(later[:_SHOWN])}{more}. "
+            f"run.rewind({name!r}) executes them again, too."
+        )
     return f"stepbook: {name!r} will be executed again in the next pass.{tail}"
 
 

@@ -15,7 +15,7 @@ from .._book import connect
 from .._duration import describe
 from .._run import Run
 from .._tell import asks_new, stable, tell
-from ._transform import USAGE
+from ._transform import POLICIES, USAGE
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -60,7 +60,6 @@ RUN_OPTIONS: Final = {
     "--on-change": True,
     "--book": True,
 }
-_POLICIES: Final = ("warn", "rerun", "error", "ignore")
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -205,8 +204,8 @@ class StepbookMagics(Magics):
             if option in options:
                 given[name] = _unquoted(options[option])
         policy = options.get("--on-change")
-        if policy is not None and policy not in _POLICIES:
-            raise UsageError(f"--on-change takes one of {', '.join(_POLICIES)}, not {policy!r}.")
+        if policy is not None and policy not in POLICIES:
+            raise UsageError(f"--on-change takes one of {', '.join(POLICIES)}, not {policy!r}.")
         book = options.get("--book")
         token = asks_new.set("--new")
         try:

@@ -18,9 +18,11 @@ import ast
 import hashlib
 import re
 import shlex
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from .._errors import StepbookWarning
 from ._effects import Effects, effects_of, is_definition
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ _MAGIC: Final = re.compile(r"%%step(?:[ \t]+(.*))?$")
 _COMMENT: Final = re.compile(r"#\|[ \t]*step:[ \t]*(.*)$")
 _OPTIONS: Final = re.compile(r"(.*?)(?:^|\s+)--(?:\s+(-.*))?$")
 _LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change)\b)")
-_POLICIES: Final = ("warn", "rerun", "error", "ignore")
+POLICIES: Final = ("warn", "rerun", "error", "ignore")
+OPTIONS: Final = ("--out", "--retries", "--on-change")
 USAGE: Final = (
     "%%step NAME [-- --out a,b] [--retries N] [--on-change warn|rerun|error|ignore], or as the "
     "first line of a cell that stays plain Python: #| step: NAME"
@@ -91,7 +94,7 @@ def _options(request: Request, words: list[str]) -> None:
     rest = iter(words)
     for word in rest:
         option, equals, value = word.partition("=")
-        if option not in ("--out", "--retries", "--on-change"):
+        if option not in OPTIONS:
             raise ValueError(f"unknown option {word!r}")
         if not equals:
             value = next(rest, "")
@@ -104,10 +107,10 @@ def _options(request: Request, words: list[str]) -> None:
             if not value.isdecimal():
                 raise ValueError(f"--retries takes a number, not {value!r}")
             request.retries = int(value)
-        elif value in _POLICIES:
+        elif value in POLICIES:
             request.on_change = value  # type: ignore[assignment]
         else:
-            raise ValueError(f"--on-change takes one of {', '.join(_POLICIES)}, not {value!r}")
+            raise ValueError(f"--on-change takes one of {', '.join(POLICIES)}, not {value!r}")
 
 
 # ---- text -----------------------------------------------------------------------------------
@@ -125,7 +128,11 @@ class Lines:
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return the lines of a cell with the one that names a step replaced."""
-        found = self._find(lines)
+        try:
+            found = self._find(lines)
+        except Exception as error:  # noqa: BLE001 - else no cell of this kernel works any more
+            _tell_fault(error)
+            return lines
         if found is None:
             return lines
         number, request = found
@@ -219,13 +226,26 @@ class Code(ast.NodeTransformer):
         body = node.body[1:]
         if request.retries and not _compiles(body):
             return node  # IPython says what is wrong, at its place
-        return _rewritten(
-            node.body[0],
-            body,
-            request.retries,
-            self._interactivity(),
-            lambda found: self._prepare(request, found),
-        )
+        try:
+            return _rewritten(
+                node.body[0],
+                body,
+                request.retries,
+                self._interactivity(),
+                lambda found: self._prepare(request, found),
+            )
+        except Exception as error:  # noqa: BLE001 - IPython would use this transformer no more
+            _tell_fault(error)
+            return node
+
+
+def _tell_fault(error: Exception) -> None:
+    warnings.warn(
+        "stepbook: this cell is executed, but neither replayed nor recorded, for a fault of "
+        f"stepbook's own. {type(error).__name__}: {error}",
+        StepbookWarning,
+        stacklevel=2,
+    )
 
 
 def _marker(node: ast.AST) -> str | None:

@@ -543,6 +543,30 @@ def test_a_fault_of_ours_does_not_break_cells(kernel: Kernel) -> None:
     kernel.ok("%%step A\nx = 1")
 
 
+def test_an_output_that_cannot_be_recorded_is_shown_all_the_same(kernel: Kernel) -> None:
+    shown = kernel.ok(
+        "%%step A\nfrom IPython.display import publish_display_data\n"
+        "publish_display_data({'text/plain': 'odd', "
+        "'application/vnd.jupyter.widget-view+json': 'no view'})\nprint('after')"
+    )
+    assert ("display_data", "odd") in shown.shown
+    assert "not recorded" in shown.text("stderr")
+    assert "after" in kernel.ok("%%step B\nprint('after')").text()
+
+
+@pytest.mark.parametrize("part", ["Lines._find", "Body"])
+def test_a_fault_of_ours_leaves_the_cell_to_be_executed(kernel: Kernel, part: str) -> None:
+    kernel.ok("from stepbook.notebook import _transform")
+    kernel.ok(f"kept, _transform.{part} = _transform.{part}, None")
+    faulty = kernel.run("#| step: A\n21 * 2")
+    plain = kernel.run("21 * 2")
+    kernel.run(f"_transform.{part} = kept")
+    assert (faulty.value, plain.value) == ("42", "42")
+    assert "neither replayed nor recorded" in faulty.text("stderr")
+    kernel.ok("%%step A\nx = 1")
+    assert attempts(kernel, "A") == [(1, "succeeded")]
+
+
 def test_a_notebook_that_is_run_from_a_cell_has_steps_of_its_own(
     kernel: Kernel,
 ) -> None:
