@@ -147,7 +147,7 @@ def _shape(code: types.CodeType, doc: str | None = None) -> tuple[Any, ...]:
 
 
 def _text(codec: Codec, value: Any, parts: list[int]) -> str | None:
-    """Return an argument as text; None for one that is big, or that nothing tells apart."""
+    """Return an argument as text; None for one that is not compared."""
     if isinstance(value, types.FunctionType):
         return _code_of(value)
     if not _is_small(value, parts):
@@ -161,8 +161,9 @@ def _text(codec: Codec, value: Any, parts: list[int]) -> str | None:
 def _is_small(value: Any, parts: list[int]) -> bool:
     if isinstance(value, str | bytes | bytearray):
         return len(value) <= _MOST_CHARACTERS
-    size = getattr(value, "size", 1)  # of arrays and tables
-    parts[0] -= size if isinstance(size, int) else _MOST_PARTS
+    if getattr(value, "size", 1) != 1:  # an array, a table: telling them apart takes too long
+        return False
+    parts[0] -= 1
     if isinstance(value, dict | list | tuple | set | frozenset) and parts[0] >= 0:
         inner = [*value, *value.values()] if isinstance(value, dict) else value
         return all(_is_small(part, parts) for part in inner)
