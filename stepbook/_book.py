@@ -24,7 +24,7 @@ from ._platform import describe_owner
 from ._records import Records
 from ._run import Run
 from ._shown import ShownBook
-from ._tell import stable, tell
+from ._tell import asks_new, stable, tell
 
 if TYPE_CHECKING:
     import os
@@ -167,7 +167,7 @@ class Book(ShownBook):
             raise InputChangedError(
                 f"run {run.id} of loop {loop!r} with key {key!r} has another input: "
                 f"{_shown(state.run.input)}, now {_shown(text)}. Use another key for other input, "
-                "or new=True to start a fresh run of this key."
+                f"or {asks_new.get()} to start a fresh run of this key."
             )
         self._announce(run)
         run._begin_pass()

@@ -202,7 +202,11 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
     cell has failed.
     """
     try:
-        from .notebook import _headless  # noqa: PLC0415 - only this command needs IPython
+        # Only this command needs them.
+        import ipykernel  # noqa: F401, PLC0415
+        import nbclient  # noqa: F401, PLC0415
+
+        from .notebook import _headless  # noqa: PLC0415
     except ImportError as error:
         raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
     env = dict(os.environ)

@@ -10,7 +10,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _failure
+from . import _failure, _pass
 from ._context import StepContext, current, log_row
 from ._errors import (
     DuplicateStepError,
@@ -48,7 +48,7 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    value, ready = enter(run, name, _hint(fn, options))
+    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs))
     if not ready:
         return value
     if not options.retries:
@@ -69,7 +69,7 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    value, ready = enter(run, name, _hint(fn, options))
+    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs))
     if not ready:
         return value
     if not options.retries:
@@ -164,13 +164,14 @@ def check_name(name: object) -> str:
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
-def enter(run: Run, name: str, hint: Any = None) -> tuple[Any, bool]:
+def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
 
     Args:
         run: the run.
         name: the step.
         hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
+        call: the function and its arguments, to tell two uses of a name apart in a notebook.
 
     Returns:
         The replayed value and False, or None and True: it is to be executed.
@@ -183,6 +184,8 @@ def enter(run: Run, name: str, hint: Any = None) -> tuple[Any, bool]:
         name = check_name(name)
     state = run._state()
     walk = run._walk()
+    if call is not None and _pass.claim is not None:
+        _pass.claim(run, name, *call)
     walk.use(name, current.get() or walk.body_of(run))
     if walk.failures:
         went_on(run)

@@ -21,6 +21,7 @@ from ._journal_format import files_by_run, files_of, merge, read_files, read_hea
 from ._ledger import Ledger, State, run_from_header
 from ._platform import FileLock, disk, write_file
 from ._store import BUSY_S, Store
+from ._tell import asks_new
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -292,5 +293,5 @@ class Files:
             f"the database {self.path} is older than the journal of run {run_id} by {missing} "
             "events: it was lost, or restored from an older copy. Nothing was folded over the gap. "
             "Restore the database that belongs to these journals, or start the run over with "
-            "new=True."
+            f"{asks_new.get()}."
         )

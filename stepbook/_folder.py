@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from ._errors import BookBusyError, StepbookWarning
+from ._platform import leave_signals_to_others
 
 if TYPE_CHECKING:
     from ._records import Records
@@ -43,6 +44,9 @@ class Folder(threading.Thread):
 
     def run(self) -> None:
         """Fold until stopped."""
+        # A signal that this thread or one of DuckDB's takes does not wake the main thread: an
+        # interrupt during a fold would be noticed only at the end of a blocking call there.
+        leave_signals_to_others()
         while not self._stopped.is_set():
             self._wake.wait()
             if self._stopped.wait(GATHER_S):

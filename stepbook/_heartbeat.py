@@ -11,7 +11,7 @@ from . import _pass
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BEAT_S: Final = 0.1
+_BEAT_S: Final = 0.05
 
 
 @contextlib.contextmanager

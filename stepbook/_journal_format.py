@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import BookVersionError, JournalDamagedError
+from ._tell import asks_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,7 +82,8 @@ class Damage:
         return JournalDamagedError(
             f"{self.path}, line {self.line}: this line had been synced to the disk and is damaged "
             "now, so the events from here on are neither used nor overwritten. Restore the file "
-            "from a backup, or start over with new=True; `stepbook doctor` lists what is readable.",
+            f"from a backup, or start over with {asks_new.get()}; `stepbook doctor` lists what is "
+            "readable.",
             path=str(self.path),
             line=self.line,
         )

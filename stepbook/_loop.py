@@ -113,12 +113,15 @@ class Loop:
 @contextlib.contextmanager
 def _walking(run: Run) -> Iterator[None]:
     """Record what escapes one call of a loop function."""
+    run._in_loop = True
     try:
         yield
     except BaseException as error:
         run._fail(error)
         run.close()
         raise
+    finally:
+        run._in_loop = False
 
 
 def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:

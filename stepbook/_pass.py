@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 #: the notebook: another object is another pass.
 cell: object | None = None
 
+#: Called with each use of a name by ``run.do``, in a notebook: the run, the name, the function and
+#: its arguments. Refuses what another cell does under that name.
+claim: Callable[[Run, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
+
 #: Called before a run is opened, so that the notebook's hooks can be in place.
 before_open: Callable[[], None] | None = None
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -247,6 +248,12 @@ def _lock_fd(fd: int, *, shared: bool) -> bool:
             return False
         raise
     return True
+
+
+def leave_signals_to_others() -> None:
+    """Have this thread, and those that it starts, take no signal that other threads can take."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGALRM, signal.SIGTERM})
 
 
 def _process_started_at() -> int:

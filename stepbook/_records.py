@@ -24,6 +24,7 @@ from ._ledger import Ledger, State
 from ._model import now_us
 from ._platform import FileLock, describe_owner, disk, owner
 from ._store import BUSY_S, POLL_S, GapError
+from ._tell import asks_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +113,7 @@ class Records(Files):
             raise RunInUseError(
                 f"run {run_id} is in use by {describe_owner(holder)}. Close it there "
                 "(run.close() or %stepbook close, or shut the kernel down), or start another run "
-                "with new=True.",
+                f"with {asks_new.get()}.",
                 pid=holder.get("pid"),
             )
         return lock

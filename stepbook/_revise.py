@@ -24,13 +24,18 @@ def redo(run: Run, name: str) -> str:
     step = known(run._state(), run.id, name)
     later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
     _reset(run, [step])
-    more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
-    tail = (
-        f" The {len(later)} later steps keep their results: {', '.join(later[:_SHOWN])}{more}. "
-        f"run.rewind({name!r}) executes them again, too."
-        if later
-        else ""
-    )
+    tail = ""
+    if len(later) == 1:
+        tail = (
+            f" The later step {later[0]!r} keeps its result; run.rewind({name!r}) executes it "
+            "again, too."
+        )
+    elif later:
+        more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
+        tail = (
+            f" The {len(later)} later steps keep their results: {', '.join(later[:_SHOWN])}{more}. "
+            f"run.rewind({name!r}) executes them again, too."
+        )
     return f"stepbook: {name!r} will be executed again in the next pass.{tail}"
 
 
@@ -39,7 +44,8 @@ def rewind(run: Run, name: str | None) -> str:
     first = 0 if name is None else known(run._state(), run.id, name).seq
     steps = [step for step in run._state().steps.values() if step.seq >= first]
     _reset(run, steps)
-    return f"stepbook: {len(steps)} steps will be executed again in the next pass."
+    count = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+    return f"stepbook: {count} will be executed again in the next pass."
 
 
 def resolve(run: Run, name: str, value: Any) -> None:
@@ -110,5 +116,11 @@ def known(state: State, run_id: str, name: str) -> StepRow:
     if name in steps:
         return steps[name]
     close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    if close:
+        hint = f" Did you mean {' or '.join(map(repr, close))}?"
+    elif steps:
+        first = ", ".join(map(repr, list(steps)[:_SHOWN]))
+        hint = f" It has {first}{f', … ({len(steps)} in all)' if len(steps) > _SHOWN else ''}."
+    else:
+        hint = " It has none yet."
     raise StepNotFoundError(f"run {run_id} has no step {shorten(name)}.{hint}")

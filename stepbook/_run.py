@@ -85,6 +85,7 @@ class Run(Shown):
         self._ledger: Ledger | None = None
         self._pass: Pass | None = None
         self._at_prompt = _pass.at_prompt()
+        self._in_loop = False  # whether a loop function is walking it
         self._lock = threading.RLock()
         self._executing: dict[str, StepContext] = {}
         self._ahead: dict[str, str] = {}

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextvars import ContextVar
+from typing import Final
+
+#: How to ask for a fresh run where one is being opened: in Python, or in ``%stepbook run``.
+asks_new: Final = ContextVar("asks_new", default="new=True")
 
 
 def stable() -> bool:

@@ -16,7 +16,7 @@ from . import _decode, _failure
 from ._duration import describe
 from ._model import now_us
 from ._nodes import TAG
-from ._tell import stable
+from ._tell import asks_new, stable
 from ._values import DECODERS
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ def opened_again(state: State, before: dict[str, Any]) -> str:
     # What matters comes first: notebooks break a line wherever it ends.
     return (
         f"stepbook: {row.loop!r} again, {done} of {len(steps)} steps will replay. "
-        f"new=True starts a fresh run. ({row.id}, {row.status}, begun {ago} ago{last})"
+        f"{asks_new.get()} starts a fresh run. ({row.id}, {row.status}, begun {ago} ago{last})"
     )
 
 

@@ -17,6 +17,7 @@ from .._errors import NotSerializableError, StaleStepError, StepbookWarning
 from .._heartbeat import heartbeat
 from .._model import FAILED, SUCCEEDED, CellRow, now_us
 from .._tell import stable, tell
+from . import _names
 from ._outputs import Recorder, flush_figures, show
 from ._variables import Restorer, Watch, classes_in, encode, is_missed
 
@@ -79,12 +80,14 @@ class CellStep:
         name = _execute.check_name(request.name)
         self._run = run = self._session.current()
         step = run._state().steps.get(name)
-        edited = self._session.claim(run, name, self._body.fingerprint)
+        edited = _names.claim_cell(run, name, self._body.fingerprint)
         walk = run._walk()
         walk.use(name, current.get())
         if walk.failures:
             _execute.went_on(run)
         if step is None:
+            if request.hint:
+                tell(f"stepbook: {request.hint}")
             return True
         if step.status == FAILED and step.handled and step.error is not None:
             raise _execute.replayed_failure(run, step)
@@ -145,7 +148,6 @@ class CellStep:
     def __enter__(self) -> None:
         run = self._running
         self._value, self._ran = None, []
-        cell_id = self._session.cell_id()
         self._around = around = contextlib.ExitStack()
         try:
             self._context = context = _execute.start(
@@ -153,7 +155,7 @@ class CellStep:
                 self._request.name,
                 "cell",
                 fingerprint=self._body.fingerprint,
-                cell_id=cell_id,
+                cell_id=_names.cell_id(),
             )
             around.callback(current.reset, current.set(context))
             self._watch = Watch(self._names, self._body.effects, run._codec)
@@ -184,6 +186,7 @@ class CellStep:
         if self._failures >= self._request.retries or not _execute.worth_retrying(error):
             return False
         self._failures += 1
+        flush_figures()
         self._note_outputs()
         time.sleep(min(_LONGEST_PAUSE_S, 0.05 * 2**self._failures))
         return True

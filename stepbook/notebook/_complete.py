@@ -10,14 +10,18 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from .._book import connect
 from .._errors import StepbookError
 from ._magics import COMMANDS, RUN_OPTIONS
+from ._transform import OPTIONS, POLICIES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._session import Session
 
 _STEP: Final = re.compile(r"(?:%%step[ \t]+|#\|[ \t]*step:[ \t]*)(.*)$")
 _STEPBOOK: Final = re.compile(r"%stepbook(?:[ \t]+(.*))?$")
 _NAMES_A_STEP: Final = re.compile(r"(?:redo|rewind)[ \t]+(.*)$")
 _NAMES_A_LOOP: Final = re.compile(r"run[ \t]+([^-].*|)$")
+_VALUES: Final = {"--reopen": ("unfinished",), "--on-change": POLICIES}
 
 
 def add(session: Session) -> None:
@@ -50,22 +54,29 @@ def _complete(session: Session, line: str) -> tuple[str, list[str]]:
     """Return what was typed of a word, and the words that begin so."""
     found = _STEP.match(line)
     if found:
-        return _beginning(found[1], _steps(session))
+        _, mark, options = found[1].rpartition(" -- ")
+        return _option(options, OPTIONS) if mark else _beginning(found[1], _steps(session))
     found = _STEPBOOK.match(line)
     if not found:
         return "", []
     text = found[1] or ""
-    word = "" if text.endswith(" ") else text.rpartition(" ")[2]
-    if text.startswith("run ") and word.startswith("-"):
-        return _beginning(word, list(RUN_OPTIONS))
+    before, _, word = text.rpartition(" ")
+    if text.startswith("run ") and (word.startswith("-") or before.endswith(tuple(_VALUES))):
+        return _option(text, RUN_OPTIONS)
     for pattern, names in ((_NAMES_A_STEP, _steps), (_NAMES_A_LOOP, _loops)):
         inner = pattern.match(text)
         if inner:
             return _beginning(inner[1], names(session))
-    return _beginning(text, list(COMMANDS))
+    return _beginning(text, COMMANDS)
 
 
-def _beginning(typed: str, words: list[str]) -> tuple[str, list[str]]:
+def _option(text: str, options: Iterable[str]) -> tuple[str, list[str]]:
+    """Complete the last word of *text*: an option, or the value of one."""
+    before, _, word = text.rpartition(" ")
+    return _beginning(word, _VALUES.get(before.rpartition(" ")[2], options))
+
+
+def _beginning(typed: str, words: Iterable[str]) -> tuple[str, list[str]]:
     return typed, [word for word in words if word.startswith(typed)]
 
 

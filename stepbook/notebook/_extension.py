@@ -37,7 +37,7 @@ def unload(shell: InteractiveShell) -> None:
         return
     _complete.remove(session)
     magics = shell.magics_manager
-    for kind, name in (("line", "stepbook"), ("cell", "step")):
+    for kind, name in (("line", "stepbook"), ("line", "%step"), ("cell", "step")):
         magics.magics[kind].pop(name, None)
     magics.registry.pop("StepbookMagics", None)
     with contextlib.suppress(ValueError):

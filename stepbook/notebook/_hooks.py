@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .. import _failure, _pass, _run
 from .._errors import StepbookWarning
+from . import _names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +29,19 @@ class CellExecution:
 
     Attributes:
         cell_id: what the front end calls the cell, if it says so.
+        number: its number, as in ``In [4]``, if it gets one.
         outer: the cell that executes this one, as ``%run`` of a notebook does.
         running: whether it is executing.
     """
 
-    def __init__(self, cell_id: str | None = None, outer: CellExecution | None = None) -> None:
+    def __init__(
+        self,
+        cell_id: str | None = None,
+        number: int | None = None,
+        outer: CellExecution | None = None,
+    ) -> None:
         self.cell_id = cell_id
+        self.number = number
         self.outer = outer
         self.running = True
 
@@ -48,6 +56,7 @@ def attach() -> None:
     shell.events.register("pre_run_cell", _before_cell)
     shell.events.register("post_run_cell", _after_cell)
     _pass.cell = CellExecution()  # the cell that is executing already
+    _pass.claim = _names.claim_call
 
 
 def detach(shell: InteractiveShell) -> None:
@@ -56,13 +65,15 @@ def detach(shell: InteractiveShell) -> None:
         _attached.discard(id(shell))
         shell.events.unregister("pre_run_cell", _before_cell)
         shell.events.unregister("post_run_cell", _after_cell)
-        _pass.cell = None
+        _pass.cell = _pass.claim = None
 
 
 def _before_cell(info: Any) -> None:
     before = _pass.cell
     outer = before if isinstance(before, CellExecution) and before.running else None
-    _pass.cell = CellExecution(getattr(info, "cell_id", None), outer)
+    shell = sys.modules["IPython"].get_ipython()
+    number = shell.execution_count if info.store_history and shell is not None else None
+    _pass.cell = CellExecution(getattr(info, "cell_id", None), number, outer)
 
 
 def _after_cell(result: Any) -> None:

@@ -14,8 +14,8 @@ from IPython.display import display
 from .._book import connect
 from .._duration import describe
 from .._run import Run
-from .._tell import stable, tell
-from ._transform import USAGE
+from .._tell import asks_new, stable, tell
+from ._transform import POLICIES, USAGE
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -63,7 +63,6 @@ RUN_OPTIONS: Final = {
 #: What the tables show of the frames that `run.steps()` and `book.runs()` give whole.
 _STEP_COLUMNS: Final = ["name", "kind", "status", "attempt", "seconds", "return", "error"]
 _RUN_COLUMNS: Final = ["id", "loop", "status", "created_at", "input", "output"]
-_POLICIES: Final = ("warn", "rerun", "error", "ignore")
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -173,6 +172,15 @@ class StepbookMagics(Magics):
         """
         raise UsageError(f"%%step works as the first line of a cell only. {USAGE}")
 
+    @no_var_expand
+    @line_magic("%step")  # type: ignore[arg-type] # IPython's types know only one of its uses
+    def misplaced(self, line: str) -> None:
+        """Say where `%%step` stands: below code IPython takes it for a line magic."""
+        raise UsageError(
+            f"%%step {line} must be the first line of the cell: move what is above it below, or "
+            "into a cell of its own."
+        )
+
     # ---- commands -----------------------------------------------------------------------------
 
     def _value(self, expression: str, what: str) -> Any:
@@ -199,10 +207,16 @@ class StepbookMagics(Magics):
             if option in options:
                 given[name] = _unquoted(options[option])
         policy = options.get("--on-change")
-        if policy is not None and policy not in _POLICIES:
-            raise UsageError(f"--on-change takes one of {', '.join(_POLICIES)}, not {policy!r}.")
+        if policy is not None and policy not in POLICIES:
+            raise UsageError(f"--on-change takes one of {', '.join(POLICIES)}, not {policy!r}.")
         book = options.get("--book")
-        run = connect(_unquoted(book) if book else None).run(loop, new="--new" in options, **given)
+        token = asks_new.set("--new")
+        try:
+            run = connect(_unquoted(book) if book else None).run(
+                loop, new="--new" in options, **given
+            )
+        finally:
+            asks_new.reset(token)
         self._session.run = run
         self._session.set_policy(run, cast("Policy | None", policy))
         names = self._shell.user_ns
@@ -238,14 +252,10 @@ class StepbookMagics(Magics):
         name = _unquoted(text)
         if not name:
             raise UsageError("%stepbook redo needs the name of a step: %stepbook redo Load profile")
-        run = self._session.current()
-        run.redo(name)
-        self._session.release(run, name)
+        self._session.current().redo(name)
 
     def _rewind(self, text: str) -> None:
-        run = self._session.current()
-        run.rewind(_unquoted(text) or None)
-        self._session.release(run)
+        self._session.current().rewind(_unquoted(text) or None)
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None

@@ -6,13 +6,17 @@ An output is what a notebook file has: ``stream``, ``display_data`` or ``execute
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from .._errors import StepbookWarning
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -77,8 +81,8 @@ class Recorder:
     def _stream(self, name: str) -> Callable[[Any], Any]:
         def wrap(write: Any) -> Any:
             def heard(text: str, *args: Any, **kwargs: Any) -> Any:
-                if not self._nested and isinstance(text, str):
-                    self._add_text(name, text)
+                if isinstance(text, str):
+                    self._hear(self._add_text, name, text)
                 return write(text, *args, **kwargs)
 
             return heard
@@ -89,23 +93,26 @@ class Recorder:
         """Call without hearing: in a terminal, displays are written to the stream."""
 
         def quiet(*args: Any, **kwargs: Any) -> Any:
-            self._nested += 1
-            try:
+            with self._unheard():
                 return call(*args, **kwargs)
-            finally:
-                self._nested -= 1
 
         return quiet
+
+    @contextlib.contextmanager
+    def _unheard(self) -> Iterator[None]:
+        self._nested += 1
+        try:
+            yield
+        finally:
+            self._nested -= 1
 
     def _publish(self, publish: Any) -> Any:
         publish = self._quietly(publish)
 
         def heard(data: Any, metadata: Any = None, *args: Any, **kwargs: Any) -> Any:
-            if not self._nested:
-                transient = kwargs.get("transient") or {}
-                self._add_display(
-                    data, metadata, transient.get("display_id"), update=bool(kwargs.get("update"))
-                )
+            transient = kwargs.get("transient") or {}
+            display, update = transient.get("display_id"), bool(kwargs.get("update"))
+            self._hear(self._add_display, data, metadata, display, update=update)
             return publish(data, metadata, *args, **kwargs)
 
         return heard
@@ -114,8 +121,7 @@ class Recorder:
         write = self._quietly(write)
 
         def heard(data: Any, metadata: Any = None) -> Any:
-            if not self._nested:
-                self._add("execute_result", data, metadata)
+            self._hear(self._add, "execute_result", data, metadata)
             return write(data, metadata)
 
         return heard
@@ -131,6 +137,20 @@ class Recorder:
             return clear(wait)
 
         return heard
+
+    def _hear(self, add: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+        if self._nested:
+            return
+        try:
+            add(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - what shows something is not to fail for us
+            with self._unheard():
+                warnings.warn(
+                    "stepbook: an output was shown, but not recorded. "
+                    f"{type(error).__name__}: {error}",
+                    StepbookWarning,
+                    stacklevel=4,
+                )
 
     # ---- what was heard -----------------------------------------------------------------------
 

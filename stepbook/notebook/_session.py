@@ -8,11 +8,10 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import _pass
-from .._errors import DuplicateStepError, NoRunError
-from .._execute import shorten
+from .._errors import NoRunError
 from .._model import SUCCEEDED
 from .._run import Run, current_run, open_runs
+from . import _names
 from ._cells import CellStep
 from ._transform import Code, Lines
 
@@ -32,14 +31,6 @@ class DefaultInput:
     """The input of ``%stepbook run`` where the notebook gives none: from the command line."""
 
     value: Any
-
-
-@dataclass
-class Seen:
-    """The cell that has used a name last."""
-
-    cell_id: str | None
-    fingerprint: str
 
 
 class Session:
@@ -67,7 +58,6 @@ class Session:
         self.matcher: Any = None
         self._replayed: dict[str, dict[str, float]] = {}
         self._policies: dict[str, Policy] = {}
-        self._seen: dict[tuple[str, str], Seen] = {}
         self._numbers = itertools.count(1)
         self._alive: dict[tuple[str, str, int, str], weakref.ref[Any]] = {}
         self._steps: dict[str, CellStep] = {}
@@ -150,49 +140,6 @@ class Session:
         reference = self._alive.get((run.id, step.name, step.attempt, name))
         return None if reference is None else reference()
 
-    # ---- names ----------------------------------------------------------------------------------
-
-    def claim(self, run: Run, name: str, fingerprint: str) -> bool:
-        """Note that the executing cell uses a name, and return whether its code is new for it.
-
-        Raises:
-            DuplicateStepError: another cell of this session has other code under this name.
-        """
-        cell_id = self.cell_id()
-        before = self._seen.get((run.id, name))
-        if before is not None and before.fingerprint != fingerprint:
-            if cell_id is not None and before.cell_id is not None and cell_id != before.cell_id:
-                raise DuplicateStepError(
-                    f"the step name {shorten(name)} is used by another cell with other code: by "
-                    f"cell {before.cell_id}, and now by cell {cell_id}. Give one of them a name of "
-                    f"its own. If the other cell is gone: %stepbook redo {name} releases the name, "
-                    "and the cell that is executed next has it."
-                )
-            self._seen[run.id, name] = Seen(cell_id, fingerprint)
-            return True
-        self._seen[run.id, name] = Seen(cell_id, fingerprint)
-        return False
-
-    def release(self, run: Run, name: str | None = None) -> None:
-        """Forget which cell has a name; without a name, all of a run."""
-        for key in list(self._seen):
-            if key[0] == run.id and name in (None, key[1]):
-                del self._seen[key]
-
-    @staticmethod
-    def cell_id() -> str | None:
-        """Return the id of the cell that is executing, if its front end gives one to each cell."""
-        return _cell_id()
-
-
-def _cell_id() -> str | None:
-    found: Any = getattr(_pass.cell, "cell_id", None)
-    if not isinstance(found, str) or not found:
-        return None
-    scheme, _, fragment = found.partition("#")
-    # The address of a document without a place in it says nothing about the cell.
-    return found if fragment or ":" not in scheme else None
-
 
 _sessions: Final[dict[int, Session]] = {}
 
@@ -211,3 +158,4 @@ def begin(shell: InteractiveShell) -> Session:
 def end(shell: InteractiveShell) -> None:
     """End the session of a shell."""
     _sessions.pop(id(shell), None)
+    _names.forget()

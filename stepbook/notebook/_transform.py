@@ -18,9 +18,11 @@ import ast
 import hashlib
 import re
 import shlex
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from .._errors import StepbookWarning
 from ._effects import Effects, effects_of, is_definition
 
 if TYPE_CHECKING:
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 _MAGIC: Final = re.compile(r"%%step(?:[ \t]+(.*))?$")
 _COMMENT: Final = re.compile(r"#\|[ \t]*step:[ \t]*(.*)$")
 _OPTIONS: Final = re.compile(r"(.*?)(?:^|\s+)--(?:\s+(-.*))?$")
-_POLICIES: Final = ("warn", "rerun", "error", "ignore")
+_LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change)\b)")
+POLICIES: Final = ("warn", "rerun", "error", "ignore")
+OPTIONS: Final = ("--out", "--retries", "--on-change")
 USAGE: Final = (
     "%%step NAME [-- --out a,b] [--retries N] [--on-change warn|rerun|error|ignore], or as the "
     "first line of a cell that stays plain Python: #| step: NAME"
@@ -49,6 +53,7 @@ class Request:
         retries: how often to execute the body again after an exception.
         on_change: what to do when the code has changed; None for the run's own policy.
         problem: why the line cannot be followed.
+        hint: what may be meant otherwise.
         source: the text of the cell below the line.
     """
 
@@ -58,6 +63,7 @@ class Request:
     retries: int = 0
     on_change: Policy | None = None
     problem: str = ""
+    hint: str = ""
     source: str = ""
 
 
@@ -71,6 +77,11 @@ def parse(line: str, text: str) -> Request:
     request.name = name
     if not name:
         request.problem = f"a step needs a name. {USAGE}"
+    elif _LIKE_OPTIONS.search(name) and not (found and found[2]):
+        request.hint = (
+            f"the name of this step is {name!r}. Options stand behind ` -- `: "
+            f"%%step {_LIKE_OPTIONS.sub(r' -- --', name, count=1)}"
+        )
     elif found and found[2]:
         try:
             _options(request, shlex.split(found[2]))
@@ -83,7 +94,7 @@ def _options(request: Request, words: list[str]) -> None:
     rest = iter(words)
     for word in rest:
         option, equals, value = word.partition("=")
-        if option not in ("--out", "--retries", "--on-change"):
+        if option not in OPTIONS:
             raise ValueError(f"unknown option {word!r}")
         if not equals:
             value = next(rest, "")
@@ -96,10 +107,10 @@ def _options(request: Request, words: list[str]) -> None:
             if not value.isdecimal():
                 raise ValueError(f"--retries takes a number, not {value!r}")
             request.retries = int(value)
-        elif value in _POLICIES:
+        elif value in POLICIES:
             request.on_change = value  # type: ignore[assignment]
         else:
-            raise ValueError(f"--on-change takes one of {', '.join(_POLICIES)}, not {value!r}")
+            raise ValueError(f"--on-change takes one of {', '.join(POLICIES)}, not {value!r}")
 
 
 # ---- text -----------------------------------------------------------------------------------
@@ -121,7 +132,11 @@ class Lines:
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return the lines of a cell with the one that names a step replaced."""
-        found = self._find(lines)
+        try:
+            found = self._find(lines)
+        except Exception as error:  # noqa: BLE001 - else no cell of this kernel works any more
+            _tell_fault(error)
+            return lines
         if found is None:
             return lines
         number, request = found
@@ -215,13 +230,26 @@ class Code(ast.NodeTransformer):
         body = node.body[1:]
         if request.retries and not _compiles(body):
             return node  # IPython says what is wrong, at its place
-        return _rewritten(
-            node.body[0],
-            body,
-            request.retries,
-            self._interactivity(),
-            lambda found: self._prepare(request, found),
-        )
+        try:
+            return _rewritten(
+                node.body[0],
+                body,
+                request.retries,
+                self._interactivity(),
+                lambda found: self._prepare(request, found),
+            )
+        except Exception as error:  # noqa: BLE001 - IPython would use this transformer no more
+            _tell_fault(error)
+            return node
+
+
+def _tell_fault(error: Exception) -> None:
+    warnings.warn(
+        "stepbook: this cell is executed, but neither replayed nor recorded, for a fault of "
+        f"stepbook's own. {type(error).__name__}: {error}",
+        StepbookWarning,
+        stacklevel=2,
+    )
 
 
 def _marker(node: ast.AST) -> str | None:
@@ -282,7 +310,7 @@ def _rewritten(
     )
     for statement in module.body[len(future) :]:
         ast.copy_location(statement, marker)
-    return ast.fix_missing_locations(module)
+    return module  # the shell fills in the locations that are missing
 
 
 _BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")

@@ -2,7 +2,8 @@
 
 The column ``variables`` holds one JSON object: for each name ``{"value": ...}`` as the codec writes
 it, ``{"lines": [...]}`` for what a shell command has printed, ``{"random": state}`` for a random
-generator, ``{"same": other name}``, ``{"deleted": true}``, or ``{"missing": why, "type": ...}``;
+generator, ``{"book": path}`` and ``{"run": id, "book": path}`` for what stepbook itself gives,
+``{"same": other name}``, ``{"deleted": true}``, or ``{"missing": why, "type": ...}``;
 ``$definitions`` are the numbers of the definitions that the cell has executed, and ``$random`` is
 how it has left the random generators of the modules random and numpy.
 """
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.utils.text import SList
 
-from .._errors import NotSerializableError
+from .._book import Book, connect
+from .._errors import BookNotFoundError, NotSerializableError, RunNotFoundError
+from .._run import Run
 from ._chance import changed, from_state, hidden, set_hidden, state_of
 from ._effects import defined_names
 from ._stub import NotStored
@@ -308,6 +311,10 @@ def encode(
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             key = "value"
             state = state_of(value)
+            own = _reference(value)
+            if own is not None:
+                parts.append(f"{json.dumps(name)}:{json.dumps(own)}")
+                continue
             if type(value) is SList:
                 key, value = "lines", list(value)
             elif state is not None:
@@ -328,9 +335,18 @@ def encode(
     return "{" + ",".join(parts) + "}", missing
 
 
+def _reference(value: Any) -> dict[str, str] | None:
+    """Return how a book or a run is found again; None for anything else."""
+    book = value.book if isinstance(value, Run) else value
+    if not isinstance(book, Book) or book.path is None:
+        return None
+    found = {"book": str(book.path)}
+    return {"run": value.id, **found} if isinstance(value, Run) else found
+
+
 def is_missed(value: Any) -> bool:
     """Whether the person should be told that a value was not stored."""
-    return not isinstance(value, _FIXED) and library(value) not in _OF_THE_MOMENT
+    return not isinstance(value, types.ModuleType) and library(value) not in _OF_THE_MOMENT
 
 
 # ---- bringing back --------------------------------------------------------------------------
@@ -388,6 +404,8 @@ class Restorer:
             value = SList(entry["lines"])
         elif "random" in entry:
             value = from_state(self._decode(entry["random"], name))
+        elif "book" in entry:
+            value = self._found(entry, name)
         elif "same" in entry:
             value = self._restore(entry["same"])
         elif "deleted" in entry:
@@ -399,6 +417,16 @@ class Restorer:
         self._done[name] = value
         self._set(name, value)
         return value
+
+    def _found(self, entry: dict[str, str], name: str) -> Any:
+        """Return a book, or a run of it to look at: using it for more opens it."""
+        book = connect(entry["book"])
+        if "run" not in entry:
+            return book
+        try:
+            return book.get(entry["run"])
+        except (BookNotFoundError, RunNotFoundError) as error:
+            return NotStored(name, self._step, "stepbook.Run", str(error))
 
     def _decode(self, node: Any, name: str) -> Any:
         return self._codec.decode(

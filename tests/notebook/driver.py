@@ -23,6 +23,7 @@ class Result:
 
     outputs: list[dict[str, Any]] = field(default_factory=list)
     error: dict[str, Any] | None = None
+    error_at: float = 0.0  # by the kernel's clock, in seconds since 1970
 
     def text(self, name: str = "stdout") -> str:
         """Return what went to a stream."""
@@ -121,6 +122,7 @@ class Kernel:
             elif kind == "error":
                 assert result.error is None, "an error was reported twice"
                 result.error = content
+                result.error_at = message["header"]["date"].timestamp()
             elif kind == "status" and content["execution_state"] == "idle":
                 break
         while True:

@@ -114,6 +114,16 @@ def test_commands_options_and_names_are_completed(kernel: Kernel) -> None:
     assert completions(kernel, "%stepbook run x --on") == ["%stepbook run x --on-change"]
     assert completions(kernel, "%stepbook redo Load p") == ["%stepbook redo Load profile"]
     assert completions(kernel, "%%step Load ") == ["%%step Load profile", "%%step Load scans"]
+    assert completions(kernel, "%stepbook run x --reopen u") == [
+        "%stepbook run x --reopen unfinished"
+    ]
+    assert completions(kernel, "%%step Load -- --on-change r") == [
+        "%%step Load -- --on-change rerun"
+    ]
+    assert completions(kernel, "%%step Load -- --o") == [
+        "%%step Load -- --out",
+        "%%step Load -- --on-change",
+    ]
     assert "%stepbook run tests" in completions(kernel, "%stepbook run te")
     assert completions(kernel, "import o").count("import os") == 1
 
