@@ -108,9 +108,9 @@ def test_a_loop_goes_on_in_another_cell_with_a_corrected_step(loading: Kernel) -
 
 def test_the_announcement_names_the_way_to_a_fresh_run(kernel: Kernel) -> None:
     kernel.ok("%stepbook run tests --key k --input 1")
-    assert "--new starts a fresh one" in kernel.ok("%stepbook run tests --key k").text()
+    assert "--new starts a fresh run" in kernel.ok("%stepbook run tests --key k").text()
     shown = kernel.ok("import stepbook\nrun = stepbook.run('tests', key='k')").text()
-    assert "new=True starts a fresh one" in shown
+    assert "new=True starts a fresh run" in shown
     result = kernel.run("%stepbook run tests --key k --input 2")
     assert result.error is not None
     assert "--new to start a fresh run" in result.error["evalue"]
