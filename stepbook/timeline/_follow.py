@@ -1,7 +1,7 @@
 """What is known of one run and what has changed since: the source of the timeline's messages.
 
 A run that is open in this process is looked at in memory, which costs the recording nothing. Of any
-other run the files are looked at, and read only when they have changed.
+other run the journal is read on where it was left.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from stepbook import _queries
 from stepbook._errors import StepbookError
-from stepbook._journal_format import files_of
 from stepbook._model import PENDING, RUNNING, SUCCEEDED, now_us
+from stepbook._store import BUSY_S
 
 from . import _wire
+from ._tail import Tail
 
 if TYPE_CHECKING:
     from stepbook._book import Book
@@ -41,7 +42,8 @@ class Follower:
         self._book = book
         self._records = book._records
         self._run_id = run_id
-        self._seen: Any = None
+        self._seen: tuple[int, int] | None = None
+        self._tail: Tail | None = None
         self._revs: list[int] = []
         self._floor = 0
         self._expires: dict[str, int] = {}
@@ -61,13 +63,16 @@ class Follower:
         """Whether the run has succeeded or failed."""
         return self.run.status not in (PENDING, RUNNING)
 
-    def update(self) -> bool:
+    def update(self, timeout: float = BUSY_S) -> bool:
         """Look at the run; return whether anything has changed.
+
+        Args:
+            timeout: how many seconds to wait while another process holds the tables.
 
         Raises:
             StepbookError: what another process recorded cannot be read right now.
         """
-        state = self._look()
+        state = self._look(timeout)
         if state is None:
             return False
         # In one go, so that a step recorded meanwhile is in or out, never half.
@@ -173,19 +178,17 @@ class Follower:
             rows = reader.execute(query, parameters)
         return [dict(zip(_PAST, row, strict=False)) for row in rows]
 
-    def _look(self) -> State | None:
+    def _look(self, timeout: float) -> State | None:
         """Return the state if it may have changed since the last time, else None."""
         ledger = self._records.ledgers.get(self._run_id)
-        if ledger is not None:
-            state = ledger.state
-            seen: Any = (id(state), state.version)
-            if seen == self._seen:
-                return None
-        else:
-            seen = self._traces()
-            if seen == self._seen:
-                return None
-            state = self._book._peek(self._run_id)
+        if ledger is None:
+            self._tail = self._tail or Tail(self._records, self._run_id)
+            return self._tail.look(timeout)
+        self._tail = None
+        state = ledger.state
+        seen = id(state), state.version
+        if seen == self._seen:
+            return None
         self._seen = seen
         return state
 
@@ -201,17 +204,3 @@ class Follower:
                 if isinstance(until, int):
                     ends[step.name] = until
         return ends
-
-    def _traces(self) -> tuple[Any, ...]:
-        """Return what tells cheaply whether another process has recorded something."""
-        path = self._records.path
-        if path is None:
-            return ()
-        traces = []
-        for file in (path, *files_of(self._records.journals, self._run_id)):
-            try:
-                stat = file.stat()
-            except FileNotFoundError:
-                continue
-            traces.append((file.name, stat.st_size, stat.st_mtime_ns))
-        return tuple(traces)
