@@ -43,6 +43,15 @@ export function peekOf(row: Row): "none" | "lines" | "line" {
 /** A height near enough to the real one that the list does not jump when rows are measured. */
 export function estimateHeight(row: Row, open: boolean): number {
   if (open) return 31 + (row.error ? 220 : 0) + (row.return ? 110 : 0) + 30;
+  // Asked of every row whenever one is measured; a row that changes is another object.
+  let height = closedHeights.get(row);
+  if (height === undefined) closedHeights.set(row, (height = closedHeight(row)));
+  return height;
+}
+
+const closedHeights = new WeakMap<Row, number>();
+
+function closedHeight(row: Row): number {
   const peek = peekOf(row);
   if (row.error !== null && row.status === "failed") return 53;
   if (peek === "none") return 31;
@@ -102,24 +111,42 @@ export class RowView {
   private row: Row | null = null;
   private shown: RowState | null = null;
 
+  /**
+   * @param seq the row it stands for.
+   * @param ids what the ids of its parts begin with.
+   */
   constructor(
-    readonly seq: number,
-    id: string,
+    private seq: number,
+    private readonly ids: string,
     private readonly context: RowContext,
   ) {
     this.head = button(
       "sb-head",
-      { "aria-expanded": "false", "aria-controls": id, "data-seq": seq },
+      { "aria-expanded": "false" },
       icon("chevron"),
       this.glyph,
       h("span.sb-title", {}, this.name, this.badges, this.word),
       this.barBox,
       this.time,
     );
-    this.below.id = id;
-    this.element = h("li.sb-row", { "data-seq": seq }, this.head, this.progress, this.below);
-    this.head.addEventListener("click", () => context.toggle(seq));
-    this.head.addEventListener("focus", () => context.focused(seq));
+    this.element = h("li.sb-row", {}, this.head, this.progress, this.below);
+    this.head.addEventListener("click", () => context.toggle(this.seq));
+    this.head.addEventListener("focus", () => context.focused(this.seq));
+    this.standFor(seq);
+  }
+
+  /** Whether it is open: then there may be something folded, typed or loaded in it. */
+  get isOpen(): boolean {
+    return this.shown?.open ?? false;
+  }
+
+  /** Makes it stand for a row; `update` then writes all of it. */
+  standFor(seq: number): void {
+    this.seq = seq;
+    this.row = this.shown = null;
+    this.element.dataset["seq"] = this.head.dataset["seq"] = String(seq);
+    this.below.id = `${this.ids}-${seq}`;
+    this.head.setAttribute("aria-controls", this.below.id);
   }
 
   /** Brings the element up to date; what has not changed is left alone. */

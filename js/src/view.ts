@@ -56,7 +56,9 @@ export class View {
       },
     };
     this.list = new List<RowView>({
-      create: (seq) => new RowView(seq, `${this.id}-${seq}`, context),
+      create: (seq) => new RowView(seq, this.id, context),
+      isSpare: (view) => !view.isOpen && !view.element.contains(document.activeElement),
+      reuse: (view, seq) => view.standFor(seq),
       update: (view, entry) => this.drawRow(view, entry),
       estimate: (seq) => {
         const row = this.timeline.get(seq);
