@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import threading
 import time
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import stepbook
+from stepbook import _ledger
 from stepbook.timeline import _wire
 from stepbook.timeline._follow import Follower
 from stepbook.timeline._pulse import Pulse
@@ -124,8 +128,11 @@ class Wire:
 
     def ask(self, **request):
         """Send a request and return its answer."""
+        before = len(self.messages)
         self._widget._answer(self._widget, {"id": 1, **request}, [])
-        return self.messages[-1]
+        # The widget's own thread sends, too.
+        kind = "snapshot" if request["type"] == "snapshot" else "reply"
+        return next(message for message in self.messages[before:] if message["type"] == kind)
 
     def wait_for(self, name):
         """Wait until a message holds this step as succeeded."""
@@ -167,6 +174,56 @@ def test_ten_thousand_steps_are_few_messages_and_none_is_lost(run, widget, monke
         rows |= {row[0]: row[5] for row in message["rows"]}
     assert len(rows) == 2001
     assert set(rows.values()) == {"succeeded"}
+
+
+def test_a_fold_under_way_keeps_no_row_back(run, widget, monkeypatch):
+    wire = Wire(widget, monkeypatch)
+    with run.book._records.store.connected:  # as while this process writes to its tables
+        run.do("A", lambda: 1)
+        wire.wait_for("A")
+
+
+def test_rows_are_sent_at_once_after_a_pause_and_ten_times_a_second_at_most(
+    run, widget, monkeypatch
+):
+    run.do("first", lambda: 1)
+    wire = Wire(widget, monkeypatch)
+    for n in range(40):
+        run.do(f"S{n}", lambda: time.sleep(0.02))
+    wire.wait_for("S39")
+    gaps = [after - before for before, after in itertools.pairwise(wire.times)]
+    assert min(gaps) > 0.09
+
+
+def test_long_texts_are_searched_in_the_record(book, run, widget, monkeypatch):
+    monkeypatch.setattr(_ledger, "VALUE_BUDGET", 20_000)
+    other = book.run("loop", new=True)
+    other.do("In memory", lambda: "x" * 9_000 + "Needle")
+    other.do("In the tables", lambda: "x" * 30_000 + "needle")
+    other.do("Nothing", lambda: "x" * 9_000)
+
+    def fails():
+        raise ValueError("y" * 9_000 + "needle")
+
+    with pytest.raises(ValueError, match="needle"):
+        other.do("Error", fails)
+    wire = Wire(other.timeline(), monkeypatch)
+    assert wire.ask(type="search", query=" NEEDLE ")["value"] == [1, 2, 4]
+    assert wire.ask(type="search", query="no such thing")["value"] == []
+
+
+def test_more_rows_of_a_table_are_read_from_the_record(run, widget, monkeypatch):
+    frame = pd.DataFrame({"n": range(120), "text": [f"row {n}" for n in range(120)]})
+    run.do("Frame", lambda: frame)
+    run.do("Series", lambda: frame["n"])
+    run.do("Arrow", lambda: pa.Table.from_pandas(frame))
+    run.do("Number", lambda: 1)
+    wire = Wire(widget, monkeypatch)
+    for seq, width in ((1, 2), (2, 1), (3, 2)):
+        rows = wire.ask(type="rows", seq=seq, start=100)["value"]
+        assert rows == [[n, f"row {n}"][:width] for n in range(100, 120)]
+    assert len(wire.ask(type="rows", seq=1, start=5)["value"]) == 50
+    assert "no table" in wire.ask(type="rows", seq=4, start=0)["error"]
 
 
 def test_one_run_has_one_widget(run, widget):

@@ -104,7 +104,9 @@ export class RowView {
   private readonly word = h("span.sb-said", {});
   private readonly badges = h("span.sb-badges", {});
   private readonly bar = h("span.sb-bar", {});
-  private readonly barBox = h("span.sb-bar-box", { "aria-hidden": "true" }, this.bar);
+  /** Stands where a pause was cut out of the time, before the row that ended it. */
+  private readonly gap = h("span.sb-gap", { hidden: true });
+  private readonly barBox = h("span.sb-bar-box", { "aria-hidden": "true" }, this.bar, this.gap);
   private readonly time = h("span.sb-time", {});
   private readonly below = h("div.sb-below", {});
   private readonly progress = h("div.sb-progress-box", { hidden: true });
@@ -194,12 +196,18 @@ export class RowView {
     setText(this.time, timeText(row, now));
     const span = spanOf(row, now);
     this.bar.hidden = !span;
+    const gap = span ? scale.gapBefore(span.start) : undefined;
+    this.gap.hidden = !gap;
     if (!span) return;
     const from = scale.at(span.start);
     const to = scale.at(span.end);
     // What takes no time at all still shows, also at the very end.
     this.bar.style.insetInlineStart = `min(${(from * 100).toFixed(2)}%, 100% - 2px)`;
     this.bar.style.width = `${Math.max(0, (to - from) * 100).toFixed(2)}%`;
+    if (!gap) return;
+    this.gap.style.insetInlineStart = `${(gap.from * 100).toFixed(2)}%`;
+    this.gap.style.width = `${((gap.to - gap.from) * 100).toFixed(2)}%`;
+    this.gap.title = `${formatDuration(gap.seconds)} without work, left out of the bars`;
   }
 
   private writeBadges(row: Row, items: Counts | null): void {

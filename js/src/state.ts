@@ -48,6 +48,14 @@ export class Timeline {
     this.rows.set(seq, { ...row, [field]: text, [`${field}_size`]: null });
   }
 
+  /** Whether the page holds only the beginning of some return or error. */
+  get isPartial(): boolean {
+    for (const row of this.rows.values()) {
+      if (row.return_size !== null || row.error_size !== null) return true;
+    }
+    return false;
+  }
+
   get(seq: number): Row | undefined {
     return this.rows.get(seq);
   }
@@ -119,6 +127,8 @@ export interface Choice {
   /** What holds for the others, after "expand all" and "collapse all". */
   everything: boolean | null;
   query: string;
+  /** Rows that the record says match, beyond what the page holds of their texts. */
+  found: ReadonlySet<number>;
   /** Only rows of this status; null shows all. */
   status: Status | null;
 }
@@ -135,6 +145,7 @@ export const newChoice = (): Choice => ({
   open: new Map(),
   everything: null,
   query: "",
+  found: new Set(),
   status: null,
 });
 
@@ -156,16 +167,21 @@ function itemOrder(timeline: Timeline, seqs: readonly number[]): number[] {
 }
 
 /** Decides whether a row is found by the search and passes the filter. */
-export function matcher(choice: Pick<Choice, "query" | "status">): ((row: Row) => boolean) | null {
-  const query = choice.query.trim().toLowerCase();
-  const { status } = choice;
+export function matcher(
+  choice: Pick<Choice, "query" | "status" | "found">,
+): ((row: Row) => boolean) | null {
+  const query = choice.query.trim();
+  const { status, found } = choice;
   if (!query && !status) return null;
+  // Unlike toLowerCase, an expression makes no copy of each text.
+  const sought = new RegExp(query.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "iu");
   return (row) =>
     (status === null || row.status === status) &&
     (!query ||
-      row.name.toLowerCase().includes(query) ||
-      (row.return?.toLowerCase().includes(query) ?? false) ||
-      (row.error?.toLowerCase().includes(query) ?? false));
+      sought.test(row.name) ||
+      (row.return !== null && sought.test(row.return)) ||
+      (row.error !== null && sought.test(row.error)) ||
+      found.has(row.seq));
 }
 
 /**

@@ -113,6 +113,8 @@ export type Message = Snapshot | Delta | Reply;
 export type Request =
   | { type: "snapshot" }
   | { type: "body"; seq: number; field: "return" | "error" }
+  | { type: "search"; query: string }
+  | { type: "rows"; seq: number; start: number }
   | { type: "attempts"; name: string }
   | { type: "previous"; name: string }
   | { type: "open"; run: string }

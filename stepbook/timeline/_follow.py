@@ -10,9 +10,9 @@ import contextlib
 import json
 import operator
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from stepbook import _queries
+from stepbook import _queries, _tables
 from stepbook._errors import StepbookError
 from stepbook._model import PENDING, RUNNING, SUCCEEDED, now_us
 from stepbook._store import BUSY_S
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from stepbook._ledger import State
     from stepbook._model import RunRow, StepRow
 
+#: So many rows of a table are sent when more are asked for.
+MORE_ROWS: Final = 50
 #: What is told of an attempt.
 _PAST = ("attempt", "status", "started_at", "seconds", "return", "error", "run")
 
@@ -100,16 +102,21 @@ class Follower:
     def recall(self) -> None:
         """Read how long each step took in the previous run of the loop.
 
-        Tried once and without waiting: it is a hint, and the timeline goes on without it.
+        A hint, so it waits for nothing: while this process writes to its tables it is left for the
+        next time, and if the tables cannot be read the timeline goes on without it.
         """
-        if self._usual is not None:
+        store = self._records.store
+        if self._usual is not None or not store.connected.acquire(blocking=False):
             return
-        self._usual = {}
-        asked = [self.run.loop, self.run.id, self.run.created_at]
-        with contextlib.suppress(StepbookError):
-            if self._records.store.exists:
-                with self._records.store.reading(timeout=0) as reader:
-                    self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+        try:
+            self._usual = {}
+            asked = [self.run.loop, self.run.id, self.run.created_at]
+            with contextlib.suppress(Exception):
+                if store.exists:
+                    with store.reading(timeout=0) as reader:
+                        self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+        finally:
+            store.connected.release()
 
     def snapshot(self, room: int | None = None) -> dict[str, Any]:
         """Return the message that holds everything, texts up to *room* characters whole."""
@@ -154,6 +161,40 @@ class Follower:
         if text is None:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
+
+    def search(self, query: str) -> list[int]:
+        """Return the numbers of the steps of which a long return or error holds a text.
+
+        Short ones are not looked at: who asks has them. Upper and lower case are the same.
+
+        Raises:
+            StepbookError: the book cannot be read right now.
+        """
+        text = query.strip().lower()
+        found = {
+            step.seq
+            for step in self.steps
+            if any(
+                long is not None and len(long) > _wire.HEAD_CHARS and text in long.lower()
+                for long in (step.value, step.error)
+            )
+        }
+        if any(step.value is None and step.status == SUCCEEDED for step in self.steps):
+            self._records.fresh()
+            with self._records.store.reading() as reader:
+                found.update(seq for (seq,) in reader.execute(_queries.FOUND, [self._run_id, text]))
+        return sorted(found)
+
+    def rows(self, seq: int, start: int) -> list[list[Any]]:
+        """Return rows of the table that a step has returned, from row *start* on.
+
+        Raises:
+            StepbookError: there is no such table, or it cannot be read.
+        """
+        step = next((step for step in self.steps if step.seq == seq), None)
+        where = f"the return of {step.name!r}" if step is not None else "the return"
+        value = self._book._codec.decode(self.body(seq, "return"), where=where)
+        return _tables.rows_of(value, start, MORE_ROWS)
 
     def attempts(self, name: str) -> list[dict[str, Any]]:
         """Return all attempts of a step, oldest first.

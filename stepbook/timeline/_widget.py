@@ -22,6 +22,8 @@ from ._follow import Follower
 from ._pulse import PULSE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stepbook._book import Book
 
 #: Between two messages at least: ten a second.
@@ -133,23 +135,23 @@ class Timeline(anywidget.AnyWidget):
                 self._follower.update()
                 self._sent = self._follower.rev
                 return self._follower.snapshot()
-        if kind == "body":
-            with self._guard:
-                text = self._follower.body(content["seq"], content["field"])
-            return _wire.reply(request, text)
-        if kind == "attempts":
-            return _wire.reply(request, self._follower.attempts(content["name"]))
-        if kind == "previous":
-            return _wire.reply(request, self._follower.previous(content["name"]))
-        if kind in ("redo", "rewind"):
-            change = _revise.redo if kind == "redo" else _revise.rewind
-            return _wire.reply(request, change(self._book.get(self._run_id), content["name"]))
-        if kind == "deliver":
-            self._book.deliver_scan(
-                self._run_id, json.loads(content["payload"]), name=content["name"]
-            )
-            return _wire.reply(request, "Delivered.")
-        raise StepbookError(f"this stepbook does not know the request {kind!r}.")
+        answers: dict[Any, Callable[[], Any]] = {
+            "body": lambda: self._follower.body(content["seq"], content["field"]),
+            "search": lambda: self._follower.search(content["query"]),
+            "rows": lambda: self._follower.rows(content["seq"], content["start"]),
+            "attempts": lambda: self._follower.attempts(content["name"]),
+            "previous": lambda: self._follower.previous(content["name"]),
+            "redo": lambda: _revise.redo(self._book.get(self._run_id), content["name"]),
+            "rewind": lambda: _revise.rewind(self._book.get(self._run_id), content["name"]),
+            "deliver": lambda: self._deliver(content["name"], content["payload"]),
+        }
+        if kind not in answers:
+            raise StepbookError(f"this stepbook does not know the request {kind!r}.")
+        return _wire.reply(request, answers[kind]())
+
+    def _deliver(self, name: str, payload: str) -> str:
+        self._book.deliver_scan(self._run_id, json.loads(payload), name=name)
+        return "Delivered."
 
     # ---- where it is shown --------------------------------------------------------------------
 
