@@ -214,11 +214,12 @@ def test_long_texts_are_searched_in_the_record(book, run, widget, monkeypatch):
 
 def test_more_rows_of_a_table_are_read_from_the_record(run, widget, monkeypatch):
     frame = pd.DataFrame({"n": range(120), "text": [f"row {n}" for n in range(120)]})
+    wire = Wire(widget, monkeypatch)
     run.do("Frame", lambda: frame)
     run.do("Series", lambda: frame["n"])
     run.do("Arrow", lambda: pa.Table.from_pandas(frame))
     run.do("Number", lambda: 1)
-    wire = Wire(widget, monkeypatch)
+    wire.wait_for("Number")
     for seq, width in ((1, 2), (2, 1), (3, 2)):
         rows = wire.ask(type="rows", seq=seq, start=100)["value"]
         assert rows == [[n, f"row {n}"][:width] for n in range(100, 120)]

@@ -111,6 +111,7 @@ export type Message = Snapshot | Delta | Reply;
 
 /** What the timeline may ask of the kernel. */
 export type Request =
+  | { type: "hello" }
   | { type: "snapshot" }
   | { type: "body"; seq: number; field: "return" | "error" }
   | { type: "search"; query: string }

@@ -136,6 +136,7 @@ class Timeline(anywidget.AnyWidget):
                 self._sent = self._follower.rev
                 return self._follower.snapshot()
         answers: dict[Any, Callable[[], Any]] = {
+            "hello": lambda: None,
             "body": lambda: self._follower.body(content["seq"], content["field"]),
             "search": lambda: self._follower.search(content["query"]),
             "rows": lambda: self._follower.rows(content["seq"], content["start"]),
