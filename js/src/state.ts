@@ -1,5 +1,6 @@
 /** What is known of a run, and which of its rows are to be seen. Pure: no DOM, no clock. */
 
+import { isTaggedText } from "./tagged";
 import { readRows, type Delta, type Row, type Run, type Snapshot, type Status } from "./wire";
 
 export type Applied = "applied" | "gap" | "old";
@@ -48,12 +49,15 @@ export class Timeline {
     this.rows.set(seq, { ...row, [field]: text, [`${field}_size`]: null });
   }
 
-  /** Whether the page holds only the beginning of some return or error. */
-  get isPartial(): boolean {
+  /** Whether the page lacks the rest of some text, in the record or in a file of the book. */
+  get lacks(): { record: boolean; files: boolean } {
+    let record = false;
+    let files = false;
     for (const row of this.rows.values()) {
-      if (row.return_size !== null || row.error_size !== null) return true;
+      record ||= row.return_size !== null || row.error_size !== null;
+      files ||= row.return !== null && isTaggedText(row.return) && row.return.includes('"file":"');
     }
-    return false;
+    return { record, files };
   }
 
   get(seq: number): Row | undefined {

@@ -223,15 +223,13 @@ export class View {
   /** Searches what the page holds at once; what it holds only the beginning of, in the record. */
   private search(query: string): void {
     clearTimeout(this.searching);
-    this.searchNote = "";
-    this.choose({ query, found: new Set() });
-    if (!query.trim() || !this.timeline.isPartial) return;
+    const { record, files } = query.trim() ? this.timeline.lacks : { record: false, files: false };
     const ask = this.host.request;
-    if (!ask) {
-      this.searchNote = "; of long values, their beginning was searched";
-      return;
-    }
-    this.searchNote = ", searching long values…";
+    const always = files ? "; of values in files, the preview was searched" : "";
+    this.searchNote = always;
+    if (record) this.searchNote = ask ? ", searching long values…" : "; of long values, the beginning";
+    this.choose({ query, found: new Set() });
+    if (!record || !ask) return;
     this.searching = setTimeout(() => {
       const done = (note: string, found: readonly number[]): void => {
         if (this.choice.query !== query) return;
@@ -239,7 +237,7 @@ export class View {
         this.choose({ found: new Set(found) });
       };
       ask({ type: "search", query }).then(
-        (found) => done("", found as number[]),
+        (found) => done(always, found as number[]),
         () => done("; long values could not be searched", []),
       );
     }, SEARCH_MS);
