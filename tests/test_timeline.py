@@ -99,6 +99,39 @@ def test_a_run_of_another_process_is_followed(tmp_path):
         other.stdin.close()
 
 
+def test_a_run_of_another_process_is_followed_when_it_is_closed_and_opened_again(tmp_path):
+    script = (
+        "import sys, stepbook\n"
+        "run = stepbook.connect(sys.argv[1]).run('loop')\n"
+        "print(run.id, flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    name = line.strip()\n"
+        "    run.close() if name == 'close' else run.do(name, lambda: 'x' * 200_000)\n"
+        "    print('done', flush=True)\n"
+    )
+    path = tmp_path / "book.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as other:
+        run_id = other.stdout.readline().strip()
+        follower = Follower(stepbook.connect(path), run_id)
+        seen = []
+        for line in ("A", "B", "close", "C", "close", "D"):
+            other.stdin.write(f"{line}\n")
+            other.stdin.flush()
+            assert other.stdout.readline().strip() == "done"
+            # What was recorded before a look is seen by it, with no time in between.
+            follower.update()
+            seen += [line] if line != "close" else []
+            assert [step.name for step in follower.steps] == seen
+            assert {step.status for step in follower.steps} == {"succeeded"}
+        other.stdin.close()
+
+
 def test_what_waits_tells_until_when(book, run):
     follower = Follower(book, run.id)
     thread = threading.Thread(target=lambda: run.wait_for_scan(timeout="5 minutes"))

@@ -205,7 +205,8 @@ export class RowView {
     this.bar.style.insetInlineStart = `min(${(from * 100).toFixed(2)}%, 100% - 2px)`;
     this.bar.style.width = `${Math.max(0, (to - from) * 100).toFixed(2)}%`;
     if (!gap) return;
-    this.gap.style.insetInlineStart = `${(gap.from * 100).toFixed(2)}%`;
+    // The mark has a least width: it ends where the bar begins, and never lies on it.
+    this.gap.style.insetInlineEnd = `${((1 - gap.to) * 100).toFixed(2)}%`;
     this.gap.style.width = `${((gap.to - gap.from) * 100).toFixed(2)}%`;
     this.gap.title = `${formatDuration(gap.seconds)} without work, left out of the bars`;
   }
