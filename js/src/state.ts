@@ -16,6 +16,8 @@ export class Timeline {
   rev = -1;
   /** Kernel clock minus page clock, in microseconds. */
   clockOffset = 0;
+  /** Where the clock stands if nothing more will come: a page that holds a record. */
+  stoppedAt: number | null = null;
   readonly rows = new Map<number, Row>();
   /** Sequence numbers of the rows without a parent, in the order they ran. */
   roots: number[] = [];

@@ -127,7 +127,7 @@ export class View {
   private readonly afterPrint = (): void => this.list.expose(false);
 
   private get now(): number {
-    return Date.now() * 1000 + this.timeline.clockOffset;
+    return this.timeline.stoppedAt ?? Date.now() * 1000 + this.timeline.clockOffset;
   }
 
   private opened(row: Row): boolean {

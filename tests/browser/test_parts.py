@@ -211,13 +211,15 @@ def test_pictures_of_both_themes(notebook, theme):
 
 def test_a_map_is_one_row_that_opens_to_its_items_failed_ones_first(browser, tmp_path):
     recorded, steps = recorded_run()
-    snapshot = _wire.snapshot(recorded, steps, rev=1, now=recorded.created_at)
+    snapshot = _wire.snapshot(recorded, steps, rev=1, now=recorded.created_at + 1_330_000_000)
     path = tmp_path / "run.html"
     path.write_text(_html.page_html(snapshot, _bundle.bundle(), ""), encoding="utf-8")
     page = browser.new_page(viewport={"width": 900, "height": 1200})
     page.goto(path.as_uri())
     score = page.locator(".sb-head", has=page.get_by_text("Score", exact=True))
     expect(score).to_contain_text("3 of 4 items, 1 failed")
+    # The run was going on when it was written: no time passes in a record.
+    expect(page.locator(".sb-facts")).to_contain_text("22 min 10 s")
     names = page.locator(".sb-name")
     assert next(n for n in names.all_text_contents() if "[" in n) == "Score [i-0]"
     item = page.locator(".sb-row", has=page.get_by_text("Score [i-1]", exact=True))
