@@ -57,6 +57,11 @@ WHERE seconds IS NOT NULL AND status = 'succeeded' AND run_id = (
   ORDER BY created_at DESC, id DESC LIMIT 1)
 """
 
+#: The numbers of the steps of the run ``$1`` of which the return holds the text ``$2``.
+FOUND: Final = """
+SELECT seq FROM steps WHERE run_id = $1 AND contains(lower("return"), $2)
+"""
+
 #: All attempts of the step ``$2`` of the run ``$1``, oldest first; times in µs.
 ATTEMPTS_OF_STEP: Final = """
 SELECT attempt, status, epoch_us(started_at), seconds, "return", error FROM attempts

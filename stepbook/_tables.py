@@ -7,7 +7,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
-from ._errors import NotSerializableError
+from ._errors import InvalidInputError, NotSerializableError
 from ._nodes import Encoder, short, take, unstorable
 
 if TYPE_CHECKING:
@@ -109,6 +109,30 @@ def preview(table: Any, columns: int) -> Any:
     shown = min(columns or table.num_columns, _COLUMNS)
     head = table.slice(0, _ROWS)
     return [[short(head.column(j)[i].as_py()) for j in range(shown)] for i in range(head.num_rows)]
+
+
+def rows_of(value: Any, start: int, count: int) -> list[list[Any]]:
+    """Return rows of a table of pandas, polars or pyarrow, as a preview shows them.
+
+    Raises:
+        InvalidInputError: the value is no table.
+    """
+    kind = type(value).__module__.partition(".")[0], type(value).__name__
+    rows: Any
+    if kind == ("pandas", "DataFrame"):
+        rows = value.iloc[start : start + count].itertuples(index=False, name=None)
+    elif kind == ("pandas", "Series"):
+        rows = ([item] for item in value.iloc[start : start + count])
+    elif kind == ("polars", "DataFrame"):
+        rows = value.slice(start, count).iter_rows()
+    elif kind == ("polars", "Series"):
+        rows = ([item] for item in value.slice(start, count))
+    elif kind == ("pyarrow", "Table"):
+        columns = value.slice(start, count).columns[:_COLUMNS]
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    else:
+        raise InvalidInputError("this return is no table that can be shown row by row.")
+    return [[short(item) for item in row[:_COLUMNS]] for row in rows]
 
 
 def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:

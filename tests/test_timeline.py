@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 import threading
 import time
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 import stepbook
+from stepbook import _ledger
 from stepbook.timeline import _wire
 from stepbook.timeline._follow import Follower
 from stepbook.timeline._pulse import Pulse
@@ -95,6 +99,39 @@ def test_a_run_of_another_process_is_followed(tmp_path):
         other.stdin.close()
 
 
+def test_a_run_of_another_process_is_followed_when_it_is_closed_and_opened_again(tmp_path):
+    script = (
+        "import sys, stepbook\n"
+        "run = stepbook.connect(sys.argv[1]).run('loop')\n"
+        "print(run.id, flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    name = line.strip()\n"
+        "    run.close() if name == 'close' else run.do(name, lambda: 'x' * 200_000)\n"
+        "    print('done', flush=True)\n"
+    )
+    path = tmp_path / "book.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as other:
+        run_id = other.stdout.readline().strip()
+        follower = Follower(stepbook.connect(path), run_id)
+        seen = []
+        for line in ("A", "B", "close", "C", "close", "D"):
+            other.stdin.write(f"{line}\n")
+            other.stdin.flush()
+            assert other.stdout.readline().strip() == "done"
+            # What was recorded before a look is seen by it, with no time in between.
+            follower.update()
+            seen += [line] if line != "close" else []
+            assert [step.name for step in follower.steps] == seen
+            assert {step.status for step in follower.steps} == {"succeeded"}
+        other.stdin.close()
+
+
 def test_what_waits_tells_until_when(book, run):
     follower = Follower(book, run.id)
     thread = threading.Thread(target=lambda: run.wait_for_scan(timeout="5 minutes"))
@@ -124,8 +161,11 @@ class Wire:
 
     def ask(self, **request):
         """Send a request and return its answer."""
+        before = len(self.messages)
         self._widget._answer(self._widget, {"id": 1, **request}, [])
-        return self.messages[-1]
+        # The widget's own thread sends, too.
+        kind = "snapshot" if request["type"] == "snapshot" else "reply"
+        return next(message for message in self.messages[before:] if message["type"] == kind)
 
     def wait_for(self, name):
         """Wait until a message holds this step as succeeded."""
@@ -167,6 +207,57 @@ def test_ten_thousand_steps_are_few_messages_and_none_is_lost(run, widget, monke
         rows |= {row[0]: row[5] for row in message["rows"]}
     assert len(rows) == 2001
     assert set(rows.values()) == {"succeeded"}
+
+
+def test_a_fold_under_way_keeps_no_row_back(run, widget, monkeypatch):
+    wire = Wire(widget, monkeypatch)
+    with run.book._records.store.connected:  # as while this process writes to its tables
+        run.do("A", lambda: 1)
+        wire.wait_for("A")
+
+
+def test_rows_are_sent_at_once_after_a_pause_and_ten_times_a_second_at_most(
+    run, widget, monkeypatch
+):
+    run.do("first", lambda: 1)
+    wire = Wire(widget, monkeypatch)
+    for n in range(40):
+        run.do(f"S{n}", lambda: time.sleep(0.02))
+    wire.wait_for("S39")
+    gaps = [after - before for before, after in itertools.pairwise(wire.times)]
+    assert min(gaps) > 0.09
+
+
+def test_long_texts_are_searched_in_the_record(book, run, widget, monkeypatch):
+    monkeypatch.setattr(_ledger, "VALUE_BUDGET", 20_000)
+    other = book.run("loop", new=True)
+    other.do("In memory", lambda: "x" * 9_000 + "Needle")
+    other.do("In the tables", lambda: "x" * 30_000 + "needle")
+    other.do("Nothing", lambda: "x" * 9_000)
+
+    def fails():
+        raise ValueError("y" * 9_000 + "needle")
+
+    with pytest.raises(ValueError, match="needle"):
+        other.do("Error", fails)
+    wire = Wire(other.timeline(), monkeypatch)
+    assert wire.ask(type="search", query=" NEEDLE ")["value"] == [1, 2, 4]
+    assert wire.ask(type="search", query="no such thing")["value"] == []
+
+
+def test_more_rows_of_a_table_are_read_from_the_record(run, widget, monkeypatch):
+    frame = pd.DataFrame({"n": range(120), "text": [f"row {n}" for n in range(120)]})
+    wire = Wire(widget, monkeypatch)
+    run.do("Frame", lambda: frame)
+    run.do("Series", lambda: frame["n"])
+    run.do("Arrow", lambda: pa.Table.from_pandas(frame))
+    run.do("Number", lambda: 1)
+    wire.wait_for("Number")
+    for seq, width in ((1, 2), (2, 1), (3, 2)):
+        rows = wire.ask(type="rows", seq=seq, start=100)["value"]
+        assert rows == [[n, f"row {n}"][:width] for n in range(100, 120)]
+    assert len(wire.ask(type="rows", seq=1, start=5)["value"]) == 50
+    assert "no table" in wire.ask(type="rows", seq=4, start=0)["error"]
 
 
 def test_one_run_has_one_widget(run, widget):

@@ -3,8 +3,9 @@
 import { actions } from "./acts";
 import { button, copyButton, h } from "./dom";
 import { formatDuration, formatMoment, formatSize, formatTime } from "./format";
-import { parseJson, writeJson, writePython } from "./json";
+import { parseJson, writeJson, writePython, type Json } from "./json";
 import { pastOf } from "./past";
+import type { MoreRows } from "./tagged";
 import { errorBlock, readError } from "./trace";
 import { tree } from "./tree";
 import type { Request, Row } from "./wire";
@@ -21,7 +22,7 @@ export interface BodyContext extends Host {
 }
 
 /** A value as JSON with a heading: the tree, or the text if it is no JSON. */
-export function valueBlock(label: string, text: string): HTMLElement {
+export function valueBlock(label: string, text: string, more?: MoreRows): HTMLElement {
   const value = parseJson(text);
   return h(
     "div.sb-value",
@@ -33,7 +34,7 @@ export function valueBlock(label: string, text: string): HTMLElement {
       copyButton("Copy JSON", () => (value === undefined ? text : writeJson(value))),
       value !== undefined && copyButton("Copy as Python", () => writePython(value)),
     ),
-    value === undefined ? h("pre.sb-plain", {}, text) : tree(value, label),
+    value === undefined ? h("pre.sb-plain", {}, text) : tree(value, label, more),
   );
 }
 
@@ -74,6 +75,11 @@ function partBlock(
   return element;
 }
 
+/** Asks the kernel for more rows of the table that a step has returned. */
+function moreOf(row: Row, { request }: Host): MoreRows | undefined {
+  return request && ((start) => request({ type: "rows", seq: row.seq, start }) as Promise<Json[][]>);
+}
+
 function facts(row: Row): string[] {
   const list: string[] = [];
   if (row.attempt > 1) list.push(`attempt ${row.attempt}`);
@@ -98,7 +104,7 @@ export function bodyOf(row: Row, context: BodyContext): HTMLElement {
   if (row.return !== null) {
     parts.push(
       row.return_size === null
-        ? valueBlock("Return", row.return)
+        ? valueBlock("Return", row.return, moreOf(row, context))
         : partBlock(row, "return", row.return, row.return_size, context),
     );
   }

@@ -103,7 +103,12 @@ export class Header {
   }
 
   /** Brings the head up to date with the run and the reader's choice. */
-  update(timeline: Timeline, choice: Choice, shown: number, bars: boolean, now: number): void {
+  update(
+    timeline: Timeline,
+    choice: Choice,
+    shown: { rows: number; note: string; bars: boolean },
+    now: number,
+  ): void {
     const { run } = timeline;
     if (!run) return;
     const before = this.run;
@@ -123,10 +128,10 @@ export class Header {
     if (before?.input !== run.input || before.output !== run.output) this.writeValues(run);
     this.writeChips(timeline, choice);
     this.failedTools.hidden = timeline.steps.failed === 0;
-    this.bars.setAttribute("aria-pressed", String(bars));
+    this.bars.setAttribute("aria-pressed", String(shown.bars));
     this.tools.hidden = timeline.rows.size === 0;
     const filtered = choice.query.trim() !== "" || choice.status !== null;
-    setText(this.found, filtered ? `${formatCount(shown)} shown` : "");
+    setText(this.found, filtered ? `${formatCount(shown.rows)} shown${shown.note}` : "");
     this.tick(now);
   }
 

@@ -8,12 +8,21 @@ export interface Span {
   end: number;
 }
 
+/** A pause that takes less of the width than its time. */
+export interface Gap {
+  from: number;
+  to: number;
+  seconds: number;
+}
+
 /** Maps time to a share of the width; long pauses take only a little of it. */
 export interface Scale {
   /** 0 at the first start, 1 at the last end. */
   at(us: number): number;
   /** The pauses that were cut short, as shares of the width, with their length in seconds. */
-  gaps: readonly { from: number; to: number; seconds: number }[];
+  gaps: readonly Gap[];
+  /** The cut pause that ends when this moment begins, if one does. */
+  gapBefore(us: number): Gap | undefined;
   /** Seconds of work that the whole width stands for, pauses left out. */
   seconds: number;
 }
@@ -51,7 +60,7 @@ export function makeScale(spans: readonly Span[]): Scale {
   const busy = join(spans);
   const first = busy[0];
   const last = busy[busy.length - 1];
-  if (!first || !last) return { at: () => 0, gaps: [], seconds: 0 };
+  if (!first || !last) return { at: () => 0, gaps: [], gapBefore: () => undefined, seconds: 0 };
 
   const work = busy.reduce((sum, span) => sum + span.end - span.start, 0);
   const pauses = busy.slice(1).map((span, i) => span.start - (busy[i] as Span).end);
@@ -64,14 +73,19 @@ export function makeScale(spans: readonly Span[]): Scale {
   // Points between which time runs evenly.
   const times: number[] = [first.start];
   const places: number[] = [0];
-  const gaps: { from: number; to: number; seconds: number }[] = [];
+  const gaps: Gap[] = [];
+  const gapsByEnd = new Map<number, Gap>();
   let place = 0;
   busy.forEach((span, i) => {
     if (i > 0) {
       const pause = pauses[i - 1] as number;
       const from = place;
       place += cut[i - 1] ? gapWidth : pause * perUs;
-      if (cut[i - 1]) gaps.push({ from, to: place, seconds: pause / 1e6 });
+      if (cut[i - 1]) {
+        const gap = { from, to: place, seconds: pause / 1e6 };
+        gaps.push(gap);
+        gapsByEnd.set(span.start, gap);
+      }
       times.push(span.start);
       places.push(place);
     }
@@ -94,5 +108,5 @@ export function makeScale(spans: readonly Span[]): Scale {
     const [p0, p1] = [places[low] as number, places[high] as number];
     return t1 > t0 ? p0 + ((us - t0) / (t1 - t0)) * (p1 - p0) : p1;
   };
-  return { at, gaps, seconds: drawn / 1e6 };
+  return { at, gaps, gapBefore: (us) => gapsByEnd.get(us), seconds: drawn / 1e6 };
 }

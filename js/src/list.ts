@@ -15,8 +15,10 @@ import {
 import { h } from "./dom";
 import type { Entry } from "./state";
 
-/** Elements of rows that were scrolled away are kept for a while, with what was folded in them. */
+/** Rows that were scrolled away open are kept for a while, with what was folded in them. */
 const KEPT_ROWS = 200;
+/** So many rows beyond the window are drawn, so that scrolling a little shows no gap. */
+const MORE_ROWS = 6;
 /** How near the end counts as being at the end, in pixels. */
 const NEAR_END = 12;
 
@@ -27,6 +29,10 @@ export interface RowHandle {
 
 export interface ListOptions<R extends RowHandle> {
   create(seq: number): R;
+  /** Whether the element may stand for another row when this one is scrolled away. */
+  isSpare(row: R): boolean;
+  /** Makes an element stand for another row, and forget all it knew. */
+  reuse(row: R, seq: number): void;
   update(row: R, entry: Entry): void;
   estimate(seq: number): number;
 }
@@ -38,7 +44,10 @@ export class List<R extends RowHandle> {
   private readonly rows = new Map<number, R>();
   private readonly virtualizer: Virtualizer<HTMLElement, HTMLElement>;
   private entries: readonly Entry[] = [];
-  private index = new Map<number, number>();
+  /** Where each row stands, by its sequence number. */
+  private index: number[] = [];
+  private drawnFrom = 0;
+  private drawnTo = 0;
   private focusSeq: number | null = null;
   private following = true;
   private begun = false;
@@ -59,7 +68,8 @@ export class List<R extends RowHandle> {
   show(entries: readonly Entry[], follow: boolean): void {
     const anchor = this.anchor();
     this.entries = entries;
-    this.index = new Map(entries.map((entry, i) => [entry.seq, i]));
+    this.index = [];
+    for (let i = 0; i < entries.length; i++) this.index[(entries[i] as Entry).seq] = i;
     this.virtualizer.setOptions(this.virtualOptions());
     this.virtualizer._willUpdate();
     this.draw(true);
@@ -94,7 +104,7 @@ export class List<R extends RowHandle> {
 
   /** Brings a row into view. */
   reveal(seq: number): R | undefined {
-    const index = this.index.get(seq);
+    const index = this.index[seq];
     if (index === undefined) return undefined;
     this.focusSeq = seq;
     this.virtualizer.scrollToIndex(index, { align: "auto" });
@@ -104,7 +114,7 @@ export class List<R extends RowHandle> {
 
   /** The row `step` places further down, from the row `seq`; the ends hold. */
   neighbour(seq: number, step: number): number | undefined {
-    const at = this.index.get(seq);
+    const at = this.index[seq];
     if (at === undefined) return undefined;
     return this.entries[Math.max(0, Math.min(this.entries.length - 1, at + step))]?.seq;
   }
@@ -137,13 +147,16 @@ export class List<R extends RowHandle> {
       observeElementRect,
       observeElementOffset,
       scrollToFn: elementScroll,
-      overscan: 6,
       initialRect: { width: 600, height: 600 },
       onChange: () => this.draw(false),
       rangeExtractor: (range) => {
         if (this.everything) return [...Array(this.entries.length).keys()];
-        const indexes = defaultRangeExtractor(range);
-        const focus = this.focusSeq === null ? undefined : this.index.get(this.focusSeq);
+        // After a jump only what is seen is drawn: the next frame may be somewhere else again.
+        const jumped = range.startIndex > this.drawnTo || range.endIndex < this.drawnFrom;
+        const indexes = defaultRangeExtractor({ ...range, overscan: jumped ? 1 : MORE_ROWS });
+        this.drawnFrom = range.startIndex;
+        this.drawnTo = range.endIndex;
+        const focus = this.focusSeq === null ? undefined : this.index[this.focusSeq];
         if (focus === undefined || indexes.includes(focus)) return indexes;
         return [...indexes, focus].sort((a, b) => a - b);
       },
@@ -172,13 +185,13 @@ export class List<R extends RowHandle> {
 
   private place(all: boolean): void {
     const { virtualizer, items } = this;
+    const drawn = virtualizer.getVirtualItems();
+    const spare = this.leave(new Set(drawn.map((item) => item.key as number)));
     const wanted = new Map<Element, boolean>();
-    for (const item of virtualizer.getVirtualItems()) {
+    for (const item of drawn) {
       const entry = this.entries[item.index];
       if (!entry) continue;
-      const kept = this.rows.get(entry.seq);
-      const row = kept ?? this.options.create(entry.seq);
-      const fresh = !row.element.isConnected;
+      const { row, fresh } = this.rowOf(entry.seq, spare);
       // The order of use is the order of the map: the oldest are forgotten first.
       this.rows.delete(entry.seq);
       this.rows.set(entry.seq, row);
@@ -199,6 +212,27 @@ export class List<R extends RowHandle> {
     }
     items.style.height = `${virtualizer.getTotalSize()}px`;
     this.forget(wanted);
+  }
+
+  /** Takes the rows that are no longer wanted off the list; returns those that may be used again. */
+  private leave(wanted: ReadonlySet<number>): R[] {
+    const spare: R[] = [];
+    for (const [seq, row] of this.rows) {
+      if (wanted.has(seq) || !row.element.isConnected || !this.options.isSpare(row)) continue;
+      this.rows.delete(seq);
+      this.virtualizer.elementsCache.delete(seq);
+      spare.push(row);
+    }
+    return spare;
+  }
+
+  /** The row of this number: as it was, or one that is free, or a new one. */
+  private rowOf(seq: number, spare: R[]): { row: R; fresh: boolean } {
+    const kept = this.rows.get(seq);
+    if (kept) return { row: kept, fresh: !kept.element.isConnected };
+    const used = spare.shift();
+    if (used) this.options.reuse(used, seq);
+    return { row: used ?? this.options.create(seq), fresh: true };
   }
 
   private forget(drawn: ReadonlyMap<Element, boolean>): void {
@@ -227,7 +261,7 @@ export class List<R extends RowHandle> {
   }
 
   private restore(anchor: { seq: number; offset: number }): void {
-    const index = this.index.get(anchor.seq);
+    const index = this.index[anchor.seq];
     if (index === undefined) return;
     this.virtualizer.getTotalSize();
     const start = this.virtualizer.measurementsCache[index]?.start;

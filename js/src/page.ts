@@ -15,7 +15,10 @@ export function showEmbedded(page: Document): void {
     data.replaceWith(view.element);
     try {
       const message = readMessage(JSON.parse(data.textContent));
-      if (message.type === "snapshot") timeline.apply(message, message.now);
+      if (message.type === "snapshot") {
+        timeline.apply(message, message.now);
+        timeline.stoppedAt = message.now;
+      }
     } catch (error) {
       view.say(error instanceof Error ? error.message : String(error));
     }

@@ -43,6 +43,15 @@ export function peekOf(row: Row): "none" | "lines" | "line" {
 /** A height near enough to the real one that the list does not jump when rows are measured. */
 export function estimateHeight(row: Row, open: boolean): number {
   if (open) return 31 + (row.error ? 220 : 0) + (row.return ? 110 : 0) + 30;
+  // Asked of every row whenever one is measured; a row that changes is another object.
+  let height = closedHeights.get(row);
+  if (height === undefined) closedHeights.set(row, (height = closedHeight(row)));
+  return height;
+}
+
+const closedHeights = new WeakMap<Row, number>();
+
+function closedHeight(row: Row): number {
   const peek = peekOf(row);
   if (row.error !== null && row.status === "failed") return 53;
   if (peek === "none") return 31;
@@ -95,31 +104,51 @@ export class RowView {
   private readonly word = h("span.sb-said", {});
   private readonly badges = h("span.sb-badges", {});
   private readonly bar = h("span.sb-bar", {});
-  private readonly barBox = h("span.sb-bar-box", { "aria-hidden": "true" }, this.bar);
+  /** Stands where a pause was cut out of the time, before the row that ended it. */
+  private readonly gap = h("span.sb-gap", { hidden: true });
+  private readonly barBox = h("span.sb-bar-box", { "aria-hidden": "true" }, this.bar, this.gap);
   private readonly time = h("span.sb-time", {});
   private readonly below = h("div.sb-below", {});
   private readonly progress = h("div.sb-progress-box", { hidden: true });
   private row: Row | null = null;
   private shown: RowState | null = null;
 
+  /**
+   * @param seq the row it stands for.
+   * @param ids what the ids of its parts begin with.
+   */
   constructor(
-    readonly seq: number,
-    id: string,
+    private seq: number,
+    private readonly ids: string,
     private readonly context: RowContext,
   ) {
     this.head = button(
       "sb-head",
-      { "aria-expanded": "false", "aria-controls": id, "data-seq": seq },
+      { "aria-expanded": "false" },
       icon("chevron"),
       this.glyph,
       h("span.sb-title", {}, this.name, this.badges, this.word),
       this.barBox,
       this.time,
     );
-    this.below.id = id;
-    this.element = h("li.sb-row", { "data-seq": seq }, this.head, this.progress, this.below);
-    this.head.addEventListener("click", () => context.toggle(seq));
-    this.head.addEventListener("focus", () => context.focused(seq));
+    this.element = h("li.sb-row", {}, this.head, this.progress, this.below);
+    this.head.addEventListener("click", () => context.toggle(this.seq));
+    this.head.addEventListener("focus", () => context.focused(this.seq));
+    this.standFor(seq);
+  }
+
+  /** Whether it is open: then there may be something folded, typed or loaded in it. */
+  get isOpen(): boolean {
+    return this.shown?.open ?? false;
+  }
+
+  /** Makes it stand for a row; `update` then writes all of it. */
+  standFor(seq: number): void {
+    this.seq = seq;
+    this.row = this.shown = null;
+    this.element.dataset["seq"] = this.head.dataset["seq"] = String(seq);
+    this.below.id = `${this.ids}-${seq}`;
+    this.head.setAttribute("aria-controls", this.below.id);
   }
 
   /** Brings the element up to date; what has not changed is left alone. */
@@ -167,12 +196,19 @@ export class RowView {
     setText(this.time, timeText(row, now));
     const span = spanOf(row, now);
     this.bar.hidden = !span;
+    const gap = span ? scale.gapBefore(span.start) : undefined;
+    this.gap.hidden = !gap;
     if (!span) return;
     const from = scale.at(span.start);
     const to = scale.at(span.end);
     // What takes no time at all still shows, also at the very end.
     this.bar.style.insetInlineStart = `min(${(from * 100).toFixed(2)}%, 100% - 2px)`;
     this.bar.style.width = `${Math.max(0, (to - from) * 100).toFixed(2)}%`;
+    if (!gap) return;
+    // The mark has a least width: it ends where the bar begins, and never lies on it.
+    this.gap.style.insetInlineEnd = `${((1 - gap.to) * 100).toFixed(2)}%`;
+    this.gap.style.width = `${((gap.to - gap.from) * 100).toFixed(2)}%`;
+    this.gap.title = `${formatDuration(gap.seconds)} without work, left out of the bars`;
   }
 
   private writeBadges(row: Row, items: Counts | null): void {

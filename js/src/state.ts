@@ -1,5 +1,6 @@
 /** What is known of a run, and which of its rows are to be seen. Pure: no DOM, no clock. */
 
+import { isTaggedText } from "./tagged";
 import { readRows, type Delta, type Row, type Run, type Snapshot, type Status } from "./wire";
 
 export type Applied = "applied" | "gap" | "old";
@@ -15,6 +16,8 @@ export class Timeline {
   rev = -1;
   /** Kernel clock minus page clock, in microseconds. */
   clockOffset = 0;
+  /** Where the clock stands if nothing more will come: a page that holds a record. */
+  stoppedAt: number | null = null;
   readonly rows = new Map<number, Row>();
   /** Sequence numbers of the rows without a parent, in the order they ran. */
   roots: number[] = [];
@@ -46,6 +49,17 @@ export class Timeline {
     const row = this.rows.get(seq);
     if (!row) return;
     this.rows.set(seq, { ...row, [field]: text, [`${field}_size`]: null });
+  }
+
+  /** Whether the page lacks the rest of some text, in the record or in a file of the book. */
+  get lacks(): { record: boolean; files: boolean } {
+    let record = false;
+    let files = false;
+    for (const row of this.rows.values()) {
+      record ||= row.return_size !== null || row.error_size !== null;
+      files ||= row.return !== null && isTaggedText(row.return) && row.return.includes('"file":"');
+    }
+    return { record, files };
   }
 
   get(seq: number): Row | undefined {
@@ -119,6 +133,8 @@ export interface Choice {
   /** What holds for the others, after "expand all" and "collapse all". */
   everything: boolean | null;
   query: string;
+  /** Rows that the record says match, beyond what the page holds of their texts. */
+  found: ReadonlySet<number>;
   /** Only rows of this status; null shows all. */
   status: Status | null;
 }
@@ -135,6 +151,7 @@ export const newChoice = (): Choice => ({
   open: new Map(),
   everything: null,
   query: "",
+  found: new Set(),
   status: null,
 });
 
@@ -156,16 +173,21 @@ function itemOrder(timeline: Timeline, seqs: readonly number[]): number[] {
 }
 
 /** Decides whether a row is found by the search and passes the filter. */
-export function matcher(choice: Pick<Choice, "query" | "status">): ((row: Row) => boolean) | null {
-  const query = choice.query.trim().toLowerCase();
-  const { status } = choice;
+export function matcher(
+  choice: Pick<Choice, "query" | "status" | "found">,
+): ((row: Row) => boolean) | null {
+  const query = choice.query.trim();
+  const { status, found } = choice;
   if (!query && !status) return null;
+  // Unlike toLowerCase, an expression makes no copy of each text.
+  const sought = new RegExp(query.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "iu");
   return (row) =>
     (status === null || row.status === status) &&
     (!query ||
-      row.name.toLowerCase().includes(query) ||
-      (row.return?.toLowerCase().includes(query) ?? false) ||
-      (row.error?.toLowerCase().includes(query) ?? false));
+      sought.test(row.name) ||
+      (row.return !== null && sought.test(row.return)) ||
+      (row.error !== null && sought.test(row.error)) ||
+      found.has(row.seq));
 }
 
 /**

@@ -3,7 +3,7 @@
  * that this file does not know is shown by its name and its fields.
  */
 
-import { h } from "./dom";
+import { button, h } from "./dom";
 import { formatCount, formatSize, preview } from "./format";
 import { isBranch, type Json } from "./json";
 
@@ -20,13 +20,20 @@ export interface Tagged {
   inner: Json[] | null;
 }
 
+/** Fetches the rows of a table from the one with this number on. */
+export type MoreRows = (start: number) => Promise<Json[][]>;
+
 /** True for the text of a tagged value. */
 export function isTaggedText(text: string): boolean {
   return text.startsWith(`{"${TAG}"`);
 }
 
-/** The elements for a tagged value; null if it is none. */
-export function tagged(value: Json): Tagged | null {
+/**
+ * The elements for a tagged value; null if it is none.
+ *
+ * @param more fetches what the preview of a table leaves out, where that can be asked for.
+ */
+export function tagged(value: Json, more?: MoreRows): Tagged | null {
   if (!isBranch(value) || Array.isArray(value)) return null;
   const kind = value[TAG];
   if (typeof kind !== "string") return null;
@@ -35,9 +42,11 @@ export function tagged(value: Json): Tagged | null {
     const line = (): HTMLElement => told(kind, preview(items, 100));
     return { short: line(), full: h("span.sb-tag", {}, kind), inner: items };
   }
-  if (Array.isArray(shape)) return shaped(kind, value, shape);
+  if (Array.isArray(shape)) return shaped(kind, value, shape, more);
   const text = scalarText(kind, value);
-  return { short: told(kind, text), full: told(kind, text), inner: null };
+  const full = told(kind, text);
+  if (value["file"] !== undefined) full.append(h("span.sb-quiet", {}, "  (the book has the whole)"));
+  return { short: told(kind, text), full, inner: null };
 }
 
 function told(kind: string, text: string): HTMLElement {
@@ -59,7 +68,7 @@ function scalarText(kind: string, node: Node): string {
 }
 
 /** Tables and arrays: how large they are, and the beginning as a grid. */
-function shaped(kind: string, node: Node, shape: Json[]): Tagged {
+function shaped(kind: string, node: Node, shape: Json[], more?: MoreRows): Tagged {
   const size = shape.map((n) => formatCount(Number(n))).join(" × ");
   const names = columnNames(node);
   const sample = Array.isArray(node["preview"]) ? node["preview"] : [];
@@ -74,7 +83,7 @@ function shaped(kind: string, node: Node, shape: Json[]): Tagged {
       {},
       told(kind, line),
       rows.length > 0
-        ? grid(names, rows, Number(shape[0] ?? rows.length), Number(shape[1] ?? 0))
+        ? grid(names, rows, Number(shape[0] ?? rows.length), Number(shape[1] ?? 0), more)
         : sample.length > 0 && h("div", {}, preview(sample, 400)),
     ),
     inner: null,
@@ -91,26 +100,50 @@ function columnNames(node: Node): string[] {
 }
 
 /** A small grid: column names, then rows of cells, then how much is not shown. */
-function grid(names: readonly string[], rows: readonly Json[][], total: number, width: number): HTMLElement {
-  const shown = rows[0]?.length ?? 0;
+function grid(
+  names: readonly string[],
+  rows: readonly Json[][],
+  total: number,
+  width: number,
+  more?: MoreRows,
+): HTMLElement {
+  const columns = rows[0]?.length ?? 0;
   const cell = (value: Json): string => (typeof value === "string" ? value : preview(value, 60));
-  const left = [
-    total > rows.length ? `${formatCount(total - rows.length)} more rows` : "",
-    width > shown ? `${formatCount(width - shown)} more columns` : "",
-  ].filter(Boolean);
+  const body = h("tbody", {});
+  const note = h("span.sb-quiet", { role: "status" });
+  const next = more && button("sb-action", {}, "Show more rows");
+  let shown = 0;
+  const add = (list: readonly Json[][]): void => {
+    body.append(...list.map((row) => h("tr", {}, ...row.map((value) => h("td", {}, cell(value))))));
+    shown += list.length;
+    const left = [
+      total > shown ? `${formatCount(total - shown)} more rows` : "",
+      width > columns ? `${formatCount(width - columns)} more columns` : "",
+    ].filter(Boolean);
+    note.textContent = left.length ? `${left.join(" and ")} in the book` : "";
+    if (next) next.hidden = total <= shown;
+  };
+  add(rows);
+  next?.addEventListener("click", (event) => {
+    event.stopPropagation(); // it stands in a tree, where a click folds
+    note.textContent = "Asking the kernel…";
+    more?.(shown).then(add, (error: unknown) => {
+      note.textContent = error instanceof Error ? error.message : String(error);
+    });
+  });
   return h(
-    "div.sb-grid-box",
-    { tabindex: "0", role: "group", "aria-label": "Table", "data-lm-suppress-shortcuts": "true" },
+    "div",
+    {},
     h(
-      "table.sb-grid",
-      {},
-      h("thead", {}, h("tr", {}, ...names.slice(0, shown).map((name) => h("th", { scope: "col" }, name)))),
+      "div.sb-grid-box",
+      { tabindex: "0", role: "group", "aria-label": "Table", "data-lm-suppress-shortcuts": "true" },
       h(
-        "tbody",
+        "table.sb-grid",
         {},
-        ...rows.map((row) => h("tr", {}, ...row.map((value) => h("td", {}, cell(value))))),
+        h("thead", {}, h("tr", {}, ...names.slice(0, columns).map((name) => h("th", { scope: "col" }, name)))),
+        body,
       ),
     ),
-    left.length > 0 && h("div.sb-quiet", {}, left.join(", ")),
+    h("div.sb-grid-note", {}, note, next),
   );
 }

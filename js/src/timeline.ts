@@ -20,6 +20,8 @@ interface Traits {
 
 /** After so long without an answer the reader is told why. */
 const BUSY_MS = 1500;
+const NO_ANSWER =
+  "The kernel is busy; it answers when the cell has ended. (After a restart, run the cell above again.)";
 /** A second request for a snapshot is not sent sooner than this. */
 const GAP_MS = 1000;
 
@@ -41,7 +43,7 @@ class Line {
     new Promise((resolve, reject) => {
       const id = ++this.requests;
       const slow = setTimeout(
-        () => this.say("The kernel is busy; it answers when the cell has ended."),
+        () => this.say(NO_ANSWER),
         BUSY_MS,
       );
       const done = (): void => {
@@ -63,8 +65,21 @@ class Line {
   }
 }
 
+/** Whether there is a kernel behind a model: one that was saved in a notebook has none. */
+class Heard {
+  private tell: () => void = () => undefined;
+  /** Kept when the kernel has sent something. */
+  readonly once = new Promise<void>((resolve) => (this.tell = resolve));
+
+  constructor(model: AnyModel<Traits>) {
+    model.on("msg:custom", this.tell);
+    model.send({ type: "hello", id: 0 });
+  }
+}
+
 /** What all views of one widget share: the records and the way to the kernel. */
 class Feed {
+  readonly heard: Heard;
   readonly timeline = new Timeline();
   private readonly views = new Set<View>();
   private readonly line: Line;
@@ -77,6 +92,7 @@ class Feed {
       this.take(() => (buffers[0] ? decode(buffers[0]) : content)),
     );
     model.on("change:snapshot", () => this.takeTrait());
+    this.heard = new Heard(model);
     this.takeTrait();
     // What was sent before this line ran is lost: deltas may have been.
     if (this.timeline.run?.status !== "succeeded") this.askForSnapshot();
@@ -133,6 +149,7 @@ class Feed {
 
 /** The same for the list of a book's runs. */
 class RunsFeed {
+  readonly heard: Heard;
   private readonly views = new Set<RunsView>();
   private readonly line: Line;
 
@@ -143,6 +160,7 @@ class RunsFeed {
       if (message.type === "reply") this.line.answer(message);
     });
     model.on("change:snapshot", () => this.views.forEach((view) => this.draw(view)));
+    this.heard = new Heard(model);
   }
 
   readonly open = (): RunsView => {
@@ -175,13 +193,23 @@ function slotClass(slot: string): string {
   return `stepbook-slot-${slot}`;
 }
 
-/** Shows a feed in outputs that hold no widget of their own, but a place for it. */
+/**
+ * Shows a feed in outputs that hold no widget of their own, but a place for it. Without a kernel the
+ * static view stays there: it was written last, and has no buttons that nobody answers.
+ */
 function fill<V extends Showable>(
   model: AnyModel<Traits>,
-  feed: { open(): V; close(view: V): void },
+  feed: { heard: Heard; open(): V; close(view: V): void },
 ): () => void {
-  const slots = new Slots(document, slotClass(model.get("slot")), feed.open, feed.close);
-  return () => slots.dispose();
+  let slots: Slots<V> | undefined;
+  let ended = false;
+  void feed.heard.once.then(() => {
+    if (!ended) slots = new Slots(document, slotClass(model.get("slot")), feed.open, feed.close);
+  });
+  return () => {
+    ended = true;
+    slots?.dispose();
+  };
 }
 
 /** Called once for each widget; its views share one feed. */

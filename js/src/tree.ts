@@ -7,7 +7,7 @@ import { button, copyText, h } from "./dom";
 import { formatCount, preview } from "./format";
 import { icon } from "./icons";
 import { ExactNumber, isBranch, members, writeJson, writePath, type Json } from "./json";
-import { tagged } from "./tagged";
+import { tagged, type MoreRows } from "./tagged";
 
 const LONG_STRING = 240;
 const PAGE = 50;
@@ -63,8 +63,9 @@ function keyLabel(key: Key): HTMLElement {
  * Builds the tree of a value.
  *
  * @param label what a screen reader calls it.
+ * @param more fetches more rows, if the value is a table.
  */
-export function tree(value: Json, label: string): HTMLElement {
+export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
   const nodes = new WeakMap<Element, Node>();
   const root = h("ul.sb-json", {
     role: "tree",
@@ -85,7 +86,7 @@ export function tree(value: Json, label: string): HTMLElement {
     element.append(line);
     const node: Node = { value: item, path };
     nodes.set(element, node);
-    const special = tagged(item);
+    const special = tagged(item, path.length === 0 ? more : undefined);
     if (special?.inner) node.value = item = special.inner;
     const branch = (!special || special.inner !== null) && isBranch(item) && members(item).length > 0;
     line.append(branch ? icon("chevron") : h("span.sb-j-gap"));
@@ -206,6 +207,7 @@ export function tree(value: Json, label: string): HTMLElement {
   root.addEventListener("keydown", (event) => {
     const element = (event.target as HTMLElement).closest<HTMLElement>(".sb-j-item");
     if (!element || event.ctrlKey || event.metaKey || event.altKey) return;
+    if ((event.target as HTMLElement).closest("button")) return; // its keys are its own
     const all = [...root.querySelectorAll<HTMLElement>(".sb-j-item")];
     const at = all.indexOf(element);
     const expanded = element.getAttribute("aria-expanded");

@@ -9,11 +9,13 @@ import { Header, stepsText } from "./header";
 import { makeScale, spanOf, type Scale, type Span } from "./layout";
 import { List } from "./list";
 import { estimateHeight, RowView, type RowContext } from "./row";
-import { ancestors, isOpen, newChoice, nextFailed, Timeline, visible, type Entry } from "./state";
+import { ancestors, isOpen, newChoice, nextFailed, Timeline, visible, type Choice, type Entry } from "./state";
 import styles from "./styles.css";
-import type { Row, Status } from "./wire";
+import type { Row } from "./wire";
 
 const TICK_MS = 100;
+/** The record is searched when nothing was typed for so long. */
+const SEARCH_MS = 150;
 /** The live region speaks at most so often. */
 const SAY_MS = 3000;
 let views = 0;
@@ -33,14 +35,17 @@ export class View {
   private frame = 0;
   private saidAt = 0;
   private bars = true;
+  /** What is said beside the number of rows that a search has found. */
+  private searchNote = "";
+  private searching: ReturnType<typeof setTimeout> | undefined;
   private readonly ticker: ReturnType<typeof setInterval>;
 
   constructor(
     private readonly timeline: Timeline,
-    host: Host,
+    private readonly host: Host,
   ) {
     this.header = new Header({
-      search: (query) => this.choose({ query }),
+      search: (query) => this.search(query),
       filter: (status) => this.choose({ status }),
       foldAll: (open) => this.foldAll(open),
       nextFailed: (step) => this.nextFailed(step),
@@ -56,7 +61,9 @@ export class View {
       },
     };
     this.list = new List<RowView>({
-      create: (seq) => new RowView(seq, `${this.id}-${seq}`, context),
+      create: (seq) => new RowView(seq, this.id, context),
+      isSpare: (view) => !view.isOpen && !view.element.contains(document.activeElement),
+      reuse: (view, seq) => view.standFor(seq),
       update: (view, entry) => this.drawRow(view, entry),
       estimate: (seq) => {
         const row = this.timeline.get(seq);
@@ -108,6 +115,7 @@ export class View {
 
   dispose(): void {
     clearInterval(this.ticker);
+    clearTimeout(this.searching);
     cancelAnimationFrame(this.frame);
     window.removeEventListener("beforeprint", this.beforePrint);
     window.removeEventListener("afterprint", this.afterPrint);
@@ -119,7 +127,7 @@ export class View {
   private readonly afterPrint = (): void => this.list.expose(false);
 
   private get now(): number {
-    return Date.now() * 1000 + this.timeline.clockOffset;
+    return this.timeline.stoppedAt ?? Date.now() * 1000 + this.timeline.clockOffset;
   }
 
   private opened(row: Row): boolean {
@@ -131,7 +139,8 @@ export class View {
     const { run } = timeline;
     this.entries = visible(timeline, this.choice);
     this.rescale(true);
-    this.header.update(timeline, this.choice, this.entries.length, this.bars, this.now);
+    const shown = { rows: this.entries.length, note: this.searchNote, bars: this.bars };
+    this.header.update(timeline, this.choice, shown, this.now);
     const running = run?.status === "running";
     this.list.element.hidden = this.entries.length === 0;
     this.list.show(this.entries, running);
@@ -206,9 +215,32 @@ export class View {
     });
   }
 
-  private choose(change: Partial<{ query: string; status: Status | null }>): void {
+  private choose(change: Partial<Pick<Choice, "query" | "found" | "status">>): void {
     Object.assign(this.choice, change);
     this.changed();
+  }
+
+  /** Searches what the page holds at once; what it holds only the beginning of, in the record. */
+  private search(query: string): void {
+    clearTimeout(this.searching);
+    const { record, files } = query.trim() ? this.timeline.lacks : { record: false, files: false };
+    const ask = this.host.request;
+    const always = files ? "; of values in files, the preview was searched" : "";
+    this.searchNote = always;
+    if (record) this.searchNote = ask ? ", searching long values…" : "; of long values, the beginning";
+    this.choose({ query, found: new Set() });
+    if (!record || !ask) return;
+    this.searching = setTimeout(() => {
+      const done = (note: string, found: readonly number[]): void => {
+        if (this.choice.query !== query) return;
+        this.searchNote = note;
+        this.choose({ found: new Set(found) });
+      };
+      ask({ type: "search", query }).then(
+        (found) => done(always, found as number[]),
+        () => done("; long values could not be searched", []),
+      );
+    }, SEARCH_MS);
   }
 
   private toggle(seq: number): void {
@@ -255,7 +287,7 @@ export class View {
     if (target === this.header.search) {
       if (event.key === "Escape" && this.header.search.value) {
         this.header.search.value = "";
-        this.choose({ query: "" });
+        this.search("");
       } else if (event.key === "ArrowDown" || event.key === "Enter") {
         this.focusRow(this.entries[0]?.seq);
       } else return;

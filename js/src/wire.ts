@@ -111,8 +111,11 @@ export type Message = Snapshot | Delta | Reply;
 
 /** What the timeline may ask of the kernel. */
 export type Request =
+  | { type: "hello" }
   | { type: "snapshot" }
   | { type: "body"; seq: number; field: "return" | "error" }
+  | { type: "search"; query: string }
+  | { type: "rows"; seq: number; start: number }
   | { type: "attempts"; name: string }
   | { type: "previous"; name: string }
   | { type: "open"; run: string }

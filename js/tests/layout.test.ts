@@ -14,6 +14,8 @@ test("a long pause takes little room and is told", () => {
   const scale = makeScale([s(0, 10), s(3610, 3620)]);
   expect(scale.gaps).toHaveLength(1);
   expect(scale.gaps[0]?.seconds).toBe(3600);
+  expect(scale.gapBefore(3610e6)).toBe(scale.gaps[0]);
+  expect(scale.gapBefore(0)).toBeUndefined();
   expect(scale.at(10e6)).toBeCloseTo(0.4875);
   expect(scale.at(3610e6)).toBeCloseTo(0.5125);
   expect(scale.at(3620e6)).toBe(1);

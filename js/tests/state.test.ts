@@ -107,8 +107,11 @@ test("a hundred thousand rows are listed and searched fast", () => {
     names.map((field) => (field === "seq" ? i + 1 : field === "name" ? `Score patient p-${i}` : field === "status" ? "succeeded" : null)),
   );
   timeline.apply({ ...snapshot, rows, rev: 99 }, 0);
-  const start = performance.now();
-  expect(visible(timeline, { ...newChoice(), query: "P-99999" })).toHaveLength(1);
-  // A generous bound for a busy machine; the measured time is about a fifth of it.
-  expect(performance.now() - start).toBeLessThan(500);
+  // The best of a few: the machine may be busy with something else meanwhile.
+  const times = Array.from({ length: 8 }, () => {
+    const start = performance.now();
+    expect(visible(timeline, { ...newChoice(), query: "P-99999" })).toHaveLength(1);
+    return performance.now() - start;
+  });
+  expect(Math.min(...times)).toBeLessThan(100);
 });

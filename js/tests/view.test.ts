@@ -6,7 +6,7 @@ import { DATA_TYPE, showEmbedded } from "../src/page";
 import { Timeline } from "../src/state";
 import { tree } from "../src/tree";
 import { View } from "../src/view";
-import { readMessage, type Delta, type Snapshot } from "../src/wire";
+import { readMessage, type Delta, type Request, type Snapshot } from "../src/wire";
 import fixture from "../../tests/fixtures/wire.json";
 
 const snapshot = readMessage(fixture.snapshot) as Snapshot;
@@ -179,11 +179,34 @@ test("tables are grids, tagged values tell their kind", () => {
     "Return",
   );
   expect(table.querySelectorAll("th")).toHaveLength(2);
-  expect(table.textContent).toContain("4,998 more rows, 10 more columns");
+  expect(table.textContent).toContain("4,998 more rows and 10 more columns in the book");
   const pair = tree({ pair: { $stepbook: "tuple", items: [1, { $stepbook: "decimal", value: "1.50" }] } }, "Return");
   document.body.append(pair);
   expect(pair.textContent).toContain("tuple");
   (pair.firstElementChild as HTMLElement).click();
   expect(pair.querySelectorAll('[role="treeitem"]')).toHaveLength(3);
   expect(pair.textContent).toContain("decimal 1.50");
+});
+
+test("what the page holds only the beginning of is searched in the record", async () => {
+  const asked: Request[] = [];
+  const request = (what: Request): Promise<unknown> => {
+    asked.push(what);
+    return Promise.resolve(what.type === "search" ? [1] : null);
+  };
+  const at = (field: string): number => snapshot.fields.indexOf(field);
+  const rows = snapshot.rows.map((cells) =>
+    cells[at("seq")] === 1
+      ? cells.map((cell, i) => (i === at("return_size") ? 9000 : cell))
+      : cells,
+  );
+  show({ ...snapshot, rows }, { request });
+  const search = view.element.querySelector<HTMLInputElement>(".sb-search") as HTMLInputElement;
+  search.value = "needle";
+  search.dispatchEvent(new Event("input"));
+  vi.advanceTimersByTime(50);
+  expect(view.element.querySelector(".sb-found")?.textContent).toBe("0 shown, searching long values…");
+  await vi.advanceTimersByTimeAsync(300);
+  expect(asked).toEqual([{ type: "search", query: "needle" }]);
+  expect(view.element.querySelector(".sb-found")?.textContent).toBe("1 shown");
 });

@@ -1,7 +1,7 @@
 """What is known of one run and what has changed since: the source of the timeline's messages.
 
 A run that is open in this process is looked at in memory, which costs the recording nothing. Of any
-other run the files are looked at, and read only when they have changed.
+other run the journal is read on where it was left.
 """
 
 from __future__ import annotations
@@ -10,20 +10,23 @@ import contextlib
 import json
 import operator
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from stepbook import _queries
+from stepbook import _queries, _tables
 from stepbook._errors import StepbookError
-from stepbook._journal_format import files_of
 from stepbook._model import PENDING, RUNNING, SUCCEEDED, now_us
+from stepbook._store import BUSY_S
 
 from . import _wire
+from ._tail import Tail
 
 if TYPE_CHECKING:
     from stepbook._book import Book
     from stepbook._ledger import State
     from stepbook._model import RunRow, StepRow
 
+#: So many rows of a table are sent when more are asked for.
+MORE_ROWS: Final = 50
 #: What is told of an attempt.
 _PAST = ("attempt", "status", "started_at", "seconds", "return", "error", "run")
 
@@ -41,7 +44,8 @@ class Follower:
         self._book = book
         self._records = book._records
         self._run_id = run_id
-        self._seen: Any = None
+        self._seen: tuple[int, int] | None = None
+        self._tail: Tail | None = None
         self._revs: list[int] = []
         self._floor = 0
         self._expires: dict[str, int] = {}
@@ -61,13 +65,16 @@ class Follower:
         """Whether the run has succeeded or failed."""
         return self.run.status not in (PENDING, RUNNING)
 
-    def update(self) -> bool:
+    def update(self, timeout: float = BUSY_S) -> bool:
         """Look at the run; return whether anything has changed.
+
+        Args:
+            timeout: how many seconds to wait while another process holds the tables.
 
         Raises:
             StepbookError: what another process recorded cannot be read right now.
         """
-        state = self._look()
+        state = self._look(timeout)
         if state is None:
             return False
         # In one go, so that a step recorded meanwhile is in or out, never half.
@@ -95,16 +102,21 @@ class Follower:
     def recall(self) -> None:
         """Read how long each step took in the previous run of the loop.
 
-        Tried once and without waiting: it is a hint, and the timeline goes on without it.
+        A hint, so it waits for nothing: while this process writes to its tables it is left for the
+        next time, and if the tables cannot be read the timeline goes on without it.
         """
-        if self._usual is not None:
+        store = self._records.store
+        if self._usual is not None or not store.connected.acquire(blocking=False):
             return
-        self._usual = {}
-        asked = [self.run.loop, self.run.id, self.run.created_at]
-        with contextlib.suppress(StepbookError):
-            if self._records.store.exists:
-                with self._records.store.reading(timeout=0) as reader:
-                    self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+        try:
+            self._usual = {}
+            asked = [self.run.loop, self.run.id, self.run.created_at]
+            with contextlib.suppress(Exception):
+                if store.exists:
+                    with store.reading(timeout=0) as reader:
+                        self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+        finally:
+            store.connected.release()
 
     def snapshot(self, room: int | None = None) -> dict[str, Any]:
         """Return the message that holds everything, texts up to *room* characters whole."""
@@ -150,6 +162,40 @@ class Follower:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
 
+    def search(self, query: str) -> list[int]:
+        """Return the numbers of the steps of which a long return or error holds a text.
+
+        Short ones are not looked at: who asks has them. Upper and lower case are the same.
+
+        Raises:
+            StepbookError: the book cannot be read right now.
+        """
+        text = query.strip().lower()
+        found = {
+            step.seq
+            for step in self.steps
+            if any(
+                long is not None and len(long) > _wire.HEAD_CHARS and text in long.lower()
+                for long in (step.value, step.error)
+            )
+        }
+        if any(step.value is None and step.status == SUCCEEDED for step in self.steps):
+            self._records.fresh()
+            with self._records.store.reading() as reader:
+                found.update(seq for (seq,) in reader.execute(_queries.FOUND, [self._run_id, text]))
+        return sorted(found)
+
+    def rows(self, seq: int, start: int) -> list[list[Any]]:
+        """Return rows of the table that a step has returned, from row *start* on.
+
+        Raises:
+            StepbookError: there is no such table, or it cannot be read.
+        """
+        step = next((step for step in self.steps if step.seq == seq), None)
+        where = f"the return of {step.name!r}" if step is not None else "the return"
+        value = self._book._codec.decode(self.body(seq, "return"), where=where)
+        return _tables.rows_of(value, start, MORE_ROWS)
+
     def attempts(self, name: str) -> list[dict[str, Any]]:
         """Return all attempts of a step, oldest first.
 
@@ -173,19 +219,17 @@ class Follower:
             rows = reader.execute(query, parameters)
         return [dict(zip(_PAST, row, strict=False)) for row in rows]
 
-    def _look(self) -> State | None:
+    def _look(self, timeout: float) -> State | None:
         """Return the state if it may have changed since the last time, else None."""
         ledger = self._records.ledgers.get(self._run_id)
-        if ledger is not None:
-            state = ledger.state
-            seen: Any = (id(state), state.version)
-            if seen == self._seen:
-                return None
-        else:
-            seen = self._traces()
-            if seen == self._seen:
-                return None
-            state = self._book._peek(self._run_id)
+        if ledger is None:
+            self._tail = self._tail or Tail(self._records, self._run_id)
+            return self._tail.look(timeout)
+        self._tail = None
+        state = ledger.state
+        seen = id(state), state.version
+        if seen == self._seen:
+            return None
         self._seen = seen
         return state
 
@@ -201,17 +245,3 @@ class Follower:
                 if isinstance(until, int):
                     ends[step.name] = until
         return ends
-
-    def _traces(self) -> tuple[Any, ...]:
-        """Return what tells cheaply whether another process has recorded something."""
-        path = self._records.path
-        if path is None:
-            return ()
-        traces = []
-        for file in (path, *files_of(self._records.journals, self._run_id)):
-            try:
-                stat = file.stat()
-            except FileNotFoundError:
-                continue
-            traces.append((file.name, stat.st_size, stat.st_mtime_ns))
-        return tuple(traces)

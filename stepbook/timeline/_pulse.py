@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Between two looks, and so between two messages.
-BEAT_S: Final = 0.1
 #: Looking takes at most this share of a processor, however long the run is ...
-SHARE: Final = 0.02
-#: ... but nobody waits longer than this because one look was slow.
+SHARE: Final = 0.025
+#: ... in the long run: so many seconds of it are lent, so that one slow look makes nobody wait ...
+CREDIT_S: Final = 0.15
+#: ... and nobody waits longer than this.
 MOST_S: Final = 1.0
 
 _log = logging.getLogger("stepbook")
@@ -37,6 +37,7 @@ class Pulse:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._due: dict[Watched, float] = {}
+        self._debts: dict[Watched, tuple[float, float]] = {}
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -77,14 +78,23 @@ class Pulse:
             with self._lock:
                 if again is None:
                     self._due.pop(thing, None)
+                    self._debts.pop(thing, None)
                 else:
-                    rest = min((time.thread_time() - used) / SHARE, MOST_S)
+                    rest = self._rest(thing, time.thread_time() - used)
                     self._due[thing] = self._clock() + max(again, rest)
         with self._lock:
             if not self._due:
                 self._thread = None
                 return None
             return max(0.0, min(self._due.values()) - self._clock())
+
+    def _rest(self, thing: Watched, used: float) -> float:
+        """Return how long to leave a thing alone that has just used so much of the processor."""
+        now = self._clock()
+        debt, then = self._debts.get(thing, (0.0, now))
+        debt = max(0.0, debt - (now - then) * SHARE) + used
+        self._debts[thing] = debt, now
+        return min(max(0.0, debt - CREDIT_S) / SHARE, MOST_S)
 
 
 PULSE: Final = Pulse()

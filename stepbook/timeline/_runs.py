@@ -90,7 +90,8 @@ class Runs(anywidget.AnyWidget):
                 # The timeline's widget shows itself in every element that bears its mark.
                 answer = _wire.reply(request, timeline_of(self._book, content["run"]).slot)
             else:
-                self.refresh()
+                if content.get("type") == "refresh":
+                    self.refresh()
                 answer = _wire.reply(request, None)
         except StepbookError as error:
             answer = _wire.refusal(request, str(error))

@@ -19,11 +19,18 @@ from stepbook._tell import stable
 from . import _wire
 from ._bundle import bundle
 from ._follow import Follower
-from ._pulse import BEAT_S, PULSE
+from ._pulse import PULSE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stepbook._book import Book
 
+#: Between two messages at least: ten a second.
+_BEAT_S: Final = 0.1
+#: How often to look at a run, and at one that has ended.
+_LOOK_S: Final = 0.03
+_ENDED_S: Final = 2.0
 #: A page needs a moment to load the front end; until then deltas begin at the first snapshot.
 _YOUNG_S: Final = 5.0
 #: With more rows than this the page asks for a snapshot instead.
@@ -32,9 +39,6 @@ _YOUNG_ROWS: Final = 100
 _QUIET_S: Final = 1.0
 #: Larger snapshots go into the trait only at the run's end.
 _SMALL_ROWS: Final = 1_000
-#: How often to look at a run of another process, while it is running and when it has ended.
-_FOLLOW_S: Final = 0.15
-_ENDED_S: Final = 2.0
 
 _timelines: WeakKeyDictionary[Book, dict[str, Timeline]] = WeakKeyDictionary()
 
@@ -84,9 +88,9 @@ class Timeline(anywidget.AnyWidget):
             follower = self._follower
             try:
                 follower.recall()
-                follower.update()
+                follower.update(timeout=0)
             except StepbookError:
-                return _ENDED_S  # its book is busy: later
+                return _BEAT_S  # its book is busy: later
             now = time.monotonic()
             if follower.rev != self._sent:  # whoever has looked last: an output may have
                 young = now - self._born < _YOUNG_S and len(follower.steps) < _YOUNG_ROWS
@@ -94,13 +98,13 @@ class Timeline(anywidget.AnyWidget):
                 self._sent = follower.rev
                 self._news, self._settled = now, False
                 self._post(message)
-            elif not self._settled and (follower.has_ended or now - self._news > _QUIET_S):
+                return _BEAT_S
+            if not self._settled and (follower.has_ended or now - self._news > _QUIET_S):
                 self._settled = True
                 if follower.has_ended or len(follower.steps) <= _SMALL_ROWS:
                     self.send_state("snapshot")
-            if follower.is_open:
-                return BEAT_S
-            return _ENDED_S if follower.has_ended else _FOLLOW_S
+                    return _BEAT_S
+            return _ENDED_S if follower.has_ended and not follower.is_open else _LOOK_S
 
     def _post(self, message: dict[str, Any]) -> None:
         self.send({}, buffers=[_bytes(message)])
@@ -131,23 +135,24 @@ class Timeline(anywidget.AnyWidget):
                 self._follower.update()
                 self._sent = self._follower.rev
                 return self._follower.snapshot()
-        if kind == "body":
-            with self._guard:
-                text = self._follower.body(content["seq"], content["field"])
-            return _wire.reply(request, text)
-        if kind == "attempts":
-            return _wire.reply(request, self._follower.attempts(content["name"]))
-        if kind == "previous":
-            return _wire.reply(request, self._follower.previous(content["name"]))
-        if kind in ("redo", "rewind"):
-            change = _revise.redo if kind == "redo" else _revise.rewind
-            return _wire.reply(request, change(self._book.get(self._run_id), content["name"]))
-        if kind == "deliver":
-            self._book.deliver_scan(
-                self._run_id, json.loads(content["payload"]), name=content["name"]
-            )
-            return _wire.reply(request, "Delivered.")
-        raise StepbookError(f"this stepbook does not know the request {kind!r}.")
+        answers: dict[Any, Callable[[], Any]] = {
+            "hello": lambda: None,
+            "body": lambda: self._follower.body(content["seq"], content["field"]),
+            "search": lambda: self._follower.search(content["query"]),
+            "rows": lambda: self._follower.rows(content["seq"], content["start"]),
+            "attempts": lambda: self._follower.attempts(content["name"]),
+            "previous": lambda: self._follower.previous(content["name"]),
+            "redo": lambda: _revise.redo(self._book.get(self._run_id), content["name"]),
+            "rewind": lambda: _revise.rewind(self._book.get(self._run_id), content["name"]),
+            "deliver": lambda: self._deliver(content["name"], content["payload"]),
+        }
+        if kind not in answers:
+            raise StepbookError(f"this stepbook does not know the request {kind!r}.")
+        return _wire.reply(request, answers[kind]())
+
+    def _deliver(self, name: str, payload: str) -> str:
+        self._book.deliver_scan(self._run_id, json.loads(payload), name=name)
+        return "Delivered."
 
     # ---- where it is shown --------------------------------------------------------------------
 

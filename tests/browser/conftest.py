@@ -57,6 +57,12 @@ def browser():
         chromium.close()
 
 
+def keep(page, name):
+    """Keep a picture of a page where ``STEPBOOK_SCREENSHOTS`` says, if it does."""
+    if folder := os.environ.get("STEPBOOK_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
 class Server:
     """A Jupyter server with settings and a root folder of its own."""
 
@@ -147,11 +153,23 @@ READY = """async () => {
 class Notebook:
     """One notebook in one page."""
 
-    def __init__(self, server, browser, cells, *, theme=None, size=(1000, 900)):
+    def __init__(
+        self,
+        server,
+        browser,
+        cells,
+        *,
+        theme=None,
+        size=(1000, 900),
+        kernel="python3",
+        prepare=None,
+    ):
         self.server = server
         self.name = f"{secrets.token_hex(4)}.ipynb"
         self.path = Path(server.root) / self.name
-        self.path.write_text(json.dumps(_notebook(cells)))
+        self.path.write_text(json.dumps(_notebook(cells, kernel)))
+        if prepare is not None:
+            prepare(self.path)
         self.context = browser.new_context(viewport={"width": size[0], "height": size[1]})
         self.errors, self.requests = [], []
         self.page = self._open()
@@ -215,6 +233,10 @@ class Notebook:
         """Return the names of the rows that are in the page."""
         return self.timeline.locator(".sb-name").all_text_contents()
 
+    def keep(self, name):
+        """Keep a picture of the page; see `keep`."""
+        keep(self.page, f"{self.server.app}-{name}")
+
     def close(self):
         """Close the page and end the kernel; nothing may have gone wrong in it."""
         unknown = [error for error in self.errors if KNOWN_PAGE_ERROR not in error]
@@ -231,7 +253,7 @@ class Notebook:
         assert not outside
 
 
-def _notebook(cells):
+def _notebook(cells, kernel):
     return {
         "cells": [
             {
@@ -245,7 +267,7 @@ def _notebook(cells):
             for index, source in enumerate(cells)
         ],
         "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
+            "kernelspec": {"name": kernel, "display_name": "Python 3", "language": "python"}
         },
         "nbformat": 4,
         "nbformat_minor": 5,
