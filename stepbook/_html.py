@@ -257,8 +257,8 @@ def _row(step: StepRow, inner: dict[str, list[StepRow]], look: _Look) -> str:
     name = escape(step.name)
     summary = (
         f"{_glyph(step.status)} {f'<b>{name}</b>' if failed else name} "
-        f'<span style="{_QUIET}">{escape(" · ".join(facts))}</span>'
-        f'<span style="position:absolute;clip-path:inset(50%)"> {step.status}</span>'
+        f'<span style="{_QUIET}">{escape(" · ".join(facts))}</span> '
+        f'<span style="position:absolute;clip-path:inset(50%)">{step.status}</span>'
     )
     body = ""
     if step.error is not None:
