@@ -236,12 +236,7 @@ class Play:
 
     def crash_in_close(self, chunks):
         self._die_after(chunks)
-        try:
-            self.records.close()
-        except Killed:
-            self.crash()
-        else:
-            self._again()
+        self._close()
 
     def _die_after(self, chunks):
         """Die when so many chunks are in the tables, before anybody was told of the last."""
@@ -263,6 +258,9 @@ class Play:
             raise Killed
 
         self.records._tidy = tidy
+        self._close()
+
+    def _close(self):
         try:
             self.records.close()
         except Killed:

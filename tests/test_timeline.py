@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -70,14 +71,9 @@ def test_deltas_that_overlap_end_in_the_same_state(book, run):
     assert list(rows.values()) == follower.snapshot()["rows"]
 
 
-def test_a_run_of_another_process_is_followed(tmp_path):
-    script = (
-        "import sys, stepbook\n"
-        "run = stepbook.connect(sys.argv[1]).run('loop')\n"
-        "print(run.id, flush=True)\n"
-        "for line in sys.stdin: run.do(line.strip(), lambda: line); print('done', flush=True)\n"
-    )
-    path = tmp_path / "book.duckdb"
+@contextlib.contextmanager
+def followed(path, script):
+    """Start a program that opens a run of the book at *path* and prints its id; follow that run."""
     with subprocess.Popen(
         [sys.executable, "-c", script, path],
         stdin=subprocess.PIPE,
@@ -85,8 +81,17 @@ def test_a_run_of_another_process_is_followed(tmp_path):
         stderr=subprocess.DEVNULL,
         text=True,
     ) as other:
-        run_id = other.stdout.readline().strip()
-        follower = Follower(stepbook.connect(path), run_id)
+        yield other, Follower(stepbook.connect(path), other.stdout.readline().strip())
+
+
+def test_a_run_of_another_process_is_followed(tmp_path):
+    script = (
+        "import sys, stepbook\n"
+        "run = stepbook.connect(sys.argv[1]).run('loop')\n"
+        "print(run.id, flush=True)\n"
+        "for line in sys.stdin: run.do(line.strip(), lambda: line); print('done', flush=True)\n"
+    )
+    with followed(tmp_path / "book.duckdb", script) as (other, follower):
         assert follower.steps == []
         for count in (1, 2, 3):
             other.stdin.write(f"step {count}\n")
@@ -109,16 +114,7 @@ def test_a_run_of_another_process_is_followed_when_it_is_closed_and_opened_again
         "    run.close() if name == 'close' else run.do(name, lambda: 'x' * 200_000)\n"
         "    print('done', flush=True)\n"
     )
-    path = tmp_path / "book.duckdb"
-    with subprocess.Popen(
-        [sys.executable, "-c", script, path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as other:
-        run_id = other.stdout.readline().strip()
-        follower = Follower(stepbook.connect(path), run_id)
+    with followed(tmp_path / "book.duckdb", script) as (other, follower):
         seen = []
         for line in ("A", "B", "close", "C", "close", "D"):
             other.stdin.write(f"{line}\n")

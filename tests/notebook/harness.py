@@ -43,7 +43,7 @@ def _describe():
         state = _chance.state_of(value)
         try:
             return codec.encode(value if state is None else state, hint=classes)
-        except Exception:
+        except Exception:  # whatever it is: both sides say the same
             return "not storable"
 
     names = [n for n in list(globals()) if not _is_own(n) and n not in ("run", "_describe")]
