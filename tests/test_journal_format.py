@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 from stepbook._journal_format import FORMAT, parse_line, read_file, seal
-from stepbook._model import row_from_json, row_to_json
+from stepbook._model import ROW_TYPES, row_from_json, row_to_json
 
 ROOT = Path(__file__).parent.parent
 FIXTURE = ROOT / "tests" / "fixtures" / "journal-v1.jsonl"
@@ -18,7 +18,7 @@ def test_the_fixture_is_read_whole():
     assert found.header["format"] == FORMAT == 1
     assert (found.first, found.damage, found.tail) == (1, None, 0)
     assert [line.seq for line in found.lines] == list(range(1, len(found.lines) + 1))
-    assert {line.parse()[0] for line in found.lines} == {"run", "step", "scan", "log", "pass"}
+    assert {line.parse()[0] for line in found.lines} == set(ROW_TYPES.values())
 
 
 def test_seal_writes_the_very_bytes_of_the_fixture():
@@ -73,3 +73,11 @@ def test_the_page_shows_lines_of_the_fixture():
     shown = re.findall(r'^\{"seq".*\}$', PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert shown
     assert set(shown) <= set(FIXTURE.read_text(encoding="utf-8").splitlines())
+
+
+def test_the_page_lists_the_columns_of_every_type_of_event():
+    rows = re.findall(
+        r"^\| `(\w+)` \| [\w ]+ \| ([\w, ]+) \|$", PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    listed = {kind: columns.replace("return", "value").split(", ") for kind, columns in rows}
+    assert listed == {kind: list(row._fields) for row, kind in ROW_TYPES.items()}
