@@ -4,46 +4,27 @@ import { button, h } from "./dom";
 import { parseJson } from "./json";
 import type { Request, Row } from "./wire";
 
-type Ask = (request: Request) => Promise<unknown>;
+/** Asks for a change of the step in a row; the view tells the answer, whatever becomes of the row. */
+export type Act = (seq: number, request: Request) => void;
 
-/** A line that tells how an action went. */
-function outcome(): { element: HTMLElement; follow(asked: Promise<unknown>): void } {
-  const element = h("div.sb-quiet.sb-outcome", { role: "status" });
-  const follow = (asked: Promise<unknown>): void => {
-    element.textContent = "Asking the kernel…";
-    asked.then(
-      (answer) => (element.textContent = String(answer)),
-      (error: unknown) =>
-        (element.textContent = error instanceof Error ? error.message : String(error)),
-    );
-  };
-  return { element, follow };
-}
-
-/** The buttons of an opened row, and a form where something is awaited. */
-export function actions(row: Row, ask: Ask): HTMLElement {
-  if (row.status === "running" && row.kind === "scan") {
-    return h("div", {}, deliveryForm(row, ask));
-  }
-  if (row.status === "running" || row.status === "pending") return h("div.sb-acts");
-  const { element, follow } = outcome();
+/** The buttons of an opened row. */
+export function buttons(row: Row, act: Act): HTMLElement[] {
+  if (row.status === "running" || row.status === "pending") return [];
   const one = (label: string, title: string, type: "redo" | "rewind"): HTMLElement => {
-    const act = button("sb-action", { title }, label);
-    act.addEventListener("click", () => follow(ask({ type, name: row.name })));
-    return act;
+    const element = button("sb-action", { title }, label);
+    element.addEventListener("click", () => act(row.seq, { type, name: row.name }));
+    return element;
   };
-  return h(
-    "div.sb-acts",
-    {},
+  return [
     one("Redo", "Execute this step again in the next pass", "redo"),
     one("Rewind to here", "Execute this step and all after it again in the next pass", "rewind"),
-    element,
-  );
+  ];
 }
 
-/** A field for the payload of a scan that is awaited. */
-function deliveryForm(row: Row, ask: Ask): HTMLElement {
-  const { element, follow } = outcome();
+/** A field for the payload of a scan that is awaited; null where none is. */
+export function deliveryForm(row: Row, act: Act): HTMLElement | null {
+  if (row.status !== "running" || row.kind !== "scan") return null;
+  const refusal = h("div.sb-quiet", { role: "alert" });
   const field = h("textarea.sb-payload", {
     rows: 3,
     "aria-label": `Payload of ${row.name}, as JSON`,
@@ -54,21 +35,18 @@ function deliveryForm(row: Row, ask: Ask): HTMLElement {
   const send = button("sb-action.sb-main", {}, "Deliver");
   send.addEventListener("click", () => {
     const payload = field.value.trim() || "null";
-    if (parseJson(payload) === undefined) {
-      element.textContent = "This is no JSON.";
-      field.setAttribute("aria-invalid", "true");
-      field.focus();
-      return;
-    }
-    field.removeAttribute("aria-invalid");
-    follow(ask({ type: "deliver", name: row.name, payload }));
+    const isJson = parseJson(payload) !== undefined;
+    field.setAttribute("aria-invalid", String(!isJson));
+    refusal.textContent = isJson ? "" : "This is no JSON.";
+    if (isJson) act(row.seq, { type: "deliver", name: row.name, payload });
+    else field.focus();
   });
   return h(
-    "div.sb-acts.sb-delivery",
+    "div.sb-delivery",
     {},
     h("div.sb-label", {}, "Deliver the payload this step waits for, as JSON"),
     field,
     h("div", {}, send),
-    element,
+    refusal,
   );
 }

@@ -1,11 +1,11 @@
 /** What an opened row shows: the error, the return, when it ran, and what can be done with it. */
 
-import { actions } from "./acts";
-import { button, copyButton, h } from "./dom";
+import { buttons, deliveryForm, type Act } from "./acts";
+import { arrange, button, copyButton, h, Part, setText } from "./dom";
 import { formatDuration, formatMoment, formatSize, formatTime } from "./format";
-import { parseJson, writeJson, writePython, type Json } from "./json";
-import { pastOf } from "./past";
-import type { MoreRows } from "./tagged";
+import { parseJson, writeJson, writePython } from "./json";
+import { PastTools } from "./past";
+import type { MoreRows, Sample } from "./tagged";
 import { errorBlock, readError } from "./trace";
 import { tree } from "./tree";
 import type { Request, Row } from "./wire";
@@ -17,6 +17,7 @@ export interface Host {
 }
 
 export interface BodyContext extends Host {
+  act: Act;
   /** The whole text of a body that was not sent has arrived. */
   loaded(seq: number, field: "return" | "error", text: string): void;
 }
@@ -31,8 +32,8 @@ export function valueBlock(label: string, text: string, more?: MoreRows): HTMLEl
       "div.sb-value-head",
       {},
       h("span.sb-label", {}, label),
-      copyButton("Copy JSON", () => (value === undefined ? text : writeJson(value))),
-      value !== undefined && copyButton("Copy as Python", () => writePython(value)),
+      copyButton(() => "Copy JSON", () => (value === undefined ? text : writeJson(value))),
+      value !== undefined && copyButton(() => "Copy as Python", () => writePython(value)),
     ),
     value === undefined ? h("pre.sb-plain", {}, text) : tree(value, label, more),
   );
@@ -77,7 +78,7 @@ function partBlock(
 
 /** Asks the kernel for more rows of the table that a step has returned. */
 function moreOf(row: Row, { request }: Host): MoreRows | undefined {
-  return request && ((start) => request({ type: "rows", seq: row.seq, start }) as Promise<Json[][]>);
+  return request && ((start) => request({ type: "rows", seq: row.seq, start }) as Promise<Sample>);
 }
 
 function facts(row: Row): string[] {
@@ -91,38 +92,62 @@ function facts(row: Row): string[] {
   return list;
 }
 
-/** Builds the body of an opened row. */
-export function bodyOf(row: Row, context: BodyContext): HTMLElement {
-  const parts: HTMLElement[] = [];
-  if (row.error !== null) {
-    parts.push(
-      row.error_size === null
-        ? errorBlock(row.error)
-        : partBlock(row, "error", row.error, row.error_size, context),
+/** The body of an opened row. What has not changed is not made again: folds and scrolls stay. */
+export class Body {
+  readonly element = h("div.sb-body", {});
+  private readonly error = new Part();
+  private readonly value = new Part();
+  private readonly acts = new Part();
+  private readonly delivery = new Part();
+  private readonly facts = h("span", {});
+  private readonly copyError: HTMLElement;
+  private readonly meta: HTMLElement;
+  private readonly tools = h("div.sb-acts", {});
+  private readonly past: PastTools | undefined;
+
+  constructor(
+    private row: Row,
+    private readonly context: BodyContext,
+  ) {
+    this.copyError = copyButton(
+      () => "Copy error",
+      () => readError(this.row.error ?? "")?.stack || (this.row.error ?? ""),
     );
+    this.meta = h("div.sb-meta", {}, this.facts, this.copyError);
+    if (context.request) this.past = new PastTools(row, context.request);
   }
-  if (row.return !== null) {
-    parts.push(
-      row.return_size === null
-        ? valueBlock("Return", row.return, moreOf(row, context))
-        : partBlock(row, "return", row.return, row.return_size, context),
-    );
+
+  update(row: Row): void {
+    const { context, past, tools } = this;
+    this.row = row;
+    setText(this.facts, facts(row).join(" · "));
+    this.meta.title = row.started_at === null ? "" : formatMoment(row.started_at);
+    this.copyError.hidden = row.error === null || row.error_size !== null;
+    const parts = [this.errorOf(row), this.valueOf(row), this.meta];
+    if (past) {
+      past.update(row);
+      const key = `${row.status} ${row.kind}`;
+      const made = this.acts.of(key, () => h("span.sb-as-one", {}, ...buttons(row, context.act)));
+      arrange(tools, [...past.toggles, made]);
+      parts.push(tools, this.delivery.of(key, () => deliveryForm(row, context.act)), ...past.boxes);
+    }
+    arrange(this.element, parts.filter((part) => part !== null));
   }
-  const meta = h(
-    "div.sb-meta",
-    { title: row.started_at === null ? null : formatMoment(row.started_at) },
-    h("span", {}, facts(row).join(" · ")),
-  );
-  const { error } = row;
-  if (error !== null && row.error_size === null) {
-    meta.append(copyButton("Copy error", () => readError(error)?.stack || error));
+
+  private errorOf(row: Row): HTMLElement | null {
+    const { error, error_size: size } = row;
+    return this.error.of(`${row.attempt} ${size} ${error}`, () => {
+      if (error === null) return null;
+      return size === null ? errorBlock(error) : partBlock(row, "error", error, size, this.context);
+    });
   }
-  parts.push(meta);
-  if (context.request) {
-    const past = pastOf(row, context.request);
-    const acts = actions(row, context.request);
-    acts.prepend(...past.toggles);
-    parts.push(acts, ...past.boxes);
+
+  private valueOf(row: Row): HTMLElement | null {
+    const { return: value, return_size: size } = row;
+    return this.value.of(`${row.attempt} ${size} ${value}`, () => {
+      if (value === null) return null;
+      if (size !== null) return partBlock(row, "return", value, size, this.context);
+      return valueBlock("Return", value, moreOf(row, this.context));
+    });
   }
-  return h("div.sb-body", {}, ...parts);
 }

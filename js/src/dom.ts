@@ -1,5 +1,8 @@
 /** Small helpers to build elements. Data only ever becomes text or an attribute, never markup. */
 
+/** How long a button says what it has done. */
+const SAID_MS = 1500;
+
 type Child = Node | string | null | undefined | false;
 
 /** Creates an element; the first word of `name` is the tag, the rest are its classes. */
@@ -42,34 +45,78 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * Makes these the children of an element, in this order. What stays is not touched: an element that
+ * is moved loses its focus, its selection and how far it is scrolled.
+ */
+export function arrange(parent: Element, children: readonly Element[]): void {
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  const fixed = children.find((child) => child.contains(document.activeElement));
+  let cursor = parent.firstElementChild;
+  for (const child of children) {
+    // The one with the focus is not moved: those before it that belong behind it are.
+    while (child === fixed && cursor && cursor !== child && fixed.parentElement === parent) {
+      const behind = cursor;
+      cursor = cursor.nextElementSibling;
+      parent.append(behind);
+    }
+    if (child === cursor) cursor = cursor.nextElementSibling;
+    else parent.insertBefore(child, cursor);
+  }
+}
+
 /** Copies text; falls back to a selection where the clipboard is not allowed. */
 export async function copyText(text: string, near: HTMLElement): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
+    const focused = document.activeElement;
     const area = h("textarea", { "aria-hidden": "true", style: "position:fixed;opacity:0" });
     area.value = text;
     near.append(area);
     area.select();
     const done = document.execCommand("copy");
+    if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
     area.remove();
     return done;
   }
 }
 
-/** A button that copies, and says for a moment that it did. */
+/** A button that copies, and says for a moment that it did; `refresh` writes its label anew. */
 export function copyButton(
-  label: string,
+  label: () => string,
   text: () => string | Promise<string>,
-  title = "",
-): HTMLButtonElement {
-  const element = button("sb-action", { title: title || null }, label);
+): HTMLButtonElement & { refresh(): void } {
+  const element = button("sb-action", {}, label());
+  let said: ReturnType<typeof setTimeout> | undefined;
+  const refresh = (): void => {
+    if (said === undefined) setText(element, label());
+  };
   element.addEventListener("click", async (event) => {
     event.stopPropagation();
     const done = await copyText(await text(), element.parentElement ?? element);
-    element.textContent = done ? "Copied" : "Not allowed here";
-    setTimeout(() => (element.textContent = label), 1200);
+    clearTimeout(said);
+    said = setTimeout(() => {
+      said = undefined;
+      refresh();
+    }, SAID_MS);
+    setText(element, done ? "Copied" : "Not allowed here");
   });
-  return element;
+  return Object.assign(element, { refresh });
+}
+
+/** An element that is made again only when what it shows has changed. */
+export class Part {
+  private key: string | undefined;
+  private made: HTMLElement | null = null;
+
+  of<E extends HTMLElement | null>(key: string, make: () => E): E {
+    if (this.key !== key) {
+      this.key = key;
+      this.made = make();
+    }
+    return this.made as E;
+  }
 }

@@ -1,26 +1,24 @@
 /**
- * The list: only the rows near the window are elements. Heights are measured, so rows may open; the
- * row that has the focus stays in the page wherever the reader scrolls.
+ * The list: only the rows near the window are elements. Heights are measured, so rows may open.
+ *
+ * Where the reader is, is kept as a row and a distance from it, never read back from the element:
+ * one that is hidden or taken out of the page says 0.
  */
 
-import {
-  Virtualizer,
-  defaultRangeExtractor,
-  elementScroll,
-  observeElementOffset,
-  observeElementRect,
-  type VirtualizerOptions,
-} from "@tanstack/virtual-core";
-
-import { h } from "./dom";
+import { arrange, h } from "./dom";
+import { Heights } from "./heights";
 import type { Entry } from "./state";
 
 /** Rows that were scrolled away open are kept for a while, with what was folded in them. */
 const KEPT_ROWS = 200;
 /** So many rows beyond the window are drawn, so that scrolling a little shows no gap. */
 const MORE_ROWS = 6;
+/** After a jump they follow when nothing has moved for so long. */
+const MORE_MS = 100;
 /** How near the end counts as being at the end, in pixels. */
 const NEAR_END = 12;
+/** Measuring rows may bring others into the window, which are measured in turn. */
+const MOST_ROUNDS = 4;
 
 /** One row's element, and how to bring it up to date. */
 export interface RowHandle {
@@ -35,6 +33,14 @@ export interface ListOptions<R extends RowHandle> {
   reuse(row: R, seq: number): void;
   update(row: R, entry: Entry): void;
   estimate(seq: number): number;
+  /** Rows that stay in the page wherever the reader scrolls: those with the focus, a selection. */
+  held(): readonly number[];
+}
+
+/** A row, and how far beneath its top the window begins. */
+interface Place {
+  seq: number;
+  offset: number;
 }
 
 export class List<R extends RowHandle> {
@@ -42,63 +48,89 @@ export class List<R extends RowHandle> {
   readonly element: HTMLElement;
   private readonly items: HTMLOListElement;
   private readonly rows = new Map<number, R>();
-  private readonly virtualizer: Virtualizer<HTMLElement, HTMLElement>;
+  private readonly heights = new Heights();
+  private readonly observer: ResizeObserver;
   private entries: readonly Entry[] = [];
   /** Where each row stands, by its sequence number. */
   private index: number[] = [];
-  private drawnFrom = 0;
-  private drawnTo = 0;
-  private focusSeq: number | null = null;
+  /** The rows that are in the page, in order; those in the window are `from` and `to` and between. */
+  private drawn: number[] = [];
+  private from = 0;
+  private to = 0;
+  private place: Place | "top" | "end" = "top";
+  /** Where the window begins by that. */
+  private top = 0;
+  private room = 600;
+  private width = 0;
+  /** Hidden, or out of the page: what the element says of itself is not true. */
+  private away = true;
   private following = true;
   private begun = false;
-  private drawing = false;
-  private stale = false;
   private everything = false;
-  private readonly unmount: () => void;
+  /** Sizes are being told: what is watched now would be told in the same round. */
+  private telling = false;
+  private more: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly options: ListOptions<R>) {
     this.items = h("ol.sb-list", { role: "list" });
     this.element = h("div.sb-scroll", {}, this.items);
-    this.virtualizer = new Virtualizer(this.virtualOptions());
-    this.unmount = this.virtualizer._didMount();
-    this.element.addEventListener("scroll", () => (this.following = this.isAtEnd()), { passive: true });
+    this.observer = new ResizeObserver((changes) => this.resized(changes));
+    this.observer.observe(this.element);
+    this.element.addEventListener("scroll", () => this.look() && this.draw(false), { passive: true });
   }
 
-  /** Shows these rows; the reader's place stays where it is, or at the end if that is where it was. */
+  /**
+   * Shows these rows; the reader's place stays where it is, or at the end if that is where it was.
+   *
+   * @param follow whether a reader at the end is taken along.
+   */
   show(entries: readonly Entry[], follow: boolean): void {
-    const anchor = this.anchor();
+    this.look();
     this.entries = entries;
     this.index = [];
     for (let i = 0; i < entries.length; i++) this.index[(entries[i] as Entry).seq] = i;
-    this.virtualizer.setOptions(this.virtualOptions());
-    this.virtualizer._willUpdate();
+    this.heights.show(entries.map((entry) => entry.seq), this.options.estimate);
+    if (this.begun && follow && this.following && !this.isHeld) this.place = "end";
     this.draw(true);
-    if (!this.begun) {
-      // Whoever opens a timeline begins at its top; who then is at its end is taken along.
-      this.begun = entries.length > 0;
-      this.following = this.isAtEnd();
-    } else if (follow && this.following && !this.isHeld()) this.virtualizer.scrollToEnd();
-    else if (anchor) this.restore(anchor);
+    if (this.begun || entries.length === 0) return;
+    // Whoever opens a timeline begins at its top; who then is at its end is taken along.
+    this.begun = true;
+    this.following = this.isAtEnd;
+  }
+
+  /** Whether any rows were shown. */
+  get hasBegun(): boolean {
+    return this.begun;
+  }
+
+  /** Whether the reader is at the end, and is taken along. */
+  get isFollowing(): boolean {
+    return this.following && !this.isHeld;
+  }
+
+  /** Puts the reader where they were: the element was hidden, or has another place in the page. */
+  settle(): void {
+    this.away = true;
+    if (this.look()) this.draw(false);
   }
 
   /** Brings the rows in the page up to date. */
   refresh(visit: (row: R, entry: Entry) => void): void {
-    for (const item of this.virtualizer.getVirtualItems()) {
-      const entry = this.entries[item.index];
+    for (const i of this.drawn) {
+      const entry = this.entries[i];
       const row = entry && this.rows.get(entry.seq);
       if (entry && row) visit(row, entry);
     }
   }
 
-  /** Measures again, after a font or the width has changed. */
-  measure(): void {
-    this.virtualizer.measure();
+  /** Forgets how high rows are: after a change that concerns them all. */
+  forgetHeights(): void {
+    this.heights.forget();
   }
 
   /** Puts every row into the page, for printing, or only those near the window again. */
   expose(everything: boolean): void {
     this.everything = everything;
-    this.virtualizer.setOptions(this.virtualOptions());
     this.draw(true);
   }
 
@@ -106,9 +138,17 @@ export class List<R extends RowHandle> {
   reveal(seq: number): R | undefined {
     const index = this.index[seq];
     if (index === undefined) return undefined;
-    this.focusSeq = seq;
-    this.virtualizer.scrollToIndex(index, { align: "auto" });
-    this.draw(true);
+    this.look();
+    // What is measured on the way may move it: it is looked at again.
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const start = this.heights.start(index);
+      const beneath = start + this.heights.size(index) - this.room;
+      const offset = start < this.top || beneath > start ? 0 : beneath > this.top ? beneath - start : null;
+      if (offset !== null) this.place = { seq, offset };
+      const before = this.top;
+      this.draw(false);
+      if (round > 0 && this.top === before) break;
+    }
     return this.rows.get(seq);
   }
 
@@ -121,152 +161,195 @@ export class List<R extends RowHandle> {
 
   /** How many whole rows fit into the window. */
   get page(): number {
-    return Math.max(1, this.virtualizer.getVirtualItems().length - 10);
-  }
-
-  set focused(seq: number | null) {
-    this.focusSeq = seq;
+    return Math.max(1, this.heights.at(this.top + this.room) - this.heights.at(this.top) - 1);
   }
 
   dispose(): void {
-    this.unmount();
+    clearTimeout(this.more);
+    this.observer.disconnect();
     this.rows.clear();
   }
 
-  /** For tests and measurements: how many rows are elements now. */
-  get drawn(): number {
-    return this.items.childElementCount;
+  /** Looks at the element: its size, and whether the reader has scrolled. True if there is news. */
+  private look(): boolean {
+    const { clientHeight, clientWidth, scrollTop } = this.element;
+    if (clientHeight === 0 || this.everything) {
+      this.away ||= clientHeight === 0;
+      return false;
+    }
+    const news = this.away || clientHeight !== this.room || clientWidth !== this.width;
+    if (this.width !== clientWidth) this.heights.forget();
+    this.room = clientHeight;
+    this.width = clientWidth;
+    if (this.away) {
+      this.away = false;
+      return true;
+    }
+    // A reader may pull beyond the ends, and what was written here comes back rounded.
+    const most = Math.max(0, this.heights.total - this.room);
+    const top = Math.max(0, Math.min(most, scrollTop));
+    if (Math.abs(top - this.top) < 1) return news;
+    this.following = this.isAtEnd;
+    this.top = top;
+    this.anchor();
+    return true;
   }
 
-  private virtualOptions(): VirtualizerOptions<HTMLElement, HTMLElement> {
-    return {
-      count: this.entries.length,
-      getScrollElement: () => this.element,
-      estimateSize: (index) => this.options.estimate((this.entries[index] as Entry).seq),
-      getItemKey: (index) => (this.entries[index] as Entry).seq,
-      observeElementRect,
-      observeElementOffset,
-      scrollToFn: elementScroll,
-      initialRect: { width: 600, height: 600 },
-      onChange: () => this.draw(false),
-      rangeExtractor: (range) => {
-        if (this.everything) return [...Array(this.entries.length).keys()];
-        // After a jump only what is seen is drawn: the next frame may be somewhere else again.
-        const jumped = range.startIndex > this.drawnTo || range.endIndex < this.drawnFrom;
-        const indexes = defaultRangeExtractor({ ...range, overscan: jumped ? 1 : MORE_ROWS });
-        this.drawnFrom = range.startIndex;
-        this.drawnTo = range.endIndex;
-        const focus = this.focusSeq === null ? undefined : this.index[this.focusSeq];
-        if (focus === undefined || indexes.includes(focus)) return indexes;
-        return [...indexes, focus].sort((a, b) => a - b);
-      },
-    };
+  /** Lets the reader's place be the row where the window begins now. */
+  private anchor(): void {
+    const first = this.heights.at(this.top);
+    const seq = this.entries[first]?.seq;
+    const offset = this.top - this.heights.start(first);
+    this.place = this.top < 1 || seq === undefined ? "top" : { seq, offset };
   }
 
-  /**
-   * Puts the rows near the window into the page. Measuring them may move others: then they are
-   * placed again, before anything is painted.
-   */
+  /** Where the window is to begin. */
+  private wanted(): number {
+    const most = Math.max(0, this.heights.total - this.room);
+    if (this.place === "end") return most;
+    if (this.place === "top") return 0;
+    const { seq, offset } = this.place;
+    const index = this.index[seq];
+    if (index !== undefined) return Math.max(0, Math.min(most, this.heights.start(index) + offset));
+    // A search or a filter hides the row: what ran next stands there until it is back.
+    const next = this.entries.findIndex((entry) => entry.seq > seq);
+    return next < 0 ? most : Math.min(most, this.heights.start(next));
+  }
+
   private draw(all: boolean): void {
-    if (this.drawing) {
-      this.stale = true;
-      return;
-    }
-    this.drawing = true;
     let update = all;
-    for (let round = 0; round < 4; round++) {
-      this.stale = false;
-      this.place(update);
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      this.top = this.wanted();
+      const { fresh, wanted } = this.put(this.range(), update);
+      if (!this.measure(update ? wanted : fresh)) break;
       update = false;
-      if (!this.stale) break;
     }
-    this.drawing = false;
+    this.top = this.wanted();
+    this.items.style.height = `${this.heights.total}px`;
+    for (const i of this.drawn) {
+      const row = this.rows.get((this.entries[i] as Entry).seq);
+      if (row) row.element.style.transform = `translateY(${this.heights.start(i)}px)`;
+    }
+    if (this.away || this.everything) return;
+    if (Math.abs(this.element.scrollTop - this.top) >= 1) this.element.scrollTop = this.top;
+    // What grows there later grows beneath what the reader looks at.
+    if (this.place === "end") this.anchor();
   }
 
-  private place(all: boolean): void {
-    const { virtualizer, items } = this;
-    const drawn = virtualizer.getVirtualItems();
-    const spare = this.leave(new Set(drawn.map((item) => item.key as number)));
-    const wanted = new Map<Element, boolean>();
-    for (const item of drawn) {
-      const entry = this.entries[item.index];
-      if (!entry) continue;
-      const { row, fresh } = this.rowOf(entry.seq, spare);
+  /** The rows that are to be in the page. */
+  private range(): number[] {
+    const last = this.entries.length - 1;
+    if (this.everything) return [...this.entries.keys()];
+    const from = this.heights.at(this.top);
+    const to = this.heights.at(this.top + this.room);
+    // After a jump only what is seen is drawn: the next frame may be somewhere else again.
+    const jumped = from > this.to || to < this.from;
+    const beyond = jumped ? 1 : MORE_ROWS;
+    clearTimeout(this.more);
+    if (jumped) this.more = setTimeout(() => this.draw(false), MORE_MS);
+    this.from = from;
+    this.to = to;
+    const wanted = new Set<number>();
+    for (let i = Math.max(0, from - beyond); i <= Math.min(last, to + beyond); i++) wanted.add(i);
+    for (const seq of this.options.held()) {
+      const index = this.index[seq];
+      if (index !== undefined) wanted.add(index);
+    }
+    return [...wanted].sort((a, b) => a - b);
+  }
+
+  /** Puts rows into the page and takes the others out of it. */
+  private put(range: number[], all: boolean): { fresh: R[]; wanted: R[] } {
+    const spare = this.leave(new Set(range.map((i) => this.entries[i]?.seq)));
+    const wanted: R[] = [];
+    const fresh: R[] = [];
+    for (const i of range) {
+      const entry = this.entries[i] as Entry;
+      const kept = this.rows.get(entry.seq);
+      const row = kept ?? this.make(entry.seq, spare);
+      const isFresh = !kept || kept.element.parentNode !== this.items;
       // The order of use is the order of the map: the oldest are forgotten first.
       this.rows.delete(entry.seq);
       this.rows.set(entry.seq, row);
-      if (all || fresh) this.options.update(row, entry);
-      row.element.dataset["index"] = String(item.index);
-      row.element.style.transform = `translateY(${item.start}px)`;
-      wanted.set(row.element, fresh || all);
+      if (all || isFresh) this.options.update(row, entry);
+      if (isFresh) fresh.push(row);
+      wanted.push(row);
     }
-    for (const child of [...items.children]) if (!wanted.has(child)) child.remove();
-    let cursor = items.firstElementChild;
-    for (const element of wanted.keys()) {
-      // What is in its place stays there: moving an element would take its focus.
-      if (element === cursor) cursor = cursor.nextElementSibling;
-      else items.insertBefore(element, cursor);
-    }
-    for (const [element, measure] of wanted) {
-      if (measure) virtualizer.measureElement(element as HTMLElement);
-    }
-    items.style.height = `${virtualizer.getTotalSize()}px`;
-    this.forget(wanted);
+    this.drawn = range;
+    arrange(this.items, wanted.map((row) => row.element));
+    this.watch(fresh);
+    this.forget(wanted.length);
+    return { fresh, wanted };
   }
 
   /** Takes the rows that are no longer wanted off the list; returns those that may be used again. */
-  private leave(wanted: ReadonlySet<number>): R[] {
+  private leave(wanted: ReadonlySet<number | undefined>): R[] {
     const spare: R[] = [];
     for (const [seq, row] of this.rows) {
-      if (wanted.has(seq) || !row.element.isConnected || !this.options.isSpare(row)) continue;
+      if (wanted.has(seq) || row.element.parentNode !== this.items || !this.options.isSpare(row)) continue;
       this.rows.delete(seq);
-      this.virtualizer.elementsCache.delete(seq);
       spare.push(row);
     }
     return spare;
   }
 
-  /** The row of this number: as it was, or one that is free, or a new one. */
-  private rowOf(seq: number, spare: R[]): { row: R; fresh: boolean } {
-    const kept = this.rows.get(seq);
-    if (kept) return { row: kept, fresh: !kept.element.isConnected };
+  private make(seq: number, spare: R[]): R {
     const used = spare.shift();
     if (used) this.options.reuse(used, seq);
-    return { row: used ?? this.options.create(seq), fresh: true };
+    return used ?? this.options.create(seq);
   }
 
-  private forget(drawn: ReadonlyMap<Element, boolean>): void {
+  private forget(drawn: number): void {
     for (const [seq, row] of this.rows) {
-      if (this.rows.size <= KEPT_ROWS + drawn.size) return;
-      if (!drawn.has(row.element)) this.rows.delete(seq);
+      if (this.rows.size <= KEPT_ROWS + drawn) return;
+      if (row.element.parentNode === this.items) continue;
+      this.rows.delete(seq);
+      this.observer.unobserve(row.element);
     }
   }
 
-  private isAtEnd(): boolean {
+  /** Measures rows that are in the page; true if one is higher or lower than was thought. */
+  private measure(rows: readonly R[]): boolean {
+    if (this.away) return false;
+    let changed = false;
+    for (const row of rows) changed = this.take(row.element, row.element.offsetHeight) || changed;
+    return changed;
+  }
+
+  private take(element: HTMLElement, height: number): boolean {
+    const index = this.index[Number(element.dataset["seq"])];
+    // What is not laid out has no height; a row always has one.
+    if (index === undefined || height === 0) return false;
+    return this.heights.measure(index, height);
+  }
+
+  private watch(rows: readonly R[]): void {
+    const observe = (): void => rows.forEach((row) => this.observer.observe(row.element));
+    if (this.telling) requestAnimationFrame(observe);
+    else observe();
+  }
+
+  /** Something has another size: a row that was unfolded, the window, the list that was hidden. */
+  private resized(changes: readonly ResizeObserverEntry[]): void {
+    let changed = this.look();
+    for (const { target, borderBoxSize } of changes) {
+      if (target === this.element || target.parentNode !== this.items) continue;
+      const height = Math.round(borderBoxSize[0]?.blockSize ?? 0);
+      changed = this.take(target as HTMLElement, height) || changed;
+    }
+    if (!changed || this.away) return;
+    this.telling = true;
+    this.draw(false);
+    this.telling = false;
+  }
+
+  private get isAtEnd(): boolean {
     const { scrollHeight, scrollTop, clientHeight } = this.element;
     return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 
   /** While the pointer or the focus is on a row, nothing may move under it. */
-  private isHeld(): boolean {
+  private get isHeld(): boolean {
     return this.element.matches(":hover") || this.element.contains(document.activeElement);
-  }
-
-  private anchor(): { seq: number; offset: number } | null {
-    const { scrollTop } = this.element;
-    if (scrollTop <= 0) return null;
-    const item = this.virtualizer.getVirtualItemForOffset(scrollTop);
-    const entry = item && this.entries[item.index];
-    return item && entry ? { seq: entry.seq, offset: scrollTop - item.start } : null;
-  }
-
-  private restore(anchor: { seq: number; offset: number }): void {
-    const index = this.index[anchor.seq];
-    if (index === undefined) return;
-    this.virtualizer.getTotalSize();
-    const start = this.virtualizer.measurementsCache[index]?.start;
-    if (start === undefined) return;
-    const wanted = start + anchor.offset;
-    if (Math.abs(this.element.scrollTop - wanted) >= 1) this.element.scrollTop = wanted;
   }
 }

@@ -25,45 +25,84 @@ function pastBlock(past: Past): HTMLElement {
 }
 
 /** A button that opens what it asks the kernel for. */
-function opener(
-  label: string,
-  nothing: string,
-  ask: () => Promise<unknown>,
-): { toggle: HTMLElement; box: HTMLElement } {
-  const box = h("div.sb-past-box", { role: "status" });
-  const toggle = button("sb-action", { "aria-expanded": "false" }, label);
-  toggle.addEventListener("click", () => {
-    const opened = toggle.getAttribute("aria-expanded") === "true";
-    toggle.setAttribute("aria-expanded", String(!opened));
-    if (opened) return box.replaceChildren();
-    box.replaceChildren(h("div.sb-quiet", {}, "Asking the kernel…"));
-    ask().then(
+class Opener {
+  readonly box = h("div.sb-past-box", { role: "status" });
+  readonly toggle: HTMLElement;
+
+  /**
+   * @param nothing what is said if there is nothing.
+   * @param ask asks the kernel.
+   */
+  constructor(
+    label: string,
+    private readonly nothing: string,
+    private readonly ask: () => Promise<unknown>,
+  ) {
+    this.toggle = button("sb-action", { "aria-expanded": "false" }, label);
+    this.toggle.addEventListener("click", () => {
+      const opened = this.isOpen;
+      this.toggle.setAttribute("aria-expanded", String(!opened));
+      if (opened) this.box.replaceChildren();
+      else this.load();
+    });
+  }
+
+  /** Asks again, if it is open: there is more to show now. */
+  refresh(): void {
+    if (this.isOpen) this.load();
+  }
+
+  private get isOpen(): boolean {
+    return this.toggle.getAttribute("aria-expanded") === "true";
+  }
+
+  private load(): void {
+    if (!this.box.firstChild) this.box.append(h("div.sb-quiet", {}, "Asking the kernel…"));
+    const show = (...parts: (HTMLElement | string)[]): void => {
+      if (this.isOpen) this.box.replaceChildren(...parts);
+    };
+    this.ask().then(
       (answer) => {
         const list = answer as Past[];
-        box.replaceChildren(...(list.length ? list.map(pastBlock) : [nothing]));
+        show(...(list.length ? list.map(pastBlock) : [this.nothing]));
       },
-      (error: unknown) => box.replaceChildren(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => show(error instanceof Error ? error.message : String(error)),
     );
-  });
-  return { toggle, box };
+  }
 }
 
 /** What can be asked about an opened row. */
-export function pastOf(
-  row: Row,
-  ask: (request: Request) => Promise<unknown>,
-): { toggles: HTMLElement[]; boxes: HTMLElement[] } {
-  const parts = [
-    opener("Previous run", "No earlier run of this loop has this step.", () =>
-      ask({ type: "previous", name: row.name }),
-    ),
-  ];
-  if (row.attempt > 1) {
-    parts.unshift(
-      opener("Attempts", "The record has no attempts of this step.", () =>
-        ask({ type: "attempts", name: row.name }),
-      ),
+export class PastTools {
+  private readonly attempts: Opener;
+  private readonly previous: Opener;
+  private attempt: number;
+
+  constructor(row: Row, ask: (request: Request) => Promise<unknown>) {
+    const { name } = row;
+    this.attempt = row.attempt;
+    this.attempts = new Opener("Attempts", "The record has no attempts of this step.", () =>
+      ask({ type: "attempts", name }),
+    );
+    this.previous = new Opener("Previous run", "No earlier run of this loop has this step.", () =>
+      ask({ type: "previous", name }),
     );
   }
-  return { toggles: parts.map((part) => part.toggle), boxes: parts.map((part) => part.box) };
+
+  /** Brings what is open up to date. */
+  update(row: Row): void {
+    if (this.attempt !== row.attempt) this.attempts.refresh();
+    this.attempt = row.attempt;
+  }
+
+  get toggles(): HTMLElement[] {
+    return this.shown.map((opener) => opener.toggle);
+  }
+
+  get boxes(): HTMLElement[] {
+    return this.shown.map((opener) => opener.box);
+  }
+
+  private get shown(): Opener[] {
+    return this.attempt > 1 ? [this.attempts, this.previous] : [this.previous];
+  }
 }

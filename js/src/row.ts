@@ -1,7 +1,7 @@
 /** One row of the list, as an element that is updated in place. */
 
-import { bodyOf, type BodyContext } from "./body";
-import { button, h, setText } from "./dom";
+import { Body, type BodyContext } from "./body";
+import { arrange, button, h, setText } from "./dom";
 import { formatCount, formatCountdown, formatDuration, formatElapsed, plural, preview } from "./format";
 import { icon, type Icon } from "./icons";
 import { countLines, isBranch, parseJson, type Json } from "./json";
@@ -30,6 +30,8 @@ export interface RowState {
   scale: Scale;
   /** The kernel's clock. */
   now: number;
+  /** What the kernel has said to an act on this step. */
+  answer: string;
 }
 
 /** How the return of a closed row is shown. */
@@ -95,6 +97,47 @@ export function progressOf(row: Row): { done: number; total: number | null; mess
   };
 }
 
+/** Whether the same stands beneath two closed rows. */
+function samePeek(a: Row, b: Row): boolean {
+  return (
+    a.return === b.return &&
+    a.error === b.error &&
+    a.return_size === b.return_size &&
+    a.status === b.status &&
+    a.kind === b.kind
+  );
+}
+
+/** How far a step says it is. */
+class Progress {
+  readonly element: HTMLElement;
+  private readonly done = h("span", {});
+  private readonly bar = h("span.sb-progress", { role: "progressbar", "aria-valuemin": 0 }, this.done);
+  private readonly text = h("span.sb-quiet", {});
+
+  constructor() {
+    this.element = h("div.sb-progress-box", { hidden: true }, this.bar, this.text);
+  }
+
+  update(row: Row): void {
+    const progress = row.status === "running" ? progressOf(row) : null;
+    this.element.hidden = !progress;
+    if (!progress) return;
+    const { done, total, message } = progress;
+    const share = total ? Math.min(1, done / total) : 0;
+    const said = total ? `${formatCount(done)} of ${formatCount(total)}` : formatCount(done);
+    this.bar.setAttribute("aria-label", `Progress of ${row.name}`);
+    this.bar.toggleAttribute("aria-valuemax", false);
+    this.bar.toggleAttribute("aria-valuenow", false);
+    if (total) {
+      this.bar.setAttribute("aria-valuemax", String(total));
+      this.bar.setAttribute("aria-valuenow", String(done));
+    }
+    this.done.style.width = `${(share * 100).toFixed(1)}%`;
+    setText(this.text, message ? `${said}, ${message}` : said);
+  }
+}
+
 /** The element of one row. */
 export class RowView {
   readonly element: HTMLLIElement;
@@ -109,7 +152,10 @@ export class RowView {
   private readonly barBox = h("span.sb-bar-box", { "aria-hidden": "true" }, this.bar, this.gap);
   private readonly time = h("span.sb-time", {});
   private readonly below = h("div.sb-below", {});
-  private readonly progress = h("div.sb-progress-box", { hidden: true });
+  private readonly progress = new Progress();
+  private readonly answer = h("div.sb-answer", { hidden: true });
+  /** Kept while the row is closed, with what was unfolded in it. */
+  private body: Body | null = null;
   private row: Row | null = null;
   private shown: RowState | null = null;
 
@@ -131,7 +177,7 @@ export class RowView {
       this.barBox,
       this.time,
     );
-    this.element = h("li.sb-row", {}, this.head, this.progress, this.below);
+    this.element = h("li.sb-row", {}, this.head, this.progress.element, this.below, this.answer);
     this.head.addEventListener("click", () => context.toggle(this.seq));
     this.head.addEventListener("focus", () => context.focused(this.seq));
     this.standFor(seq);
@@ -145,7 +191,7 @@ export class RowView {
   /** Makes it stand for a row; `update` then writes all of it. */
   standFor(seq: number): void {
     this.seq = seq;
-    this.row = this.shown = null;
+    this.row = this.shown = this.body = null;
     this.element.dataset["seq"] = this.head.dataset["seq"] = String(seq);
     this.below.id = `${this.ids}-${seq}`;
     this.head.setAttribute("aria-controls", this.below.id);
@@ -174,18 +220,13 @@ export class RowView {
     this.writeBadges(row, state.items);
     this.row = row;
     this.shown = state;
-    const same =
-      before !== null &&
-      opened === open &&
-      before.return === row.return &&
-      before.error === row.error &&
-      before.return_size === row.return_size &&
-      before.error_size === row.error_size &&
-      before.status === row.status &&
-      before.stale === row.stale &&
-      before.handled === row.handled &&
-      before.attempt === row.attempt;
-    if (!same) this.writeBelow(row, open);
+    setText(this.answer, state.answer);
+    this.answer.hidden = state.answer === "";
+    if (open) {
+      this.body ??= new Body(row, this.context);
+      this.body.update(row);
+      arrange(this.below, [this.body.element]);
+    } else if (opened !== false || !before || !samePeek(before, row)) this.writePeek(row);
     this.tick(state.now, state.scale);
   }
 
@@ -226,34 +267,10 @@ export class RowView {
         ...texts.map((text) => h("span.sb-badge", { "data-badge": text.split(" ", 1)[0] as string }, text)),
       );
     }
-    const progress = row.status === "running" ? progressOf(row) : null;
-    this.progress.hidden = !progress;
-    if (!progress) return;
-    const share = progress.total ? Math.min(1, progress.done / progress.total) : 0;
-    const said = progress.total
-      ? `${formatCount(progress.done)} of ${formatCount(progress.total)}`
-      : formatCount(progress.done);
-    this.progress.replaceChildren(
-      h(
-        "span.sb-progress",
-        {
-          role: "progressbar",
-          "aria-label": `Progress of ${row.name}`,
-          "aria-valuemin": 0,
-          "aria-valuemax": progress.total ?? null,
-          "aria-valuenow": progress.total ? progress.done : null,
-        },
-        h("span", { style: `width:${(share * 100).toFixed(1)}%` }),
-      ),
-      h("span.sb-quiet", {}, progress.message ? `${said}, ${progress.message}` : said),
-    );
+    this.progress.update(row);
   }
 
-  private writeBelow(row: Row, open: boolean): void {
-    if (open) {
-      this.below.replaceChildren(bodyOf(row, this.context));
-      return;
-    }
+  private writePeek(row: Row): void {
     const peek = peekOf(row);
     if (row.error !== null && row.status === "failed") {
       this.below.replaceChildren(h("div.sb-line-peek", { dir: "auto" }, errorLine(row.error)));

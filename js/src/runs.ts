@@ -1,8 +1,9 @@
 /** The list of a book's runs: newest first, to be searched and filtered; a run opens its timeline. */
 
-import { button, h, setText } from "./dom";
+import { arrange, button, h, setText } from "./dom";
 import { formatCount, formatDuration, formatMoment, formatTime } from "./format";
 import { icon } from "./icons";
+import { Kept } from "./keep";
 import styles from "./styles.css";
 import type { Status } from "./wire";
 
@@ -69,8 +70,59 @@ function sparkline(seconds: readonly number[]): HTMLElement | null {
   );
 }
 
+/** The row of one run; the elements stay while what they say changes. */
+class RunRow {
+  readonly element: HTMLTableRowElement;
+  private readonly glyph = h("span.sb-glyph", {});
+  private readonly status = h("span.sb-said", {});
+  private readonly steps = h("td", {});
+  private readonly started = h("td", {});
+  private readonly took = h("span", {});
+  private readonly spark = h("span.sb-as-one", {});
+  readonly open: HTMLButtonElement;
+
+  /** @param below the id of the row that holds the opened timeline. */
+  constructor(run: RunLine, below: string, toggle: () => void) {
+    this.open = button(
+      "sb-action.sb-open",
+      { "aria-expanded": "false", "aria-controls": below },
+      icon("chevron"),
+      h("bdi", {}, run.loop),
+    );
+    this.open.addEventListener("click", toggle);
+    this.element = h(
+      "tr",
+      {},
+      h("td", {}, this.glyph, this.status),
+      h("td", {}, this.open),
+      h("td", { title: run.key }, run.key === "null" ? "" : h("bdi", {}, run.key)),
+      this.started,
+      h("td.sb-numbers", {}, this.took, this.spark),
+      this.steps,
+      h("td", {}, run.id),
+    );
+  }
+
+  update(run: RunLine, opened: boolean, last: readonly number[]): void {
+    if (this.element.dataset["status"] !== run.status) this.glyph.replaceChildren(icon(run.status));
+    this.element.dataset["status"] = run.status;
+    setText(this.status, run.status);
+    const started = run.started_at ?? run.created_at;
+    setText(this.started, formatTime(started));
+    this.started.title = formatMoment(started);
+    const seconds = secondsOf(run);
+    setText(this.took, seconds === null ? "" : formatDuration(seconds));
+    const spark = sparkline(last);
+    this.spark.replaceChildren(...(spark ? [spark] : []));
+    const steps = `${formatCount(run.succeeded)} of ${formatCount(run.steps)}`;
+    setText(this.steps, run.failed ? `${steps}, ${formatCount(run.failed)} failed` : steps);
+    this.open.setAttribute("aria-expanded", String(opened));
+  }
+}
+
 export class RunsView {
   readonly element: HTMLElement;
+  private readonly kept: Kept;
   private readonly search = h("input.sb-search", {
     type: "search",
     placeholder: "Search",
@@ -84,18 +136,20 @@ export class RunsView {
   private readonly note = h("div.sb-empty", {});
   private readonly said = h("div.sb-said", { role: "status" });
   private readonly id = `sb-runs-${++lists}`;
-  private readonly opened = new Map<string, string>();
+  private readonly notice = h("div.sb-notice", { role: "alert", hidden: true });
+  private readonly rows = new Map<string, RunRow>();
+  private readonly chipOf = new Map<Status, HTMLButtonElement>();
+  /** The rows beneath opened runs, each with the place that the run's timeline takes. */
+  private readonly opened = new Map<string, HTMLElement>();
   private runs: readonly RunLine[] = [];
   private status: Status | null = null;
 
   constructor(private readonly host: RunsHost) {
     const refresh = button("sb-action", { title: "Read the book again" }, "Refresh");
-    refresh.addEventListener("click", () => void host.refresh());
+    refresh.addEventListener("click", () => void this.refresh());
     this.search.addEventListener("input", () => this.draw());
     const names = ["", "Loop", "Key", "Started", "Duration", "Steps", "Run"];
-    this.element = h(
-      "div.sb-root.sb-runs",
-      { role: "region", "aria-label": "Runs" },
+    const parts = [
       h("style", {}, styles),
       h(
         "div.sb-header",
@@ -123,9 +177,16 @@ export class RunsView {
           this.body,
         ),
       ),
+      this.notice,
       this.note,
       this.said,
-    );
+    ];
+    this.kept = new Kept({
+      classes: "sb-root sb-runs",
+      attributes: { role: "region", "aria-label": "Runs" },
+      children: parts,
+    });
+    this.element = this.kept.element;
   }
 
   /** Shows these runs. */
@@ -134,28 +195,30 @@ export class RunsView {
     this.draw();
   }
 
+  /** Says something that is wrong; an empty text takes it away. */
+  say(text: string): void {
+    setText(this.notice, text);
+    this.notice.hidden = text === "";
+  }
+
   dispose(): void {
-    this.element.remove();
+    this.kept.dispose();
   }
 
   private draw(): void {
     const shown = found(this.runs, this.search.value, this.status);
     const first = new Set<string>();
-    const rows: HTMLElement[] = [];
+    const elements: HTMLElement[] = [];
     for (const run of shown) {
-      rows.push(this.row(run, first.has(run.loop) ? null : sparkline(lastSeconds(this.runs, run))));
+      let row = this.rows.get(run.id);
+      if (!row) this.rows.set(run.id, (row = new RunRow(run, this.idOf(run), () => void this.toggle(run))));
+      const below = this.opened.get(run.id);
+      row.update(run, below !== undefined, first.has(run.loop) ? [] : lastSeconds(this.runs, run));
       first.add(run.loop);
-      const slot = this.opened.get(run.id);
-      if (slot !== undefined) {
-        // A slot that is in the page already stays, with the timeline in it.
-        const old = document.getElementById(`${this.id}-${run.id}`);
-        rows.push(
-          old ??
-            h("tr.sb-opened", { id: `${this.id}-${run.id}` }, h("td", { colspan: 7 }, h("div", { class: slot }))),
-        );
-      }
+      elements.push(row.element);
+      if (below) elements.push(below);
     }
-    this.body.replaceChildren(...rows);
+    arrange(this.body, elements);
     this.writeChips();
     const total = this.runs[0]?.total ?? 0;
     setText(
@@ -171,70 +234,53 @@ export class RunsView {
     this.note.hidden = this.note.textContent === "";
   }
 
-  private row(run: RunLine, spark: HTMLElement | null): HTMLElement {
-    const open = button(
-      "sb-action.sb-open",
-      {
-        "aria-expanded": String(this.opened.has(run.id)),
-        "aria-controls": `${this.id}-${run.id}`,
-      },
-      icon("chevron"),
-      h("bdi", {}, run.loop),
-    );
-    open.addEventListener("click", () => void this.toggle(run, open));
-    const seconds = secondsOf(run);
-    const started = run.started_at ?? run.created_at;
-    const steps = `${formatCount(run.succeeded)} of ${formatCount(run.steps)}`;
-    return h(
-      "tr",
-      { "data-status": run.status },
-      h("td", {}, h("span.sb-glyph", {}, icon(run.status)), h("span.sb-said", {}, run.status)),
-      h("td", {}, open),
-      h("td", { title: run.key }, run.key === "null" ? "" : h("bdi", {}, run.key)),
-      h("td", { title: formatMoment(started) }, formatTime(started)),
-      h("td.sb-numbers", {}, seconds === null ? "" : formatDuration(seconds), spark),
-      h("td", {}, run.failed ? `${steps}, ${formatCount(run.failed)} failed` : steps),
-      h("td", {}, run.id),
-    );
+  private idOf(run: RunLine): string {
+    return `${this.id}-${run.id}`;
   }
 
-  private async toggle(run: RunLine, from: HTMLElement): Promise<void> {
-    if (this.opened.delete(run.id)) return this.drawFocused(run, from);
+  private async refresh(): Promise<void> {
+    setText(this.said, "Asking the kernel…");
     try {
-      this.opened.set(run.id, await this.host.open(run.id));
-      this.drawFocused(run, from);
+      await this.host.refresh();
+      this.say("");
+      setText(this.said, "The list is up to date.");
     } catch (error) {
-      setText(this.note, error instanceof Error ? error.message : String(error));
-      this.note.hidden = false;
+      setText(this.said, "");
+      this.say(error instanceof Error ? error.message : String(error));
     }
   }
 
-  /** Draws, and gives the focus back to the button that stands for the one that had it. */
-  private drawFocused(run: RunLine, from: HTMLElement): void {
-    const focused = document.activeElement === from;
-    this.draw();
-    if (!focused) return;
-    this.body.querySelector<HTMLElement>(`[aria-controls="${this.id}-${CSS.escape(run.id)}"]`)?.focus();
+  private async toggle(run: RunLine): Promise<void> {
+    if (this.opened.delete(run.id)) return this.draw();
+    try {
+      const slot = h("div", { class: await this.host.open(run.id) });
+      this.opened.set(run.id, h("tr.sb-opened", { id: this.idOf(run) }, h("td", { colspan: 7 }, slot)));
+      this.say("");
+      this.draw();
+    } catch (error) {
+      this.say(error instanceof Error ? error.message : String(error));
+    }
   }
 
   private writeChips(): void {
-    const present = STATUSES.filter((status) => this.runs.some((run) => run.status === status));
-    this.chips.replaceChildren(
-      ...present.map((status) => {
-        const count = this.runs.filter((run) => run.status === status).length;
-        const chip = button(
-          "sb-action.sb-chip",
-          { "aria-pressed": String(this.status === status) },
-          `${status} ${formatCount(count)}`,
-        );
-        chip.addEventListener("click", () => {
-          this.status = this.status === status ? null : status;
-          const at = [...this.chips.children].indexOf(chip);
-          this.draw();
-          (this.chips.children[at] as HTMLElement | undefined)?.focus();
-        });
-        return chip;
-      }),
+    const present = STATUSES.filter(
+      (status) => this.status === status || this.runs.some((run) => run.status === status),
     );
+    arrange(this.chips, present.map((status) => this.chip(status)));
+  }
+
+  private chip(status: Status): HTMLElement {
+    let chip = this.chipOf.get(status);
+    if (!chip) {
+      this.chipOf.set(status, (chip = button("sb-action.sb-chip", {})));
+      chip.addEventListener("click", () => {
+        this.status = this.status === status ? null : status;
+        this.draw();
+      });
+    }
+    const count = this.runs.filter((run) => run.status === status).length;
+    chip.setAttribute("aria-pressed", String(this.status === status));
+    setText(chip, `${status} ${formatCount(count)}`);
+    return chip;
   }
 }

@@ -20,8 +20,11 @@ export interface Tagged {
   inner: Json[] | null;
 }
 
+/** Some rows of a table; `index` holds what pandas calls them by, one list of labels a row. */
+export type Sample = Json[][] | { index: Json[][]; rows: Json[][] };
+
 /** Fetches the rows of a table from the one with this number on. */
-export type MoreRows = (start: number) => Promise<Json[][]>;
+export type MoreRows = (start: number) => Promise<Sample>;
 
 /** True for the text of a tagged value. */
 export function isTaggedText(text: string): boolean {
@@ -70,24 +73,71 @@ function scalarText(kind: string, node: Node): string {
 /** Tables and arrays: how large they are, and the beginning as a grid. */
 function shaped(kind: string, node: Node, shape: Json[], more?: MoreRows): Tagged {
   const size = shape.map((n) => formatCount(Number(n))).join(" × ");
-  const names = columnNames(node);
-  const sample = Array.isArray(node["preview"]) ? node["preview"] : [];
-  const rows = sample.filter(Array.isArray) as Json[][];
+  const table = tableOf(node, shape);
+  const { preview: sample = null } = node;
+  const { rows } = labelled(sample, 0, table.index);
   const type = typeof node["dtype"] === "string" ? ` of ${node["dtype"]}` : "";
   const line = `${size}${type}`;
-  const inside = rows.length ? names.slice(0, 8).join(", ") : preview(sample, 80);
+  const inside = rows.length ? table.columns.slice(0, 8).join(", ") : preview(sample, 80);
+  const flat = Array.isArray(sample) && sample.length > 0 && h("div", {}, preview(sample, 400));
   return {
     short: told(kind, inside && inside !== "[]" ? `${line}: ${inside}` : line),
     full: h(
       "div.sb-shaped",
       {},
       told(kind, line),
-      rows.length > 0
-        ? grid(names, rows, Number(shape[0] ?? rows.length), Number(shape[1] ?? 0), more)
-        : sample.length > 0 && h("div", {}, preview(sample, 400)),
+      rows.length > 0 ? grid(table, sample, more) : flat,
     ),
     inner: null,
   };
+}
+
+/** How a table's rows are called: by labels that come with them, or by counting. */
+interface Index {
+  names: string[];
+  /** The label of a row that comes without; null for tables whose rows have none. */
+  label: ((row: number) => Json) | null;
+}
+
+interface Table {
+  columns: string[];
+  index: Index;
+  height: number | null;
+  width: number;
+}
+
+function tableOf(node: Node, shape: Json[]): Table {
+  const [height, width] = shape;
+  return {
+    columns: columnNames(node),
+    index: indexOf(node["index"] ?? null),
+    height: typeof height === "number" ? height : null,
+    width: typeof width === "number" ? width : 0,
+  };
+}
+
+/** Reads what is recorded of the index of a pandas table. */
+function indexOf(index: Json): Index {
+  if (!isBranch(index) || Array.isArray(index)) return { names: [], label: null };
+  const { start, step, names, name = null } = index;
+  const text = (value: Json): string => (value === null ? "" : cellText(value));
+  if (typeof start === "number" && typeof step === "number") {
+    return { names: [text(name)], label: (row) => start + row * step };
+  }
+  const items = isBranch(names ?? null) && !Array.isArray(names) ? (names as Node)["items"] : names;
+  return { names: Array.isArray(items) ? items.map(text) : [text(name)], label: null };
+}
+
+/** The rows of a sample, each with its labels. */
+function labelled(sample: Json | Sample, first: number, index: Index): { labels: Json[][]; rows: Json[][] } {
+  const list = (value: unknown): Json[][] =>
+    Array.isArray(value) ? (value as Json[]).filter((row) => Array.isArray(row)) : [];
+  if (isBranch(sample) && !Array.isArray(sample)) {
+    return { labels: list(sample["index"]), rows: list(sample["rows"]) };
+  }
+  const rows = list(sample);
+  const { label } = index;
+  return { labels: label ? rows.map((_, i) => [label(first + i)]) : [], rows };
 }
 
 function columnNames(node: Node): string[] {
@@ -99,31 +149,35 @@ function columnNames(node: Node): string[] {
   return isBranch(dtypes ?? null) && !Array.isArray(dtypes) ? Object.keys(dtypes as Node) : [];
 }
 
+function cellText(value: Json): string {
+  return typeof value === "string" ? value : preview(value, 60);
+}
+
 /** A small grid: column names, then rows of cells, then how much is not shown. */
-function grid(
-  names: readonly string[],
-  rows: readonly Json[][],
-  total: number,
-  width: number,
-  more?: MoreRows,
-): HTMLElement {
-  const columns = rows[0]?.length ?? 0;
-  const cell = (value: Json): string => (typeof value === "string" ? value : preview(value, 60));
+function grid(table: Table, sample: Json, more?: MoreRows): HTMLElement {
+  const first = labelled(sample, 0, table.index);
+  const columns = first.rows[0]?.length ?? 0;
+  const levels = first.labels[0]?.length ?? 0;
+  const total = table.height ?? first.rows.length;
   const body = h("tbody", {});
   const note = h("span.sb-quiet", { role: "status" });
   const next = more && button("sb-action", {}, "Show more rows");
   let shown = 0;
-  const add = (list: readonly Json[][]): void => {
-    body.append(...list.map((row) => h("tr", {}, ...row.map((value) => h("td", {}, cell(value))))));
-    shown += list.length;
+  const add = (part: Json | Sample): void => {
+    const { labels, rows } = labelled(part, shown, table.index);
+    rows.forEach((row, i) => {
+      const heads = (labels[i] ?? []).map((label) => h("th", { scope: "row" }, cellText(label)));
+      body.append(h("tr", {}, ...heads, ...row.map((value) => h("td", {}, cellText(value)))));
+    });
+    shown += rows.length;
     const left = [
       total > shown ? `${formatCount(total - shown)} more rows` : "",
-      width > columns ? `${formatCount(width - columns)} more columns` : "",
+      table.width > columns ? `${formatCount(table.width - columns)} more columns` : "",
     ].filter(Boolean);
     note.textContent = left.length ? `${left.join(" and ")} in the book` : "";
     if (next) next.hidden = total <= shown;
   };
-  add(rows);
+  add(sample);
   next?.addEventListener("click", (event) => {
     event.stopPropagation(); // it stands in a tree, where a click folds
     note.textContent = "Asking the kernel…";
@@ -131,6 +185,8 @@ function grid(
       note.textContent = error instanceof Error ? error.message : String(error);
     });
   });
+  const heads = Array.from({ length: levels }, (_, i) => table.index.names[i] ?? "");
+  const names = [...heads, ...table.columns.slice(0, columns)];
   return h(
     "div",
     {},
@@ -140,7 +196,12 @@ function grid(
       h(
         "table.sb-grid",
         {},
-        h("thead", {}, h("tr", {}, ...names.slice(0, columns).map((name) => h("th", { scope: "col" }, name)))),
+        // A column without a name is called by what it holds, for those who hear it.
+        h(
+          "thead",
+          {},
+          h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name || h("span.sb-said", {}, "Row")))),
+        ),
         body,
       ),
     ),

@@ -131,7 +131,7 @@ class Feed {
     try {
       message = readMessage(read());
     } catch (error) {
-      this.say(error instanceof WireError ? error.message : `Unreadable message: ${String(error)}`);
+      this.say(sentence(error));
       return;
     }
     if (message.type === "reply") {
@@ -154,10 +154,14 @@ class RunsFeed {
   private readonly line: Line;
 
   constructor(private readonly model: AnyModel<Traits>) {
-    this.line = new Line(model, () => undefined);
+    this.line = new Line(model, (text) => this.say(text));
     model.on("msg:custom", (content: unknown, buffers: DataView[]) => {
-      const message = readMessage(buffers[0] ? decode(buffers[0]) : content);
-      if (message.type === "reply") this.line.answer(message);
+      try {
+        const message = readMessage(buffers[0] ? decode(buffers[0]) : content);
+        if (message.type === "reply") this.line.answer(message);
+      } catch (error) {
+        this.say(sentence(error));
+      }
     });
     model.on("change:snapshot", () => this.views.forEach((view) => this.draw(view)));
     this.heard = new Heard(model);
@@ -178,10 +182,19 @@ class RunsFeed {
     view.dispose();
   };
 
+  private say(text: string): void {
+    for (const view of this.views) view.say(text);
+  }
+
   private draw(view: RunsView): void {
     const bytes = this.model.get("snapshot");
     if (bytes && bytes.byteLength > 0) view.show(decode(bytes) as RunLine[]);
   }
+}
+
+/** What the reader is told of a message that cannot be read. */
+function sentence(error: unknown): string {
+  return error instanceof WireError ? error.message : `Unreadable message: ${String(error)}`;
 }
 
 function decode(bytes: DataView): unknown {
