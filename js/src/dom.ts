@@ -45,21 +45,31 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Where the reader is: what has the focus, and the ends of a selection of text. */
+export function readerNodes(): Node[] {
+  const selection = document.getSelection();
+  const ends = selection?.isCollapsed === false ? [selection.anchorNode, selection.focusNode] : [];
+  return [document.activeElement, ...ends].filter((node) => node !== null);
+}
+
 /**
- * Makes these the children of an element, in this order. What stays is not touched: an element that
- * is moved loses its focus, its selection and how far it is scrolled.
+ * Makes these the children of an element, in this order. What the reader is in is not moved if its
+ * place among the others of that kind is the same: an element that is moved loses its focus, its
+ * selection and how far it is scrolled.
  */
 export function arrange(parent: Element, children: readonly Element[]): void {
   const wanted = new Set(children);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
-  const fixed = children.find((child) => child.contains(document.activeElement));
+  const reader = readerNodes().filter((node) => parent.contains(node));
   let cursor = parent.firstElementChild;
   for (const child of children) {
-    // The one with the focus is not moved: those before it that belong behind it are.
-    while (child === fixed && cursor && cursor !== child && fixed.parentElement === parent) {
-      const behind = cursor;
-      cursor = cursor.nextElementSibling;
-      parent.append(behind);
+    // Those that stand before it and belong behind it are moved instead.
+    if (reader.some((node) => child.contains(node))) {
+      while (cursor && cursor !== child) {
+        const behind = cursor;
+        cursor = cursor.nextElementSibling;
+        parent.append(behind);
+      }
     }
     if (child === cursor) cursor = cursor.nextElementSibling;
     else parent.insertBefore(child, cursor);

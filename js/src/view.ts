@@ -4,7 +4,7 @@
  */
 
 import type { BodyContext, Host } from "./body";
-import { h, setText } from "./dom";
+import { h, readerNodes, setText } from "./dom";
 import { Header, stepsText } from "./header";
 import { makeScale, spanOf, type Scale, type Span } from "./layout";
 import { List } from "./list";
@@ -198,11 +198,9 @@ export class View {
 
   /** The rows with the focus and the ends of a selection of text. */
   private held(): number[] {
-    const selection = document.getSelection();
-    const ends = selection?.isCollapsed === false ? [selection.anchorNode, selection.focusNode] : [];
-    return [document.activeElement, ...ends]
+    return readerNodes()
       .filter((node) => this.list.element.contains(node))
-      .map((node) => (node instanceof Element ? node : node?.parentElement)?.closest<HTMLElement>(".sb-row"))
+      .map((node) => (node instanceof Element ? node : node.parentElement)?.closest<HTMLElement>(".sb-row"))
       .map((row) => Number(row?.dataset["seq"]));
   }
 

@@ -14,6 +14,7 @@ from stepbook.timeline import _bundle, _wire
 T0 = 1_790_000_000_000_000
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>live</title>
+<link rel="icon" href="data:,">
 <style>body { margin: 0; padding: 8px; background: #fff; font: 13px sans-serif }
 body[data-jp-theme-light="false"] { background: #111; --jp-content-font-color1: #fff;
  --jp-layout-color0: #111; --jp-brand-color1: #2196f3; --jp-error-color1: #f44336;
@@ -57,6 +58,22 @@ HOST = """async ([bundle, kind, snapshot]) => {
 }"""
 
 
+BLANK = """() => {
+  const box = document.querySelector(".sb-scroll").getBoundingClientRect();
+  const rows = [...document.querySelectorAll(".sb-row")]
+    .map((row) => row.getBoundingClientRect())
+    .filter((at) => at.bottom > box.top && at.top < box.bottom)
+    .sort((a, b) => a.top - b.top);
+  let reached = box.top;
+  let blank = 0;
+  for (const at of [...rows, { top: box.bottom, bottom: box.bottom }]) {
+    if (at.top > reached + 1) blank += at.top - reached;
+    reached = Math.max(reached, at.bottom);
+  }
+  return Math.round(blank);
+}"""
+
+
 def step(seq, name=None, *, status="succeeded", **more):
     """One row of a run; it ran for 0.1 s, one row after the other."""
     at = T0 + seq * 100_000
@@ -88,7 +105,9 @@ class Live:
             T0, None, T0, None if status == "running" else T0 + 60_000_000,
         )  # fmt: skip
         self.steps = {}
-        page.set_content(PAGE)
+        # An address of its own: the clipboard is open to secure pages only.
+        page.route("http://localhost/**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.goto("http://localhost/")
         page.evaluate(HOST, [_bundle.bundle(), "timeline" if runs is None else "runs", runs])
         if runs is None:
             self.put(*rows)
@@ -195,18 +214,8 @@ class Live:
         )
 
     def blank(self):
-        """How many pixels of the list's window no row covers."""
-        return self.page.evaluate(
-            """() => {
-                const box = document.querySelector(".sb-scroll").getBoundingClientRect();
-                const rows = [...document.querySelectorAll(".sb-row")]
-                    .map((row) => row.getBoundingClientRect())
-                    .filter((at) => at.bottom > box.top && at.top < box.bottom);
-                const covered = rows.reduce(
-                    (sum, at) => sum + Math.min(at.bottom, box.bottom) - Math.max(at.top, box.top), 0);
-                return Math.round(box.height - covered);
-            }"""
-        )
+        """How many pixels of the list's window no row covers; a rounded pixel is none."""
+        return self.page.evaluate(BLANK)
 
     def place(self):
         """The first row in sight, and how far it is cut off."""
