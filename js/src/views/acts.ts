@@ -1,8 +1,8 @@
 /** What can be done with a step from its row: redo, rewind, deliver. Needs a kernel to ask. */
 
+import { parseJson } from "../model/json";
+import type { Request, Row } from "../model/wire";
 import { button, h } from "./dom";
-import { parseJson } from "./json";
-import type { Request, Row } from "./wire";
 
 /** Asks for a change of the step in a row; the view tells the answer, whatever becomes of the row. */
 export type Act = (seq: number, request: Request) => void;

@@ -1,12 +1,19 @@
 /** The head of the timeline: the run, the tools to find and fold, and the run's input and output. */
 
-import { valueBlock } from "./body";
+import {
+  formatCount,
+  formatDuration,
+  formatElapsed,
+  formatMoment,
+  formatTime,
+  preview,
+} from "../model/format";
+import { parseJson } from "../model/json";
+import type { Choice, Timeline } from "../model/state";
+import type { Run, Status } from "../model/wire";
 import { arrange, button, copyButton, h, Part, setText } from "./dom";
-import { formatCount, formatDuration, formatElapsed, formatMoment, formatTime, preview } from "./format";
 import { icon } from "./icons";
-import { parseJson } from "./json";
-import type { Choice, Timeline } from "./state";
-import type { Run, Status } from "./wire";
+import { valueBlock } from "./value";
 
 const STATUSES: readonly Status[] = ["failed", "running", "pending", "succeeded"];
 
@@ -74,7 +81,9 @@ export class Header {
       element.addEventListener("click", act);
       return element;
     };
-    this.failedTools = tool("Next failed", "Go to the next failed step ( n )", () => actions.nextFailed(1));
+    this.failedTools = tool("Next failed", "Go to the next failed step ( n )", () =>
+      actions.nextFailed(1),
+    );
     this.bars = tool("Bars", "Show or hide when each step ran ( b )", actions.toggleBars);
     this.bars.classList.add("sb-bars");
     this.tools = h(
@@ -117,7 +126,7 @@ export class Header {
     const before = this.run;
     this.run = run;
     if (before?.status !== run.status) {
-      this.element.dataset["status"] = run.status;
+      this.element.dataset.status = run.status;
       this.glyph.replaceChildren(icon(run.status));
       setText(this.status, run.status);
     }
@@ -152,18 +161,19 @@ export class Header {
   private writeChips(timeline: Timeline, choice: Choice): void {
     const counts = timeline.steps;
     const old = [...this.chips.children] as HTMLButtonElement[];
-    const focused = old.find(hasFocus)?.dataset["status"];
+    const focused = old.find(hasFocus)?.dataset.status;
     const present = STATUSES.filter(
       (status) => counts[status] > 0 || choice.status === status || status === focused,
     );
     this.chips.hidden = present.length < 2 && choice.status === null && focused === undefined;
     const chips = present.map((status) => {
       const chip =
-        old.find((element) => element.dataset["status"] === status) ??
+        old.find((element) => element.dataset.status === status) ??
         button("sb-action.sb-chip", { "data-status": status });
       chip.setAttribute("aria-pressed", String(choice.status === status));
       setText(chip, `${status} ${formatCount(counts[status])}`);
-      chip.onclick = () => this.actions.filter(chip.getAttribute("aria-pressed") === "true" ? null : status);
+      chip.onclick = () =>
+        this.actions.filter(chip.getAttribute("aria-pressed") === "true" ? null : status);
       return chip;
     });
     arrange(this.chips, chips);
@@ -174,7 +184,10 @@ export class Header {
       this.input.of(String(run.input), () => ioBox("Input", run.input)),
       this.output.of(String(run.output), () => ioBox("Output", run.output)),
     ];
-    arrange(this.values, parts.filter((part) => part !== null));
+    arrange(
+      this.values,
+      parts.filter((part) => part !== null),
+    );
   }
 }
 

@@ -18,7 +18,9 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     if (value === null || value === false) continue;
     element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.filter((child): child is Node | string => !!child || child === ""));
+  element.append(
+    ...children.filter((child): child is Node | string => Boolean(child) || child === ""),
+  );
   return element;
 }
 

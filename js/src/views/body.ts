@@ -1,14 +1,14 @@
 /** What an opened row shows: the error, the return, when it ran, and what can be done with it. */
 
-import { buttons, deliveryForm, type Act } from "./acts";
+import { readError } from "../model/errors";
+import { formatDuration, formatMoment, formatSize, formatTime } from "../model/format";
+import type { MoreRows, Sample } from "../model/tagged";
+import type { Request, Row } from "../model/wire";
+import { type Act, buttons, deliveryForm } from "./acts";
 import { arrange, button, copyButton, h, Part, setText } from "./dom";
-import { formatDuration, formatMoment, formatSize, formatTime } from "./format";
-import { parseJson, writeJson, writePython } from "./json";
 import { PastTools } from "./past";
-import type { MoreRows, Sample } from "./tagged";
-import { errorBlock, readError } from "./trace";
-import { tree } from "./tree";
-import type { Request, Row } from "./wire";
+import { errorBlock } from "./trace";
+import { valueBlock } from "./value";
 
 /** What the view may ask of whoever shows it; without a kernel there is nothing to ask. */
 export interface Host {
@@ -20,23 +20,6 @@ export interface BodyContext extends Host {
   act: Act;
   /** The whole text of a body that was not sent has arrived. */
   loaded(seq: number, field: "return" | "error", text: string): void;
-}
-
-/** A value as JSON with a heading: the tree, or the text if it is no JSON. */
-export function valueBlock(label: string, text: string, more?: MoreRows): HTMLElement {
-  const value = parseJson(text);
-  return h(
-    "div.sb-value",
-    {},
-    h(
-      "div.sb-value-head",
-      {},
-      h("span.sb-label", {}, label),
-      copyButton(() => "Copy JSON", () => (value === undefined ? text : writeJson(value))),
-      value !== undefined && copyButton(() => "Copy as Python", () => writePython(value)),
-    ),
-    value === undefined ? h("pre.sb-plain", {}, text) : tree(value, label, more),
-  );
 }
 
 /** The beginning of a text that was not sent whole, and a way to the rest. */
@@ -53,10 +36,7 @@ function partBlock(
     context.request?.({ type: "body", seq: row.seq, field }).then(
       (whole) => context.loaded(row.seq, field, String(whole)),
       (error: unknown) => {
-        note.replaceChildren(
-          error instanceof Error ? error.message : String(error),
-          again,
-        );
+        note.replaceChildren(error instanceof Error ? error.message : String(error), again);
       },
     );
   };
@@ -129,9 +109,16 @@ export class Body {
       const key = `${row.status} ${row.kind}`;
       const made = this.acts.of(key, () => h("span.sb-as-one", {}, ...buttons(row, context.act)));
       arrange(tools, [...past.toggles, made]);
-      parts.push(tools, this.delivery.of(key, () => deliveryForm(row, context.act)), ...past.boxes);
+      parts.push(
+        tools,
+        this.delivery.of(key, () => deliveryForm(row, context.act)),
+        ...past.boxes,
+      );
     }
-    arrange(this.element, parts.filter((part) => part !== null));
+    arrange(
+      this.element,
+      parts.filter((part) => part !== null),
+    );
   }
 
   private errorOf(row: Row): HTMLElement | null {

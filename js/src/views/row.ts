@@ -1,21 +1,17 @@
 /** One row of the list, as an element that is updated in place. */
 
+import { errorLine } from "../model/errors";
+import { formatCount, formatDuration, preview } from "../model/format";
+import { parseJson } from "../model/json";
+import { type Scale, spanOf } from "../model/layout";
+import { mapSummary, peekOf, progressOf, timeText } from "../model/rows";
+import type { Counts, Entry } from "../model/state";
+import type { Row } from "../model/wire";
 import { Body, type BodyContext } from "./body";
 import { arrange, button, h, setText } from "./dom";
-import { formatCount, formatCountdown, formatDuration, formatElapsed, plural, preview } from "./format";
-import { icon, type Icon } from "./icons";
-import { countLines, isBranch, parseJson, type Json } from "./json";
-import { spanOf, type Scale } from "./layout";
-import type { Counts, Entry } from "./state";
-import { isTaggedText, tagged } from "./tagged";
-import { errorLine } from "./trace";
+import { type Icon, icon } from "./icons";
+import { tagged } from "./tagged";
 import { lines } from "./tree";
-import type { Row } from "./wire";
-
-/** A return of up to so many lines stands open beneath its row. */
-export const OPEN_LINES = 5;
-/** Texts longer than this are not looked at for how many lines they take. */
-const OPEN_CHARS = 600;
 
 export interface RowContext extends BodyContext {
   toggle(seq: number): void;
@@ -34,32 +30,6 @@ export interface RowState {
   answer: string;
 }
 
-/** How the return of a closed row is shown. */
-export function peekOf(row: Row): "none" | "lines" | "line" {
-  if (row.return === null || row.return === "null" || row.kind === "map") return "none";
-  if (row.return_size !== null || row.return.length > OPEN_CHARS) return "line";
-  if (isTaggedText(row.return)) return "line";
-  return countLines(row.return, OPEN_LINES) <= OPEN_LINES ? "lines" : "line";
-}
-
-/** A height near enough to the real one that the list does not jump when rows are measured. */
-export function estimateHeight(row: Row, open: boolean): number {
-  if (open) return 31 + (row.error ? 220 : 0) + (row.return ? 110 : 0) + 30;
-  // Asked of every row whenever one is measured; a row that changes is another object.
-  let height = closedHeights.get(row);
-  if (height === undefined) closedHeights.set(row, (height = closedHeight(row)));
-  return height;
-}
-
-const closedHeights = new WeakMap<Row, number>();
-
-function closedHeight(row: Row): number {
-  const peek = peekOf(row);
-  if (row.error !== null && row.status === "failed") return 53;
-  if (peek === "none") return 31;
-  return peek === "line" ? 53 : 36 + 18 * countLines(row.return as string, OPEN_LINES);
-}
-
 const WORDS: Record<Icon, string> = {
   pending: "pending",
   running: "running",
@@ -74,27 +44,6 @@ const WORDS: Record<Icon, string> = {
 function glyphOf(row: Row): Icon {
   if (row.status !== "running") return row.status;
   return row.kind === "scan" || row.kind === "sleep" ? "waiting" : "running";
-}
-
-/** "9,998 of 10,000, 2 failed" for a map. */
-export function mapSummary(row: Row, items: Counts): string {
-  const known = items.pending + items.running + items.succeeded + items.failed;
-  const total = Math.max(known, progressOf(row)?.total ?? 0);
-  const done = `${formatCount(items.succeeded)} of ${plural(total, "item")}`;
-  return items.failed ? `${done}, ${formatCount(items.failed)} failed` : done;
-}
-
-/** What a step said about how far it is. */
-export function progressOf(row: Row): { done: number; total: number | null; message: string } | null {
-  const value = row.progress === null ? undefined : parseJson(row.progress);
-  if (value === undefined || !isBranch(value) || Array.isArray(value)) return null;
-  const { done, total, message } = value as Record<string, Json>;
-  if (typeof done !== "number") return typeof message === "string" ? { done: 0, total: null, message } : null;
-  return {
-    done,
-    total: typeof total === "number" ? total : null,
-    message: typeof message === "string" ? message : "",
-  };
 }
 
 /** Whether the same stands beneath two closed rows. */
@@ -112,7 +61,11 @@ function samePeek(a: Row, b: Row): boolean {
 class Progress {
   readonly element: HTMLElement;
   private readonly done = h("span", {});
-  private readonly bar = h("span.sb-progress", { role: "progressbar", "aria-valuemin": 0 }, this.done);
+  private readonly bar = h(
+    "span.sb-progress",
+    { role: "progressbar", "aria-valuemin": 0 },
+    this.done,
+  );
   private readonly text = h("span.sb-quiet", {});
 
   constructor() {
@@ -192,7 +145,7 @@ export class RowView {
   standFor(seq: number): void {
     this.seq = seq;
     this.row = this.shown = this.body = null;
-    this.element.dataset["seq"] = this.head.dataset["seq"] = String(seq);
+    this.element.dataset.seq = this.head.dataset.seq = String(seq);
     this.below.id = `${this.ids}-${seq}`;
     this.head.setAttribute("aria-controls", this.below.id);
   }
@@ -205,8 +158,8 @@ export class RowView {
     const opened = this.shown?.open;
     if (before?.status !== row.status || before.kind !== row.kind) {
       const glyph = glyphOf(row);
-      element.dataset["status"] = row.status;
-      element.dataset["glyph"] = glyph;
+      element.dataset.status = row.status;
+      element.dataset.glyph = glyph;
       this.glyph.replaceChildren(icon(glyph));
       setText(this.word, `, ${WORDS[glyph]}`);
     }
@@ -264,7 +217,9 @@ export class RowView {
     }
     if (this.badges.textContent !== texts.join("")) {
       this.badges.replaceChildren(
-        ...texts.map((text) => h("span.sb-badge", { "data-badge": text.split(" ", 1)[0] as string }, text)),
+        ...texts.map((text) =>
+          h("span.sb-badge", { "data-badge": text.split(" ", 1)[0] as string }, text),
+        ),
       );
     }
     this.progress.update(row);
@@ -282,17 +237,10 @@ export class RowView {
       else if (peek === "lines") this.below.replaceChildren(lines(value));
       else {
         const special = tagged(value);
-        this.below.replaceChildren(h("div.sb-line-peek", {}, special ? special.short : preview(value)));
+        this.below.replaceChildren(
+          h("div.sb-line-peek", {}, special ? special.short : preview(value)),
+        );
       }
     }
   }
-}
-
-/** What stands at the end of a row. */
-export function timeText(row: Row, now: number): string {
-  if (row.status === "running" && row.started_at !== null) {
-    if (row.expires_at !== null) return `${formatCountdown((row.expires_at - now) / 1e6)} left`;
-    return formatElapsed((now - row.started_at) / 1e6);
-  }
-  return row.seconds === null ? "" : formatDuration(row.seconds);
 }

@@ -1,11 +1,11 @@
 /** How a step went before: its earlier attempts, and the same step in the previous run. */
 
-import { valueBlock } from "./body";
+import { errorLine } from "../model/errors";
+import { formatDuration, formatTime } from "../model/format";
+import type { Past, Request, Row } from "../model/wire";
 import { button, h } from "./dom";
-import { formatDuration, formatTime } from "./format";
 import { icon } from "./icons";
-import { errorLine } from "./trace";
-import type { Past, Request, Row } from "./wire";
+import { valueBlock } from "./value";
 
 /** The elements of one execution. */
 function pastBlock(past: Past): HTMLElement {

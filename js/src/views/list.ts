@@ -5,9 +5,9 @@
  * one that is hidden or taken out of the page says 0.
  */
 
+import { Heights } from "../model/heights";
+import type { Entry } from "../model/state";
 import { arrange, h } from "./dom";
-import { Heights } from "./heights";
-import type { Entry } from "./state";
 
 /** Rows that were scrolled away open are kept for a while, with what was folded in them. */
 const KEPT_ROWS = 200;
@@ -76,7 +76,9 @@ export class List<R extends RowHandle> {
     this.element = h("div.sb-scroll", {}, this.items);
     this.observer = new ResizeObserver((changes) => this.resized(changes));
     this.observer.observe(this.element);
-    this.element.addEventListener("scroll", () => this.look() && this.draw(false), { passive: true });
+    this.element.addEventListener("scroll", () => this.look() && this.draw(false), {
+      passive: true,
+    });
   }
 
   /**
@@ -89,7 +91,10 @@ export class List<R extends RowHandle> {
     this.entries = entries;
     this.index = [];
     for (let i = 0; i < entries.length; i++) this.index[(entries[i] as Entry).seq] = i;
-    this.heights.show(entries.map((entry) => entry.seq), this.options.estimate);
+    this.heights.show(
+      entries.map((entry) => entry.seq),
+      this.options.estimate,
+    );
     if (this.begun && follow && this.following && !this.isHeld) this.place = "end";
     this.draw(true);
     if (this.begun || entries.length === 0) return;
@@ -143,7 +148,8 @@ export class List<R extends RowHandle> {
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const start = this.heights.start(index);
       const beneath = start + this.heights.size(index) - this.room;
-      const offset = start < this.top || beneath > start ? 0 : beneath > this.top ? beneath - start : null;
+      const offset =
+        start < this.top || beneath > start ? 0 : beneath > this.top ? beneath - start : null;
       if (offset !== null) this.place = { seq, offset };
       const before = this.top;
       this.draw(false);
@@ -276,7 +282,10 @@ export class List<R extends RowHandle> {
       wanted.push(row);
     }
     this.drawn = range;
-    arrange(this.items, wanted.map((row) => row.element));
+    arrange(
+      this.items,
+      wanted.map((row) => row.element),
+    );
     this.watch(fresh);
     this.forget(wanted.length);
     return { fresh, wanted };
@@ -286,7 +295,8 @@ export class List<R extends RowHandle> {
   private leave(wanted: ReadonlySet<number | undefined>): R[] {
     const spare: R[] = [];
     for (const [seq, row] of this.rows) {
-      if (wanted.has(seq) || row.element.parentNode !== this.items || !this.options.isSpare(row)) continue;
+      if (wanted.has(seq) || row.element.parentNode !== this.items || !this.options.isSpare(row))
+        continue;
       this.rows.delete(seq);
       spare.push(row);
     }
@@ -317,14 +327,16 @@ export class List<R extends RowHandle> {
   }
 
   private take(element: HTMLElement, height: number): boolean {
-    const index = this.index[Number(element.dataset["seq"])];
+    const index = this.index[Number(element.dataset.seq)];
     // What is not laid out has no height; a row always has one.
     if (index === undefined || height === 0) return false;
     return this.heights.measure(index, height);
   }
 
   private watch(rows: readonly R[]): void {
-    const observe = (): void => rows.forEach((row) => this.observer.observe(row.element));
+    const observe = (): void => {
+      for (const row of rows) this.observer.observe(row.element);
+    };
     if (this.telling) requestAnimationFrame(observe);
     else observe();
   }

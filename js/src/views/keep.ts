@@ -59,13 +59,15 @@ export class Kept {
   private around: HTMLElement[] = [];
   private selected: [Node, number, Node, number] | null = null;
   private seen = false;
-  private leftAt = -Infinity;
+  private leftAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: KeptOptions) {
     this.element = arriving(options.classes, options.attributes, options.children);
     const { element } = this;
     element.addEventListener(ARRIVED, () => this.arrived());
-    element.addEventListener(LEFT, () => (this.leftAt = performance.now()));
+    element.addEventListener(LEFT, () => {
+      this.leftAt = performance.now();
+    });
     element.addEventListener("scroll", (event) => this.noteScroll(event.target), {
       capture: true,
       passive: true,
@@ -106,7 +108,7 @@ export class Kept {
   /** The focus has left an element: the reader took it elsewhere, or the element went. */
   private noteLeave(): void {
     const { element, focused } = this;
-    if (!element.isConnected || !focused || element.contains(document.activeElement)) return;
+    if (!(element.isConnected && focused) || element.contains(document.activeElement)) return;
     if (focused.isConnected && focused.checkVisibility()) this.focused = null;
     else this.rescue();
   }
@@ -116,7 +118,11 @@ export class Kept {
     const selection = document.getSelection();
     const { anchorNode, focusNode } = selection ?? {};
     this.selected =
-      selection && anchorNode && focusNode && !selection.isCollapsed && this.element.contains(anchorNode)
+      selection &&
+      anchorNode &&
+      focusNode &&
+      !selection.isCollapsed &&
+      this.element.contains(anchorNode)
         ? [anchorNode, selection.anchorOffset, focusNode, selection.focusOffset]
         : null;
   };
@@ -143,16 +149,19 @@ export class Kept {
    */
   private rescue(): void {
     const { focused, element } = this;
-    if (!focused || !element.isConnected || !element.checkVisibility()) return;
+    if (!(focused && element.isConnected && element.checkVisibility())) return;
     if (element.contains(focused) && focused.checkVisibility()) return;
     const active = document.activeElement;
     if (active && active !== document.body && active !== focused) return;
     for (const part of this.around) {
       if (!element.contains(part)) continue;
       const left = [part, ...part.querySelectorAll<HTMLElement>(FOCUSABLE)].find(
-        (candidate) => candidate.matches(FOCUSABLE) && candidate.tabIndex >= 0 && candidate.checkVisibility(),
+        (candidate) =>
+          candidate.matches(FOCUSABLE) && candidate.tabIndex >= 0 && candidate.checkVisibility(),
       );
-      if (left) return left.focus({ preventScroll: true });
+      if (!left) continue;
+      left.focus({ preventScroll: true });
+      return;
     }
   }
 

@@ -1,7 +1,7 @@
 /** What is known of a run, and which of its rows are to be seen. Pure: no DOM, no clock. */
 
 import { isTaggedText } from "./tagged";
-import { readRows, type Delta, type Row, type Run, type Snapshot, type Status } from "./wire";
+import { type Delta, type Row, type Run, readRows, type Snapshot, type Status } from "./wire";
 
 export type Applied = "applied" | "gap" | "old";
 
@@ -122,7 +122,10 @@ export class Timeline {
 
   private countsOf(parent: number): Counts {
     let counts = this.itemCounts.get(parent);
-    if (!counts) this.itemCounts.set(parent, (counts = noCounts()));
+    if (!counts) {
+      counts = noCounts();
+      this.itemCounts.set(parent, counts);
+    }
     return counts;
   }
 
@@ -135,7 +138,7 @@ export class Timeline {
       siblings = this.children.get(parent) ?? [];
       this.children.set(parent, siblings);
     }
-    const last = siblings[siblings.length - 1];
+    const last = siblings.at(-1);
     siblings.push(row.seq);
     if (last !== undefined && last > row.seq) siblings.sort((a, b) => a - b);
   }
@@ -175,7 +178,9 @@ export const newChoice = (): Choice => ({
 
 /** Failed rows stand open until somebody closes them. */
 export function isOpen(row: Row, choice: Choice): boolean {
-  return choice.open.get(row.seq) ?? choice.everything ?? (row.status === "failed" && row.item === null);
+  return (
+    choice.open.get(row.seq) ?? choice.everything ?? (row.status === "failed" && row.item === null)
+  );
 }
 
 /** Failed items first, then those at work, then the rest; each in the order they ran. */
@@ -196,7 +201,7 @@ export function matcher(
 ): ((row: Row) => boolean) | null {
   const query = choice.query.trim();
   const { status, found, kept } = choice;
-  if (!query && !status) return null;
+  if (!(query || status)) return null;
   // Unlike toLowerCase, an expression makes no copy of each text.
   const sought = new RegExp(query.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "iu");
   return (row) =>

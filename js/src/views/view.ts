@@ -3,26 +3,27 @@
  * transport; whoever shows it feeds messages in and may lend a kernel to ask.
  */
 
-import type { BodyContext, Host } from "./body";
-import { h, readerNodes, setText } from "./dom";
-import { Header, stepsText } from "./header";
-import { makeScale, spanOf, type Scale, type Span } from "./layout";
-import { List } from "./list";
-import { estimateHeight, RowView, type RowContext } from "./row";
-import { Kept } from "./keep";
+import { makeScale, type Scale, type Span, spanOf } from "../model/layout";
+import { estimateHeight } from "../model/rows";
 import {
   ancestors,
+  type Choice,
+  type Entry,
   failureOf,
   isOpen,
   newChoice,
   nextFailed,
-  Timeline,
+  type Timeline,
   visible,
-  type Choice,
-  type Entry,
-} from "./state";
+} from "../model/state";
+import type { Request, Row } from "../model/wire";
+import type { BodyContext, Host } from "./body";
+import { h, readerNodes, setText } from "./dom";
+import { Header, stepsText } from "./header";
+import { Kept } from "./keep";
+import { List } from "./list";
+import { type RowContext, RowView } from "./row";
 import styles from "./styles.css";
-import type { Request, Row } from "./wire";
 
 const TICK_MS = 100;
 /** The record is searched when nothing was typed for so long. */
@@ -79,7 +80,9 @@ export class View {
     const context: RowContext & BodyContext = {
       ...host,
       toggle: (seq) => this.toggle(seq),
-      focused: (seq) => (this.current = seq),
+      focused: (seq) => {
+        this.current = seq;
+      },
       act: (seq, request) => this.act(seq, request),
       loaded: (seq, field, text) => {
         this.timeline.putBody(seq, field, text);
@@ -166,8 +169,8 @@ export class View {
     this.list.element.hidden = this.entries.length === 0;
     this.showList(running);
     this.element.setAttribute("aria-label", run ? `Timeline of ${run.loop}` : "Timeline");
-    this.element.dataset["count"] = String(timeline.rows.size);
-    this.element.dataset["rev"] = String(timeline.rev);
+    this.element.dataset.count = String(timeline.rows.size);
+    this.element.dataset.rev = String(timeline.rev);
     this.empty.hidden = this.entries.length > 0;
     setText(
       this.empty,
@@ -200,8 +203,10 @@ export class View {
   private held(): number[] {
     return readerNodes()
       .filter((node) => this.list.element.contains(node))
-      .map((node) => (node instanceof Element ? node : node.parentElement)?.closest<HTMLElement>(".sb-row"))
-      .map((row) => Number(row?.dataset["seq"]));
+      .map((node) =>
+        (node instanceof Element ? node : node.parentElement)?.closest<HTMLElement>(".sb-row"),
+      )
+      .map((row) => Number(row?.dataset.seq));
   }
 
   private announce(): void {
@@ -300,9 +305,10 @@ export class View {
     const ask = this.host.request;
     const always = files ? "; of values in files, the preview was searched" : "";
     this.searchNote = always;
-    if (record) this.searchNote = ask ? ", searching long values…" : "; of long values, the beginning";
+    if (record)
+      this.searchNote = ask ? ", searching long values…" : "; of long values, the beginning";
     this.choose({ query, found: new Set() });
-    if (!record || !ask) return;
+    if (!(record && ask)) return;
     this.searching = setTimeout(() => {
       const done = (note: string, found: readonly number[]): void => {
         if (this.choice.query !== query) return;
@@ -333,7 +339,7 @@ export class View {
 
   private toggleBars(): void {
     this.bars = !this.bars;
-    this.element.dataset["bars"] = this.bars ? "shown" : "hidden";
+    this.element.dataset.bars = this.bars ? "shown" : "hidden";
     this.changed();
   }
 
@@ -383,7 +389,7 @@ export class View {
       N: () => this.nextFailed(-1),
       b: () => this.toggleBars(),
     };
-    const seq = Number(target.closest<HTMLElement>(".sb-head")?.dataset["seq"] ?? NaN);
+    const seq = Number(target.closest<HTMLElement>(".sb-head")?.dataset.seq ?? Number.NaN);
     const row = this.timeline.get(seq);
     if (!row) return anywhere[key];
     const move = (step: number) => () => this.focusRow(this.list.neighbour(seq, step));
@@ -392,8 +398,8 @@ export class View {
       ArrowUp: move(-1),
       PageDown: move(this.list.page),
       PageUp: move(-this.list.page),
-      Home: move(-Infinity),
-      End: move(Infinity),
+      Home: move(Number.NEGATIVE_INFINITY),
+      End: move(Number.POSITIVE_INFINITY),
       ArrowRight: () => (this.opened(row) ? move(1)() : this.toggle(seq)),
       ArrowLeft: () =>
         this.opened(row) ? this.toggle(seq) : this.focusRow(this.timeline.parentOf(seq)),

@@ -1,26 +1,12 @@
 /** The list of a book's runs: newest first, to be searched and filtered; a run opens its timeline. */
 
+import { formatCount, formatDuration, formatMoment, formatTime } from "../model/format";
+import { found, lastSeconds, secondsOf } from "../model/runs";
+import type { RunLine, Status } from "../model/wire";
 import { arrange, button, h, setText } from "./dom";
-import { formatCount, formatDuration, formatMoment, formatTime } from "./format";
 import { icon } from "./icons";
 import { Kept } from "./keep";
 import styles from "./styles.css";
-import type { Status } from "./wire";
-
-/** One run of the list, as `stepbook/_html.py` has it in `RunLine`. Times in microseconds. */
-export interface RunLine {
-  id: string;
-  loop: string;
-  key: string;
-  status: Status;
-  created_at: number;
-  started_at: number | null;
-  completed_at: number | null;
-  steps: number;
-  succeeded: number;
-  failed: number;
-  total: number;
-}
 
 /** What the list may ask for. */
 export interface RunsHost {
@@ -30,35 +16,7 @@ export interface RunsHost {
 }
 
 const STATUSES: readonly Status[] = ["failed", "running", "pending", "succeeded"];
-const SPARKS = 12;
 let lists = 0;
-
-/** How long a run took, in seconds, if it has ended. */
-export function secondsOf(run: RunLine): number | null {
-  if (run.started_at === null || run.completed_at === null) return null;
-  return (run.completed_at - run.started_at) / 1e6;
-}
-
-/** The runs that match what is searched for. */
-export function found(runs: readonly RunLine[], query: string, status: Status | null): RunLine[] {
-  const text = query.trim().toLowerCase();
-  return runs.filter(
-    (run) =>
-      (status === null || run.status === status) &&
-      (!text || [run.loop, run.key, run.id].some((field) => field.toLowerCase().includes(text))),
-  );
-}
-
-/** The durations of a loop's last runs, oldest first, up to this run. */
-export function lastSeconds(runs: readonly RunLine[], run: RunLine): number[] {
-  return runs
-    .slice(runs.indexOf(run))
-    .filter((other) => other.loop === run.loop)
-    .map(secondsOf)
-    .filter((seconds): seconds is number => seconds !== null)
-    .slice(0, SPARKS)
-    .reverse();
-}
 
 function sparkline(seconds: readonly number[]): HTMLElement | null {
   if (seconds.length < 2) return null;
@@ -66,7 +24,9 @@ function sparkline(seconds: readonly number[]): HTMLElement | null {
   return h(
     "span.sb-spark",
     { role: "img", "aria-label": `the last runs took ${seconds.map(formatDuration).join(", ")}` },
-    ...seconds.map((s) => h("span", { style: `height:${Math.max(8, (s / most) * 100).toFixed(0)}%` })),
+    ...seconds.map((s) =>
+      h("span", { style: `height:${Math.max(8, (s / most) * 100).toFixed(0)}%` }),
+    ),
   );
 }
 
@@ -104,8 +64,8 @@ class RunRow {
   }
 
   update(run: RunLine, opened: boolean, last: readonly number[]): void {
-    if (this.element.dataset["status"] !== run.status) this.glyph.replaceChildren(icon(run.status));
-    this.element.dataset["status"] = run.status;
+    if (this.element.dataset.status !== run.status) this.glyph.replaceChildren(icon(run.status));
+    this.element.dataset.status = run.status;
     setText(this.status, run.status);
     const started = run.started_at ?? run.created_at;
     setText(this.started, formatTime(started));
@@ -172,7 +132,13 @@ export class RunsView {
           h(
             "thead",
             {},
-            h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name || h("span.sb-said", {}, "Status")))),
+            h(
+              "tr",
+              {},
+              ...names.map((name) =>
+                h("th", { scope: "col" }, name || h("span.sb-said", {}, "Status")),
+              ),
+            ),
           ),
           this.body,
         ),
@@ -210,8 +176,7 @@ export class RunsView {
     const first = new Set<string>();
     const elements: HTMLElement[] = [];
     for (const run of shown) {
-      let row = this.rows.get(run.id);
-      if (!row) this.rows.set(run.id, (row = new RunRow(run, this.idOf(run), () => void this.toggle(run))));
+      const row = this.rows.get(run.id) ?? this.makeRow(run);
       const below = this.opened.get(run.id);
       row.update(run, below !== undefined, first.has(run.loop) ? [] : lastSeconds(this.runs, run));
       first.add(run.loop);
@@ -234,6 +199,12 @@ export class RunsView {
     this.note.hidden = this.note.textContent === "";
   }
 
+  private makeRow(run: RunLine): RunRow {
+    const row = new RunRow(run, this.idOf(run), () => void this.toggle(run));
+    this.rows.set(run.id, row);
+    return row;
+  }
+
   private idOf(run: RunLine): string {
     return `${this.id}-${run.id}`;
   }
@@ -254,7 +225,10 @@ export class RunsView {
     if (this.opened.delete(run.id)) return this.draw();
     try {
       const slot = h("div", { class: await this.host.open(run.id) });
-      this.opened.set(run.id, h("tr.sb-opened", { id: this.idOf(run) }, h("td", { colspan: 7 }, slot)));
+      this.opened.set(
+        run.id,
+        h("tr.sb-opened", { id: this.idOf(run) }, h("td", { colspan: 7 }, slot)),
+      );
       this.say("");
       this.draw();
     } catch (error) {
@@ -266,13 +240,17 @@ export class RunsView {
     const present = STATUSES.filter(
       (status) => this.status === status || this.runs.some((run) => run.status === status),
     );
-    arrange(this.chips, present.map((status) => this.chip(status)));
+    arrange(
+      this.chips,
+      present.map((status) => this.chip(status)),
+    );
   }
 
   private chip(status: Status): HTMLElement {
     let chip = this.chipOf.get(status);
     if (!chip) {
-      this.chipOf.set(status, (chip = button("sb-action.sb-chip", {})));
+      chip = button("sb-action.sb-chip", {});
+      this.chipOf.set(status, chip);
       chip.addEventListener("click", () => {
         this.status = this.status === status ? null : status;
         this.draw();
