@@ -317,13 +317,19 @@ def _pretty(text: str) -> str:
         return text
     if isinstance(value, dict) and "$stepbook" in value and "shape" in value:
         shape = " × ".join(f"{n:,}" for n in value["shape"])  # noqa: RUF001 - meant
-        lines = [f"{value['$stepbook']} {shape}", *map(_line, value.get("preview") or ())]
-        return "\n".join(lines)
+        return "\n".join([f"{value['$stepbook']} {shape}", *_sample(value.get("preview") or ())])
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _line(row: Any) -> str:
-    return json.dumps(row, ensure_ascii=False)
+def _sample(sample: Any) -> list[str]:
+    """Return the rows of a table, each behind the labels that pandas calls it by."""
+    if not isinstance(sample, dict) or "rows" not in sample:
+        return [json.dumps(row, ensure_ascii=False) for row in sample]
+    rows = zip(sample["index"], sample["rows"], strict=False)
+    return [
+        f"{', '.join(map(str, labels))}: {json.dumps(row, ensure_ascii=False)}"
+        for labels, row in rows
+    ]
 
 
 def _shorten(text: str, room: int) -> str:

@@ -105,13 +105,23 @@ def _empty(column: Any) -> Any:
 
 
 def preview(table: Any, columns: int) -> Any:
-    """Return the first rows of the first *columns* (0: of all) columns, for people."""
-    shown = min(columns or table.num_columns, _COLUMNS)
+    """Return the first rows of the first *columns* (0: of all) columns, for people.
+
+    Columns behind those are the index of a pandas table: then the rows' labels stand beside them.
+    """
     head = table.slice(0, _ROWS)
-    return [[short(head.column(j)[i].as_py()) for j in range(shown)] for i in range(head.num_rows)]
+    shown = min(columns or table.num_columns, _COLUMNS)
+    rows = _cells(head.columns[:shown], head.num_rows)
+    if not columns or columns == table.num_columns:
+        return rows
+    return {"index": _cells(head.columns[columns:], head.num_rows), "rows": rows}
 
 
-def rows_of(value: Any, start: int, count: int) -> list[list[Any]]:
+def _cells(columns: list[Any], rows: int) -> list[list[Any]]:
+    return [[short(column[i].as_py()) for column in columns] for i in range(rows)]
+
+
+def rows_of(value: Any, start: int, count: int) -> Any:
     """Return rows of a table of pandas, polars or pyarrow, as a preview shows them.
 
     Raises:
@@ -132,7 +142,13 @@ def rows_of(value: Any, start: int, count: int) -> list[list[Any]]:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
     else:
         raise InvalidInputError("this return is no table that can be shown row by row.")
-    return [[short(item) for item in row[:_COLUMNS]] for row in rows]
+    shown = [[short(item) for item in row[:_COLUMNS]] for row in rows]
+    index = getattr(value, "index", None) if kind[0] == "pandas" else None
+    if index is None or type(index).__name__ == "RangeIndex":
+        return shown
+    labels = index[start : start + count]
+    levels = labels if labels.nlevels > 1 else ((label,) for label in labels)
+    return {"index": [[short(label) for label in row] for row in levels], "rows": shown}
 
 
 def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:

@@ -1,14 +1,24 @@
 import { expect, test } from "vitest";
-
-import { formatCountdown, formatDuration, formatSize, preview } from "../src/format";
-import { countLines, ExactNumber, parseJson, writeJson, writePath, writePython, type Json } from "../src/json";
-import { readError, readStack } from "../src/trace";
+import { readError, readStack } from "../src/model/errors";
+import { formatCountdown, formatDuration, formatSize, preview } from "../src/model/format";
+import {
+  countLines,
+  ExactNumber,
+  type Json,
+  parseJson,
+  writeJson,
+  writePath,
+  writePython,
+} from "../src/model/json";
 
 test("numbers keep their digits", () => {
-  const value = parseJson('{"n":12345678901234567890,"x":1.50,"m":-0.0,"e":1e3}') as Record<string, Json>;
-  expect(value["n"]).toBeInstanceOf(ExactNumber);
-  expect(value["x"]).toBe(1.5);
-  expect(value["e"]).toBe(1000);
+  const value = parseJson('{"n":12345678901234567890,"x":1.50,"m":-0.0,"e":1e3}') as Record<
+    string,
+    Json
+  >;
+  expect(value.n).toBeInstanceOf(ExactNumber);
+  expect(value.x).toBe(1.5);
+  expect(value.e).toBe(1000);
   expect(writeJson(value, 0)).toContain("12345678901234567890");
 });
 
@@ -19,7 +29,7 @@ test("what is no JSON is undefined", () => {
 test("a key named __proto__ is a key", () => {
   const value = parseJson('{"__proto__":{"polluted":1}}') as Json;
   expect(writeJson(value, 0)).toBe('{"__proto__":{"polluted":1}}');
-  expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+  expect(({} as Record<string, unknown>).polluted).toBeUndefined();
 });
 
 test("JSON is written as Python", () => {
@@ -64,11 +74,19 @@ test.each<[number, string]>([
 ])("%d seconds are %s", (seconds, text) => expect(formatDuration(seconds)).toBe(text));
 
 test("a countdown ends at zero", () => {
-  expect([formatCountdown(29.2), formatCountdown(-4), formatCountdown(1799)]).toEqual(["30 s", "0 s", "29 min 59 s"]);
+  expect([formatCountdown(29.2), formatCountdown(-4), formatCountdown(1799)]).toEqual([
+    "30 s",
+    "0 s",
+    "29 min 59 s",
+  ]);
 });
 
 test("sizes are told in units", () => {
-  expect([formatSize(12), formatSize(2345), formatSize(12_345_678)]).toEqual(["12 B", "2.3 kB", "12.3 MB"]);
+  expect([formatSize(12), formatSize(2345), formatSize(12_345_678)]).toEqual([
+    "12 B",
+    "2.3 kB",
+    "12.3 MB",
+  ]);
 });
 
 test("the user's own frames are told from a library's", () => {
@@ -80,6 +98,11 @@ test("the user's own frames are told from a library's", () => {
 });
 
 test("an error record without some fields is still read", () => {
-  expect(readError('{"type":"KeyError"}')).toEqual({ type: "KeyError", message: "", stack: "", notes: [] });
+  expect(readError('{"type":"KeyError"}')).toEqual({
+    type: "KeyError",
+    message: "",
+    stack: "",
+    notes: [],
+  });
   expect(readError("no json")).toBeNull();
 });

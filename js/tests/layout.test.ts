@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { join, makeScale } from "../src/layout";
+import { join, makeScale } from "../src/model/layout";
 
 const s = (start: number, end: number) => ({ start: start * 1e6, end: end * 1e6 });
 

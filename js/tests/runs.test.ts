@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
-import { found, lastSeconds, type RunLine } from "../src/runs";
+import { found, lastSeconds } from "../src/model/runs";
+import type { RunLine } from "../src/model/wire";
 
 const run = (id: string, more: Partial<RunLine> = {}): RunLine => ({
   id,

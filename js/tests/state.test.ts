@@ -1,8 +1,7 @@
 import { beforeEach, expect, test } from "vitest";
-
-import { ancestors, newChoice, nextFailed, Timeline, visible } from "../src/state";
-import { readMessage, type Delta, type Snapshot } from "../src/wire";
 import fixture from "../../tests/fixtures/wire.json";
+import { ancestors, newChoice, nextFailed, Timeline, visible } from "../src/model/state";
+import { type Delta, readMessage, type Snapshot } from "../src/model/wire";
 
 const snapshot = readMessage(fixture.snapshot) as Snapshot;
 const delta = readMessage(fixture.delta) as Delta;
@@ -14,7 +13,9 @@ beforeEach(() => {
 });
 
 const names = (choice = newChoice()): string[] =>
-  visible(timeline, choice).map((entry) => "  ".repeat(entry.depth) + timeline.get(entry.seq)?.name);
+  visible(timeline, choice).map(
+    (entry) => "  ".repeat(entry.depth) + timeline.get(entry.seq)?.name,
+  );
 
 test("steps stand in the order they ran, nested ones beneath, a failed map is open", () => {
   expect(names()).toEqual([
@@ -65,16 +66,26 @@ test("failed items come first", () => {
   const status = snapshot.fields.indexOf("status");
   (last[8] as unknown[])[status] = "failed";
   timeline.apply({ ...snapshot, rows: last, rev: 50 }, 0);
-  expect(names().slice(5, 9)).toEqual(["  Score [i-0]", "  Score [i-3]", "  Score [i-1]", "  Score [i-2]"]);
+  expect(names().slice(5, 9)).toEqual([
+    "  Score [i-0]",
+    "  Score [i-3]",
+    "  Score [i-1]",
+    "  Score [i-2]",
+  ]);
 });
 
 test("positions are those among siblings", () => {
-  const entry = visible(timeline, newChoice()).find((e) => timeline.get(e.seq)?.name === "Score [i-2]");
+  const entry = visible(timeline, newChoice()).find(
+    (e) => timeline.get(e.seq)?.name === "Score [i-2]",
+  );
   expect(entry).toMatchObject({ depth: 1, position: 3, siblings: 4 });
 });
 
 test("a search keeps what a match is nested in", () => {
-  expect(names({ ...newChoice(), query: "WARM" })).toEqual(["Generate health scan", "  Warm up the device"]);
+  expect(names({ ...newChoice(), query: "WARM" })).toEqual([
+    "Generate health scan",
+    "  Warm up the device",
+  ]);
 });
 
 test("a search looks into returns and errors", () => {
@@ -104,7 +115,15 @@ test("a body that was fetched replaces its beginning", () => {
 test("a hundred thousand rows are listed and searched fast", () => {
   const names = snapshot.fields;
   const rows = Array.from({ length: 100_000 }, (_, i) =>
-    names.map((field) => (field === "seq" ? i + 1 : field === "name" ? `Score patient p-${i}` : field === "status" ? "succeeded" : null)),
+    names.map((field) =>
+      field === "seq"
+        ? i + 1
+        : field === "name"
+          ? `Score patient p-${i}`
+          : field === "status"
+            ? "succeeded"
+            : null,
+    ),
   );
   timeline.apply({ ...snapshot, rows, rev: 99 }, 0);
   // The best of a few: the machine may be busy with something else meanwhile.

@@ -1,13 +1,12 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-
-import type { Host } from "../src/body";
-import { DATA_TYPE, showEmbedded } from "../src/page";
-import { Timeline } from "../src/state";
-import { tree } from "../src/tree";
-import { View } from "../src/view";
-import { readMessage, type Delta, type Request, type Snapshot } from "../src/wire";
 import fixture from "../../tests/fixtures/wire.json";
+import { DATA_TYPE, showEmbedded } from "../src/hosts/page";
+import { Timeline } from "../src/model/state";
+import { type Delta, type Request, readMessage, type Snapshot } from "../src/model/wire";
+import type { Host } from "../src/views/body";
+import { tree } from "../src/views/tree";
+import { View } from "../src/views/view";
 
 const snapshot = readMessage(fixture.snapshot) as Snapshot;
 let view: View;
@@ -37,9 +36,15 @@ give(document.createElement("div"), "clientWidth", 800);
 give(document.createElement("div"), "clientHeight", 2000);
 give(document.createElement("div"), "offsetHeight", 30);
 window.ResizeObserver = class {
-  observe(): void {}
-  unobserve(): void {}
-  disconnect(): void {}
+  observe(): void {
+    // Nothing has a size here.
+  }
+  unobserve(): void {
+    // Nothing is observed.
+  }
+  disconnect(): void {
+    // Nothing is observed.
+  }
 };
 
 beforeEach(() => void vi.useFakeTimers());
@@ -60,8 +65,12 @@ test("the head tells how the run stands", () => {
 test("a short return stands open, a long one in a line, a failed row is open", () => {
   show(snapshot);
   expect(head("Load profile").getAttribute("aria-expanded")).toBe("false");
-  expect(head("Load profile").parentElement?.querySelector(".sb-lines")?.textContent).toContain('"EU"');
-  expect(head("Wait for scan").parentElement?.querySelector(".sb-line-peek")?.textContent).toContain("images");
+  expect(head("Load profile").parentElement?.querySelector(".sb-lines")?.textContent).toContain(
+    '"EU"',
+  );
+  expect(
+    head("Wait for scan").parentElement?.querySelector(".sb-line-peek")?.textContent,
+  ).toContain("images");
   expect(head("Score").getAttribute("aria-expanded")).toBe("true");
   expect(head("Score").textContent).toContain("3 of 4 items, 1 failed");
 });
@@ -82,7 +91,7 @@ test("a delta changes the row in place", () => {
   view.changed();
   vi.advanceTimersByTime(50);
   expect(head("Train")).toBe(before);
-  expect(before.parentElement?.dataset["status"]).toBe("succeeded");
+  expect(before.parentElement?.dataset.status).toBe("succeeded");
   expect(before.textContent).toContain("3.60 s");
 });
 
@@ -141,7 +150,10 @@ test("a recorded run in a page is shown, another version is refused in words", (
 });
 
 test("a tree shows a page of a long array and then more", () => {
-  const element = tree(Array.from({ length: 120 }, (_, i) => i), "Return");
+  const element = tree(
+    Array.from({ length: 120 }, (_, i) => i),
+    "Return",
+  );
   document.body.append(element);
   expect(element.querySelectorAll('[role="treeitem"]')).toHaveLength(51);
   (element.lastElementChild as HTMLElement).click();
@@ -174,13 +186,19 @@ test("tables are grids, tagged values tell their kind", () => {
       $stepbook: "pandas.DataFrame",
       shape: [5000, 12],
       columns: { labels: ["a", "b"] },
-      preview: [[1, "x"], [2, null]],
+      preview: [
+        [1, "x"],
+        [2, null],
+      ],
     },
     "Return",
   );
   expect(table.querySelectorAll("th")).toHaveLength(2);
   expect(table.textContent).toContain("4,998 more rows and 10 more columns in the book");
-  const pair = tree({ pair: { $stepbook: "tuple", items: [1, { $stepbook: "decimal", value: "1.50" }] } }, "Return");
+  const pair = tree(
+    { pair: { $stepbook: "tuple", items: [1, { $stepbook: "decimal", value: "1.50" }] } },
+    "Return",
+  );
   document.body.append(pair);
   expect(pair.textContent).toContain("tuple");
   (pair.firstElementChild as HTMLElement).click();
@@ -205,7 +223,9 @@ test("what the page holds only the beginning of is searched in the record", asyn
   search.value = "needle";
   search.dispatchEvent(new Event("input"));
   vi.advanceTimersByTime(50);
-  expect(view.element.querySelector(".sb-found")?.textContent).toBe("0 shown, searching long values…");
+  expect(view.element.querySelector(".sb-found")?.textContent).toBe(
+    "0 shown, searching long values…",
+  );
   await vi.advanceTimersByTimeAsync(300);
   expect(asked).toEqual([{ type: "search", query: "needle" }]);
   expect(view.element.querySelector(".sb-found")?.textContent).toBe("1 shown");

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
-
-import { FIELDS, readMessage, readRows, WireError, type Snapshot } from "../src/wire";
 import fixture from "../../tests/fixtures/wire.json";
+import { FIELDS, readMessage, readRows, type Snapshot, WireError } from "../src/model/wire";
 
 test("the columns are those that Python writes", () => {
   expect(fixture.snapshot.fields).toEqual([...FIELDS]);
@@ -13,7 +12,12 @@ test("every message of the fixture is read", () => {
 
 test("rows become records", () => {
   const rows = readRows(readMessage(fixture.snapshot) as Snapshot);
-  expect(rows[0]).toMatchObject({ seq: 1, name: "Load profile", status: "succeeded", seconds: 0.212 });
+  expect(rows[0]).toMatchObject({
+    seq: 1,
+    name: "Load profile",
+    status: "succeeded",
+    seconds: 0.212,
+  });
   expect(rows.find((row) => row.name === "Train")).toMatchObject({ usual: 5.25, stale: true });
 });
 

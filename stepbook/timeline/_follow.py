@@ -185,7 +185,7 @@ class Follower:
                 found.update(seq for (seq,) in reader.execute(_queries.FOUND, [self._run_id, text]))
         return sorted(found)
 
-    def rows(self, seq: int, start: int) -> list[list[Any]]:
+    def rows(self, seq: int, start: int) -> Any:
         """Return rows of the table that a step has returned, from row *start* on.
 
         Raises:

@@ -142,13 +142,17 @@ class Timeline(anywidget.AnyWidget):
             "rows": lambda: self._follower.rows(content["seq"], content["start"]),
             "attempts": lambda: self._follower.attempts(content["name"]),
             "previous": lambda: self._follower.previous(content["name"]),
-            "redo": lambda: _revise.redo(self._book.get(self._run_id), content["name"]),
-            "rewind": lambda: _revise.rewind(self._book.get(self._run_id), content["name"]),
+            "redo": lambda: self._revise(_revise.redo, content["name"]),
+            "rewind": lambda: self._revise(_revise.rewind, content["name"]),
             "deliver": lambda: self._deliver(content["name"], content["payload"]),
         }
         if kind not in answers:
             raise StepbookError(f"this stepbook does not know the request {kind!r}.")
         return _wire.reply(request, answers[kind]())
+
+    def _revise(self, change: Callable[[Any, str], str], name: str) -> str:
+        # The page needs not be told who speaks.
+        return change(self._book.get(self._run_id), name).removeprefix("stepbook: ")
 
     def _deliver(self, name: str, payload: str) -> str:
         self._book.deliver_scan(self._run_id, json.loads(payload), name=name)

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from live import Live
 
 CHROMIUM = os.environ.get("STEPBOOK_CHROMIUM") or shutil.which("chromium")
 FLAGS = (
@@ -286,3 +287,24 @@ def notebook(server, browser):
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def live(browser):
+    """Show a run in a page without Jupyter; nothing may go wrong in it."""
+    contexts, errors = [], []
+
+    def show(rows=(), *, size=(900, 700), **options):
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]})
+        contexts.append(context)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.set_default_timeout(5_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+        return Live(page, rows, **options)
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert errors == []

@@ -29,6 +29,7 @@ run = stepbook.run("parts", key="now")
 run"""
 STEPS = """run.do("Load", lambda: {"region": "EU", "n": [1, 2], "none": None})
 run.do("Table", lambda: pandas.DataFrame({"n": range(120), "text": ["x"] * 120}))
+run.do("Labelled", lambda: pandas.DataFrame({"age": range(80)}, index=[f"p-{i}" for i in range(80)]))
 run.do("Long", lambda: {"text": "a" * 9000 + "needle in the haystack"})
 run.do("Large", lambda: b"b" * 100_000)"""
 
@@ -43,7 +44,7 @@ def parts(notebook):
     nb.context.grant_permissions(["clipboard-read", "clipboard-write"])
     nb.run_all()
     nb.page.wait_for_function(
-        "document.querySelectorAll('.sb-row[data-status=succeeded]').length == 4", timeout=10_000
+        "document.querySelectorAll('.sb-row[data-status=succeeded]').length == 5", timeout=10_000
     )
     return nb
 
@@ -97,13 +98,28 @@ def test_attempts_and_the_previous_run_are_shown(parts):
 @lab
 def test_a_table_is_a_grid_with_more_rows_on_demand(parts):
     row = body(parts, "Table")
-    expect(row.get_by_role("columnheader")).to_have_text(["n", "text"])
+    expect(row.get_by_role("columnheader")).to_have_text(["Row", "n", "text"])
     expect(row.locator("tbody tr")).to_have_count(5)
     expect(row).to_contain_text("115 more rows in the book")
     row.get_by_role("button", name="Show more rows").click()
     expect(row.locator("tbody tr")).to_have_count(55)
     expect(row.locator("tbody tr").last).to_have_text(re.compile(r"54\s*x"))
+    expect(row.get_by_role("rowheader").last).to_have_text("54")
     parts.keep("table")
+
+
+@lab
+def test_a_table_shows_what_its_rows_are_called(parts):
+    row = body(parts, "Labelled")
+    expect(row.get_by_role("rowheader")).to_have_text([f"p-{n}" for n in range(5)])
+    row.get_by_role("button", name="Show more rows").click()
+    expect(row.get_by_role("rowheader").last).to_have_text("p-54")
+    expect(row.locator("tbody tr").last.locator("td")).to_have_text(["54"])
+    row.get_by_role("button", name="Show more rows").click()
+    expect(row.locator("tbody tr")).to_have_count(80)
+    # The button is gone: the focus is at what is near it.
+    expect(row.get_by_role("group", name="Table")).to_be_focused()
+    parts.keep("labelled")
 
 
 @lab
@@ -122,7 +138,7 @@ def test_search_finds_what_the_preview_leaves_out(parts):
 def test_rewind_sets_this_step_and_all_after_it_to_pending(parts):
     body(parts, "Table").get_by_role("button", name="Rewind to here").click()
     expect(parts.timeline.locator('.sb-row[data-status="pending"] .sb-name')).to_have_text(
-        ["Table", "Long", "Large"]
+        ["Table", "Labelled", "Long", "Large"]
     )
 
 

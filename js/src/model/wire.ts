@@ -107,7 +107,29 @@ export type Reply =
   | { v: number; type: "reply"; id: number; ok: true; value: unknown }
   | { v: number; type: "reply"; id: number; ok: false; error: string };
 
-export type Message = Snapshot | Delta | Reply;
+/** One run of the list, as Python has it in `RunLine`. Times in microseconds. */
+export interface RunLine {
+  id: string;
+  loop: string;
+  key: string;
+  status: Status;
+  created_at: number;
+  started_at: number | null;
+  completed_at: number | null;
+  steps: number;
+  succeeded: number;
+  failed: number;
+  total: number;
+}
+
+/** The list of a book's newest runs. */
+export interface Runs {
+  v: number;
+  type: "runs";
+  runs: readonly RunLine[];
+}
+
+export type Message = Snapshot | Delta | Reply | Runs;
 
 /** What the timeline may ask of the kernel. */
 export type Request =
@@ -136,6 +158,8 @@ export interface Past {
   run?: string;
 }
 
+const TYPES: readonly Message["type"][] = ["snapshot", "delta", "reply", "runs"];
+
 /** A message that this version cannot read. */
 export class WireError extends Error {}
 
@@ -153,7 +177,7 @@ export function readMessage(value: unknown): Message {
         `this page version ${WIRE_VERSION}. Restart the kernel and run the cell again.`,
     );
   }
-  if (message.type !== "snapshot" && message.type !== "delta" && message.type !== "reply") {
+  if (!TYPES.includes(message.type as Message["type"])) {
     throw new WireError(`unknown message ${JSON.stringify(message.type)}`);
   }
   return value as Message;

@@ -1,12 +1,19 @@
 /** The head of the timeline: the run, the tools to find and fold, and the run's input and output. */
 
-import { valueBlock } from "./body";
-import { button, copyButton, h, setText } from "./dom";
-import { formatCount, formatDuration, formatElapsed, formatMoment, formatTime, preview } from "./format";
+import {
+  formatCount,
+  formatDuration,
+  formatElapsed,
+  formatMoment,
+  formatTime,
+  preview,
+} from "../model/format";
+import { parseJson } from "../model/json";
+import type { Choice, Timeline } from "../model/state";
+import type { Run, Status } from "../model/wire";
+import { arrange, button, copyButton, h, Part, setText } from "./dom";
 import { icon } from "./icons";
-import { parseJson } from "./json";
-import type { Choice, Timeline } from "./state";
-import type { Run, Status } from "./wire";
+import { valueBlock } from "./value";
 
 const STATUSES: readonly Status[] = ["failed", "running", "pending", "succeeded"];
 
@@ -44,7 +51,10 @@ export class Header {
   private readonly steps = h("span", {});
   private readonly when = h("span", {});
   private readonly took = h("span", {});
-  private readonly id: HTMLElement;
+  private readonly id = copyButton(
+    () => this.run?.id ?? "",
+    () => this.run?.id ?? "",
+  );
   private readonly chips = h("div.sb-chips", { role: "group", "aria-label": "Filter by status" });
   private readonly found = h("span.sb-quiet.sb-found", {});
   private readonly values = h("div.sb-values", {});
@@ -52,7 +62,8 @@ export class Header {
   private readonly bars: HTMLButtonElement;
   private readonly tools: HTMLElement;
   private run: Run | null = null;
-  private chipKey = "";
+  private readonly input = new Part();
+  private readonly output = new Part();
 
   constructor(private readonly actions: HeaderActions) {
     this.search = h("input.sb-search", {
@@ -65,13 +76,14 @@ export class Header {
       "data-lm-suppress-shortcuts": "true",
     });
     this.search.addEventListener("input", () => actions.search(this.search.value));
-    this.id = copyButton("", () => this.run?.id ?? "");
     const tool = (label: string, title: string, act: () => void): HTMLButtonElement => {
       const element = button("sb-action", { title }, label);
       element.addEventListener("click", act);
       return element;
     };
-    this.failedTools = tool("Next failed", "Go to the next failed step ( n )", () => actions.nextFailed(1));
+    this.failedTools = tool("Next failed", "Go to the next failed step ( n )", () =>
+      actions.nextFailed(1),
+    );
     this.bars = tool("Bars", "Show or hide when each step ran ( b )", actions.toggleBars);
     this.bars.classList.add("sb-bars");
     this.tools = h(
@@ -114,7 +126,7 @@ export class Header {
     const before = this.run;
     this.run = run;
     if (before?.status !== run.status) {
-      this.element.dataset["status"] = run.status;
+      this.element.dataset.status = run.status;
       this.glyph.replaceChildren(icon(run.status));
       setText(this.status, run.status);
     }
@@ -123,11 +135,12 @@ export class Header {
     const started = run.started_at ?? run.created_at;
     setText(this.when, `${run.started_at === null ? "created" : "started"} ${formatTime(started)}`);
     this.when.title = formatMoment(started);
-    if (this.id.textContent !== "Copied") setText(this.id, run.id);
+    this.id.refresh();
     this.id.title = `Copy the run's id ${run.id}`;
-    if (before?.input !== run.input || before.output !== run.output) this.writeValues(run);
+    this.writeValues(run);
     this.writeChips(timeline, choice);
-    this.failedTools.hidden = timeline.steps.failed === 0;
+    // Nothing goes away from under the focus.
+    this.failedTools.hidden = timeline.steps.failed === 0 && !hasFocus(this.failedTools);
     this.bars.setAttribute("aria-pressed", String(shown.bars));
     this.tools.hidden = timeline.rows.size === 0;
     const filtered = choice.query.trim() !== "" || choice.status !== null;
@@ -147,48 +160,58 @@ export class Header {
 
   private writeChips(timeline: Timeline, choice: Choice): void {
     const counts = timeline.steps;
-    const present = STATUSES.filter((status) => counts[status] > 0 || choice.status === status);
-    const key = `${choice.status} ${present.map((status) => `${status}${counts[status]}`).join()}`;
-    if (key === this.chipKey) return;
-    this.chipKey = key;
-    this.chips.hidden = present.length < 2 && choice.status === null;
     const old = [...this.chips.children] as HTMLButtonElement[];
+    const focused = old.find(hasFocus)?.dataset.status;
+    const present = STATUSES.filter(
+      (status) => counts[status] > 0 || choice.status === status || status === focused,
+    );
+    this.chips.hidden = present.length < 2 && choice.status === null && focused === undefined;
     const chips = present.map((status) => {
-      // The same element stays, so that the focus does.
       const chip =
-        old.find((element) => element.dataset["status"] === status) ??
+        old.find((element) => element.dataset.status === status) ??
         button("sb-action.sb-chip", { "data-status": status });
       chip.setAttribute("aria-pressed", String(choice.status === status));
       setText(chip, `${status} ${formatCount(counts[status])}`);
-      chip.onclick = () => this.actions.filter(chip.getAttribute("aria-pressed") === "true" ? null : status);
+      chip.onclick = () =>
+        this.actions.filter(chip.getAttribute("aria-pressed") === "true" ? null : status);
       return chip;
     });
-    if (chips.length !== old.length || chips.some((chip, i) => chip !== old[i])) {
-      this.chips.replaceChildren(...chips);
-    }
+    arrange(this.chips, chips);
   }
 
   private writeValues(run: Run): void {
-    const one = (label: string, text: string | null): HTMLElement | null => {
-      if (text === null || text === "null") return null;
-      const value = parseJson(text);
-      const open = button(
-        "sb-action.sb-io",
-        { "aria-expanded": "false" },
-        icon("chevron"),
-        h("span.sb-label", {}, label),
-        h("span.sb-io-short", {}, value === undefined ? text.slice(0, 120) : preview(value, 120)),
-      );
-      const box = h("div.sb-io-box", {}, open);
-      open.addEventListener("click", () => {
-        const opened = open.getAttribute("aria-expanded") === "true";
-        open.setAttribute("aria-expanded", String(!opened));
-        if (opened) box.lastElementChild?.remove();
-        else box.append(valueBlock(label, text));
-      });
-      return box;
-    };
-    const parts = [one("Input", run.input), one("Output", run.output)];
-    this.values.replaceChildren(...parts.filter((part) => part !== null));
+    const parts = [
+      this.input.of(String(run.input), () => ioBox("Input", run.input)),
+      this.output.of(String(run.output), () => ioBox("Output", run.output)),
+    ];
+    arrange(
+      this.values,
+      parts.filter((part) => part !== null),
+    );
   }
+}
+
+function hasFocus(element: Element): boolean {
+  return element.contains(document.activeElement);
+}
+
+/** What went into the run or came out of it, in one line that opens. */
+function ioBox(label: string, text: string | null): HTMLElement | null {
+  if (text === null || text === "null") return null;
+  const value = parseJson(text);
+  const open = button(
+    "sb-action.sb-io",
+    { "aria-expanded": "false" },
+    icon("chevron"),
+    h("span.sb-label", {}, label),
+    h("span.sb-io-short", {}, value === undefined ? text.slice(0, 120) : preview(value, 120)),
+  );
+  const box = h("div.sb-io-box", {}, open);
+  const inside = new Part();
+  open.addEventListener("click", () => {
+    const opened = open.getAttribute("aria-expanded") === "true";
+    open.setAttribute("aria-expanded", String(!opened));
+    arrange(box, opened ? [open] : [open, inside.of(text, () => valueBlock(label, text))]);
+  });
+  return box;
 }

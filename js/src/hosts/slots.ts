@@ -6,8 +6,6 @@
 /** What can be shown in an element. */
 export interface Showable {
   readonly element: HTMLElement;
-  /** How far it is scrolled, if it scrolls: an element that is moved forgets it. */
-  scrollTop?: number;
 }
 
 export class Slots<V extends Showable> {
@@ -41,10 +39,8 @@ export class Slots<V extends Showable> {
     for (const element of this.elements) {
       if (this.shown.get(element)?.element.parentNode === element) continue;
       const view = this.spare() ?? this.create();
-      const place = view.scrollTop;
       this.shown.set(element, view);
       element.replaceChildren(view.element);
-      if (place !== undefined) view.scrollTop = place;
     }
     // Of outputs that were replaced, the view that was not taken over above has no use any more.
     for (const [element, view] of this.shown) {
@@ -54,15 +50,14 @@ export class Slots<V extends Showable> {
 
   /**
    * A view in an element that has left the page: it goes on in the new one, with what was opened in
-   * it. The element may come back, as notebooks take cells out of the page while they are scrolled
-   * away; it then gets another view.
+   * it. First one whose element was replaced; one that left with all around it may come back, as
+   * notebooks take cells out of the page while they are scrolled away, and then gets another view.
    */
   private spare(): V | undefined {
-    for (const [element, view] of this.shown) {
-      if (element.isConnected) continue;
-      this.shown.delete(element);
-      return view;
-    }
-    return undefined;
+    const gone = [...this.shown].filter(([element]) => !element.isConnected);
+    const found = gone.find(([element]) => element.parentNode === null) ?? gone[0];
+    if (!found) return undefined;
+    this.shown.delete(found[0]);
+    return found[1];
   }
 }

@@ -38,7 +38,7 @@ const ALL_GAPS_WIDTH = 0.3;
 export function spanOf(row: Row, now: number): Span | null {
   if (row.started_at === null) return null;
   const known =
-    row.completed_at ?? (row.seconds !== null ? row.started_at + row.seconds * 1e6 : null);
+    row.completed_at ?? (row.seconds === null ? null : row.started_at + row.seconds * 1e6);
   const end = row.status === "running" ? now : (known ?? row.started_at);
   return { start: row.started_at, end: Math.max(end, row.started_at) };
 }
@@ -48,7 +48,7 @@ export function join(spans: readonly Span[]): Span[] {
   const sorted = spans.slice().sort((a, b) => a.start - b.start);
   const joined: Span[] = [];
   for (const span of sorted) {
-    const last = joined[joined.length - 1];
+    const last = joined.at(-1);
     if (last && span.start <= last.end) last.end = Math.max(last.end, span.end);
     else joined.push({ ...span });
   }
@@ -59,8 +59,8 @@ export function join(spans: readonly Span[]): Span[] {
 export function makeScale(spans: readonly Span[]): Scale {
   const busy = join(spans);
   const first = busy[0];
-  const last = busy[busy.length - 1];
-  if (!first || !last) return { at: () => 0, gaps: [], gapBefore: () => undefined, seconds: 0 };
+  const last = busy.at(-1);
+  if (!(first && last)) return { at: () => 0, gaps: [], gapBefore: () => undefined, seconds: 0 };
 
   const work = busy.reduce((sum, span) => sum + span.end - span.start, 0);
   const pauses = busy.slice(1).map((span, i) => span.start - (busy[i] as Span).end);

@@ -3,11 +3,12 @@
  * Branches are built when they are opened, so a large value costs what is seen of it.
  */
 
+import { formatCount, preview } from "../model/format";
+import { ExactNumber, isBranch, type Json, members, writeJson, writePath } from "../model/json";
+import type { MoreRows } from "../model/tagged";
 import { button, copyText, h } from "./dom";
-import { formatCount, preview } from "./format";
 import { icon } from "./icons";
-import { ExactNumber, isBranch, members, writeJson, writePath, type Json } from "./json";
-import { tagged, type MoreRows } from "./tagged";
+import { tagged } from "./tagged";
 
 const LONG_STRING = 240;
 const PAGE = 50;
@@ -46,7 +47,8 @@ export function lines(value: Json): HTMLElement {
       line.append(isBranch(item) ? (Array.isArray(item) ? "[]" : "{}") : scalar(item));
     } else {
       if (key !== null) box.append(line);
-      for (const [name, inner] of members(item)) walk(name, inner, key === null ? depth : depth + 1);
+      for (const [name, inner] of members(item))
+        walk(name, inner, key === null ? depth : depth + 1);
       return;
     }
     box.append(line);
@@ -73,7 +75,12 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
     title: "Arrows move and fold, C copies a value as JSON, P its path",
   });
 
-  const build = (key: Key | null, item: Json, path: readonly Key[], place: [number, number]): HTMLElement => {
+  const build = (
+    key: Key | null,
+    value: Json,
+    path: readonly Key[],
+    place: [number, number],
+  ): HTMLElement => {
     const line = h("div.sb-j-line", {});
     const element = h("li.sb-j-item", {
       role: "treeitem",
@@ -84,11 +91,12 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
       "aria-setsize": place[1],
     });
     element.append(line);
+    const special = tagged(value, path.length === 0 ? more : undefined);
+    const item = special?.inner ?? value;
     const node: Node = { value: item, path };
     nodes.set(element, node);
-    const special = tagged(item, path.length === 0 ? more : undefined);
-    if (special?.inner) node.value = item = special.inner;
-    const branch = (!special || special.inner !== null) && isBranch(item) && members(item).length > 0;
+    const branch =
+      (!special || special.inner !== null) && isBranch(item) && members(item).length > 0;
     line.append(branch ? icon("chevron") : h("span.sb-j-gap"));
     if (key !== null) line.append(keyLabel(key));
     if (special) line.append(special.full);
@@ -107,10 +115,7 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
   const addBranch = (element: HTMLElement, line: HTMLElement, node: Node): void => {
     const items = members(node.value as Json[]);
     const count = Array.isArray(node.value) ? `${formatCount(items.length)} items` : "";
-    line.append(
-      h("span.sb-j-short", {}, preview(node.value, 80)),
-      h("span.sb-j-count", {}, count),
-    );
+    line.append(h("span.sb-j-short", {}, preview(node.value, 80)), h("span.sb-j-count", {}, count));
     const group = h("ul.sb-j-group", { role: "group" });
     element.setAttribute("aria-expanded", "false");
     node.open = () => {
@@ -188,7 +193,11 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
       what === "path" ? writePath(node.path) : writeJson(node.value),
       element,
     );
-    const note = h("span.sb-j-note", { role: "status" }, done ? "copied" : "copying is not allowed here");
+    const note = h(
+      "span.sb-j-note",
+      { role: "status" },
+      done ? "copied" : "copying is not allowed here",
+    );
     element.firstElementChild?.append(note);
     setTimeout(() => note.remove(), 1200);
   };
@@ -196,7 +205,7 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
   root.addEventListener("click", (event) => {
     const target = event.target as HTMLElement;
     const element = target.closest<HTMLElement>(".sb-j-item");
-    if (!element || !root.contains(element)) return;
+    if (!(element && root.contains(element))) return;
     event.stopPropagation();
     if (target.closest(".sb-j-copy")) return void copy(element, "path");
     // A click that ends a selection of text is no wish to fold.
@@ -215,7 +224,7 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
       ArrowDown: () => focus(all[at + 1]),
       ArrowUp: () => focus(all[at - 1]),
       Home: () => focus(all[0]),
-      End: () => focus(all[all.length - 1]),
+      End: () => focus(all.at(-1)),
       ArrowRight: () => (expanded === "true" ? focus(all[at + 1]) : nodes.get(element)?.open?.()),
       ArrowLeft: () =>
         expanded === "true"

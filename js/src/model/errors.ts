@@ -1,6 +1,5 @@
-/** Errors as they are recorded: type, message, notes, cause, and the traceback as text. */
+/** Errors as they are recorded: type, message, notes, cause, and the traceback as text. Pure. */
 
-import { h } from "./dom";
 import { parseJson } from "./json";
 
 /** The fields of an error record that are shown; each may be missing in a foreign one. */
@@ -16,9 +15,10 @@ export function readError(text: string): ErrorRecord | null {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const fields = value as Record<string, unknown>;
-  const str = (key: string): string => (typeof fields[key] === "string" ? (fields[key] as string) : "");
-  const notes = Array.isArray(fields["notes"])
-    ? fields["notes"].filter((note): note is string => typeof note === "string")
+  const str = (key: string): string =>
+    typeof fields[key] === "string" ? (fields[key] as string) : "";
+  const notes = Array.isArray(fields.notes)
+    ? fields.notes.filter((note): note is string => typeof note === "string")
     : [];
   return { type: str("type") || "Error", message: str("message"), stack: str("stack"), notes };
 }
@@ -30,8 +30,15 @@ export interface StackLine {
 }
 
 const FRAME = /^\s*(?:File |Cell |~)/;
-const LIBRARY =
-  /site-packages|dist-packages|[\\/]lib[\\/]python\d|[\\/]Lib[\\/]|<frozen |[\\/]stepbook[\\/]_/;
+/** The rooms of the package, and the modules that stand beside them: its frames are not the user's. */
+const ROOMS = "analysis|api|cli|engine|model|notebook|record|server|show|system|timeline|values";
+const MODULES = "_\\w+|errors|testing";
+const LIBRARY = new RegExp(
+  [
+    "site-packages|dist-packages|[\\\\/]lib[\\\\/]python\\d|[\\\\/]Lib[\\\\/]|<frozen ",
+    `[\\\\/]stepbook[\\\\/](?:(?:${ROOMS})[\\\\/](?:\\w+[\\\\/])*\\w+|${MODULES})\\.py"`,
+  ].join("|"),
+);
 
 /** Splits a traceback into lines and marks the frames of the user's own code. */
 export function readStack(stack: string): StackLine[] {
@@ -44,28 +51,6 @@ export function readStack(stack: string): StackLine[] {
       else if (/^\S/.test(text)) own = false;
       return { text, own };
     });
-}
-
-/** The element of an error: type and message first, then notes, then the stack. */
-export function errorBlock(text: string): HTMLElement {
-  const error = readError(text);
-  if (!error) return h("div.sb-error", {}, h("div.sb-message", {}, text));
-  const stack = error.stack
-    ? h(
-        "div.sb-stack",
-        { tabindex: "0", role: "group", "aria-label": "Stack", "data-lm-suppress-shortcuts": "true" },
-        ...readStack(error.stack).map((line) =>
-          h(line.own ? "div.sb-own" : "div", {}, line.text || " "),
-        ),
-      )
-    : null;
-  return h(
-    "div.sb-error",
-    {},
-    h("div.sb-message", {}, h("strong", {}, error.type), error.message && `: ${error.message}`),
-    ...error.notes.map((note) => h("div.sb-note", {}, note)),
-    stack,
-  );
 }
 
 /** The first line of an error, for beneath a closed row. */

@@ -1,21 +1,17 @@
 /** One row of the list, as an element that is updated in place. */
 
-import { bodyOf, type BodyContext } from "./body";
-import { button, h, setText } from "./dom";
-import { formatCount, formatCountdown, formatDuration, formatElapsed, plural, preview } from "./format";
-import { icon, type Icon } from "./icons";
-import { countLines, isBranch, parseJson, type Json } from "./json";
-import { spanOf, type Scale } from "./layout";
-import type { Counts, Entry } from "./state";
-import { isTaggedText, tagged } from "./tagged";
-import { errorLine } from "./trace";
+import { errorLine } from "../model/errors";
+import { formatCount, formatDuration, preview } from "../model/format";
+import { parseJson } from "../model/json";
+import { type Scale, spanOf } from "../model/layout";
+import { mapSummary, peekOf, progressOf, timeText } from "../model/rows";
+import type { Counts, Entry } from "../model/state";
+import type { Row } from "../model/wire";
+import { Body, type BodyContext } from "./body";
+import { arrange, button, h, setText } from "./dom";
+import { type Icon, icon } from "./icons";
+import { tagged } from "./tagged";
 import { lines } from "./tree";
-import type { Row } from "./wire";
-
-/** A return of up to so many lines stands open beneath its row. */
-export const OPEN_LINES = 5;
-/** Texts longer than this are not looked at for how many lines they take. */
-const OPEN_CHARS = 600;
 
 export interface RowContext extends BodyContext {
   toggle(seq: number): void;
@@ -30,32 +26,8 @@ export interface RowState {
   scale: Scale;
   /** The kernel's clock. */
   now: number;
-}
-
-/** How the return of a closed row is shown. */
-export function peekOf(row: Row): "none" | "lines" | "line" {
-  if (row.return === null || row.return === "null" || row.kind === "map") return "none";
-  if (row.return_size !== null || row.return.length > OPEN_CHARS) return "line";
-  if (isTaggedText(row.return)) return "line";
-  return countLines(row.return, OPEN_LINES) <= OPEN_LINES ? "lines" : "line";
-}
-
-/** A height near enough to the real one that the list does not jump when rows are measured. */
-export function estimateHeight(row: Row, open: boolean): number {
-  if (open) return 31 + (row.error ? 220 : 0) + (row.return ? 110 : 0) + 30;
-  // Asked of every row whenever one is measured; a row that changes is another object.
-  let height = closedHeights.get(row);
-  if (height === undefined) closedHeights.set(row, (height = closedHeight(row)));
-  return height;
-}
-
-const closedHeights = new WeakMap<Row, number>();
-
-function closedHeight(row: Row): number {
-  const peek = peekOf(row);
-  if (row.error !== null && row.status === "failed") return 53;
-  if (peek === "none") return 31;
-  return peek === "line" ? 53 : 36 + 18 * countLines(row.return as string, OPEN_LINES);
+  /** What the kernel has said to an act on this step. */
+  answer: string;
 }
 
 const WORDS: Record<Icon, string> = {
@@ -74,25 +46,49 @@ function glyphOf(row: Row): Icon {
   return row.kind === "scan" || row.kind === "sleep" ? "waiting" : "running";
 }
 
-/** "9,998 of 10,000, 2 failed" for a map. */
-export function mapSummary(row: Row, items: Counts): string {
-  const known = items.pending + items.running + items.succeeded + items.failed;
-  const total = Math.max(known, progressOf(row)?.total ?? 0);
-  const done = `${formatCount(items.succeeded)} of ${plural(total, "item")}`;
-  return items.failed ? `${done}, ${formatCount(items.failed)} failed` : done;
+/** Whether the same stands beneath two closed rows. */
+function samePeek(a: Row, b: Row): boolean {
+  return (
+    a.return === b.return &&
+    a.error === b.error &&
+    a.return_size === b.return_size &&
+    a.status === b.status &&
+    a.kind === b.kind
+  );
 }
 
-/** What a step said about how far it is. */
-export function progressOf(row: Row): { done: number; total: number | null; message: string } | null {
-  const value = row.progress === null ? undefined : parseJson(row.progress);
-  if (value === undefined || !isBranch(value) || Array.isArray(value)) return null;
-  const { done, total, message } = value as Record<string, Json>;
-  if (typeof done !== "number") return typeof message === "string" ? { done: 0, total: null, message } : null;
-  return {
-    done,
-    total: typeof total === "number" ? total : null,
-    message: typeof message === "string" ? message : "",
-  };
+/** How far a step says it is. */
+class Progress {
+  readonly element: HTMLElement;
+  private readonly done = h("span", {});
+  private readonly bar = h(
+    "span.sb-progress",
+    { role: "progressbar", "aria-valuemin": 0 },
+    this.done,
+  );
+  private readonly text = h("span.sb-quiet", {});
+
+  constructor() {
+    this.element = h("div.sb-progress-box", { hidden: true }, this.bar, this.text);
+  }
+
+  update(row: Row): void {
+    const progress = row.status === "running" ? progressOf(row) : null;
+    this.element.hidden = !progress;
+    if (!progress) return;
+    const { done, total, message } = progress;
+    const share = total ? Math.min(1, done / total) : 0;
+    const said = total ? `${formatCount(done)} of ${formatCount(total)}` : formatCount(done);
+    this.bar.setAttribute("aria-label", `Progress of ${row.name}`);
+    this.bar.toggleAttribute("aria-valuemax", false);
+    this.bar.toggleAttribute("aria-valuenow", false);
+    if (total) {
+      this.bar.setAttribute("aria-valuemax", String(total));
+      this.bar.setAttribute("aria-valuenow", String(done));
+    }
+    this.done.style.width = `${(share * 100).toFixed(1)}%`;
+    setText(this.text, message ? `${said}, ${message}` : said);
+  }
 }
 
 /** The element of one row. */
@@ -109,7 +105,10 @@ export class RowView {
   private readonly barBox = h("span.sb-bar-box", { "aria-hidden": "true" }, this.bar, this.gap);
   private readonly time = h("span.sb-time", {});
   private readonly below = h("div.sb-below", {});
-  private readonly progress = h("div.sb-progress-box", { hidden: true });
+  private readonly progress = new Progress();
+  private readonly answer = h("div.sb-answer", { hidden: true });
+  /** Kept while the row is closed, with what was unfolded in it. */
+  private body: Body | null = null;
   private row: Row | null = null;
   private shown: RowState | null = null;
 
@@ -131,7 +130,7 @@ export class RowView {
       this.barBox,
       this.time,
     );
-    this.element = h("li.sb-row", {}, this.head, this.progress, this.below);
+    this.element = h("li.sb-row", {}, this.head, this.progress.element, this.below, this.answer);
     this.head.addEventListener("click", () => context.toggle(this.seq));
     this.head.addEventListener("focus", () => context.focused(this.seq));
     this.standFor(seq);
@@ -145,8 +144,8 @@ export class RowView {
   /** Makes it stand for a row; `update` then writes all of it. */
   standFor(seq: number): void {
     this.seq = seq;
-    this.row = this.shown = null;
-    this.element.dataset["seq"] = this.head.dataset["seq"] = String(seq);
+    this.row = this.shown = this.body = null;
+    this.element.dataset.seq = this.head.dataset.seq = String(seq);
     this.below.id = `${this.ids}-${seq}`;
     this.head.setAttribute("aria-controls", this.below.id);
   }
@@ -159,8 +158,8 @@ export class RowView {
     const opened = this.shown?.open;
     if (before?.status !== row.status || before.kind !== row.kind) {
       const glyph = glyphOf(row);
-      element.dataset["status"] = row.status;
-      element.dataset["glyph"] = glyph;
+      element.dataset.status = row.status;
+      element.dataset.glyph = glyph;
       this.glyph.replaceChildren(icon(glyph));
       setText(this.word, `, ${WORDS[glyph]}`);
     }
@@ -174,18 +173,13 @@ export class RowView {
     this.writeBadges(row, state.items);
     this.row = row;
     this.shown = state;
-    const same =
-      before !== null &&
-      opened === open &&
-      before.return === row.return &&
-      before.error === row.error &&
-      before.return_size === row.return_size &&
-      before.error_size === row.error_size &&
-      before.status === row.status &&
-      before.stale === row.stale &&
-      before.handled === row.handled &&
-      before.attempt === row.attempt;
-    if (!same) this.writeBelow(row, open);
+    setText(this.answer, state.answer);
+    this.answer.hidden = state.answer === "";
+    if (open) {
+      this.body ??= new Body(row, this.context);
+      this.body.update(row);
+      arrange(this.below, [this.body.element]);
+    } else if (opened !== false || !before || !samePeek(before, row)) this.writePeek(row);
     this.tick(state.now, state.scale);
   }
 
@@ -223,37 +217,15 @@ export class RowView {
     }
     if (this.badges.textContent !== texts.join("")) {
       this.badges.replaceChildren(
-        ...texts.map((text) => h("span.sb-badge", { "data-badge": text.split(" ", 1)[0] as string }, text)),
+        ...texts.map((text) =>
+          h("span.sb-badge", { "data-badge": text.split(" ", 1)[0] as string }, text),
+        ),
       );
     }
-    const progress = row.status === "running" ? progressOf(row) : null;
-    this.progress.hidden = !progress;
-    if (!progress) return;
-    const share = progress.total ? Math.min(1, progress.done / progress.total) : 0;
-    const said = progress.total
-      ? `${formatCount(progress.done)} of ${formatCount(progress.total)}`
-      : formatCount(progress.done);
-    this.progress.replaceChildren(
-      h(
-        "span.sb-progress",
-        {
-          role: "progressbar",
-          "aria-label": `Progress of ${row.name}`,
-          "aria-valuemin": 0,
-          "aria-valuemax": progress.total ?? null,
-          "aria-valuenow": progress.total ? progress.done : null,
-        },
-        h("span", { style: `width:${(share * 100).toFixed(1)}%` }),
-      ),
-      h("span.sb-quiet", {}, progress.message ? `${said}, ${progress.message}` : said),
-    );
+    this.progress.update(row);
   }
 
-  private writeBelow(row: Row, open: boolean): void {
-    if (open) {
-      this.below.replaceChildren(bodyOf(row, this.context));
-      return;
-    }
+  private writePeek(row: Row): void {
     const peek = peekOf(row);
     if (row.error !== null && row.status === "failed") {
       this.below.replaceChildren(h("div.sb-line-peek", { dir: "auto" }, errorLine(row.error)));
@@ -265,17 +237,10 @@ export class RowView {
       else if (peek === "lines") this.below.replaceChildren(lines(value));
       else {
         const special = tagged(value);
-        this.below.replaceChildren(h("div.sb-line-peek", {}, special ? special.short : preview(value)));
+        this.below.replaceChildren(
+          h("div.sb-line-peek", {}, special ? special.short : preview(value)),
+        );
       }
     }
   }
-}
-
-/** What stands at the end of a row. */
-export function timeText(row: Row, now: number): string {
-  if (row.status === "running" && row.started_at !== null) {
-    if (row.expires_at !== null) return `${formatCountdown((row.expires_at - now) / 1e6)} left`;
-    return formatElapsed((now - row.started_at) / 1e6);
-  }
-  return row.seconds === null ? "" : formatDuration(row.seconds);
 }

@@ -1,13 +1,12 @@
 /** The only file that knows Jupyter: a widget's model feeds the timeline, and answers it. */
 
 import type { AnyModel, InitializeProps, RenderProps } from "@anywidget/types";
-
+import { Timeline } from "../model/state";
+import { type Message, type Reply, type Request, readMessage, WireError } from "../model/wire";
+import { RunsView } from "../views/runs";
+import { View } from "../views/view";
 import { showEmbedded } from "./page";
-import { RunsView, type RunLine } from "./runs";
-import { Slots, type Showable } from "./slots";
-import { Timeline } from "./state";
-import { View } from "./view";
-import { readMessage, WireError, type Message, type Reply, type Request } from "./wire";
+import { type Showable, Slots } from "./slots";
 
 interface Traits {
   /** What is shown: a run's timeline, or the list of a book's runs. */
@@ -42,18 +41,21 @@ class Line {
   readonly ask = (request: Request): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const id = ++this.requests;
-      const slow = setTimeout(
-        () => this.say(NO_ANSWER),
-        BUSY_MS,
-      );
+      const slow = setTimeout(() => this.say(NO_ANSWER), BUSY_MS);
       const done = (): void => {
         clearTimeout(slow);
         this.waiting.delete(id);
         if (this.waiting.size === 0) this.say("");
       };
       this.waiting.set(id, {
-        resolve: (value) => (done(), resolve(value)),
-        reject: (error) => (done(), reject(error)),
+        resolve: (value) => {
+          done();
+          resolve(value);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
       });
       this.model.send({ ...request, id });
     });
@@ -67,12 +69,11 @@ class Line {
 
 /** Whether there is a kernel behind a model: one that was saved in a notebook has none. */
 class Heard {
-  private tell: () => void = () => undefined;
   /** Kept when the kernel has sent something. */
-  readonly once = new Promise<void>((resolve) => (this.tell = resolve));
+  readonly once: Promise<void>;
 
   constructor(model: AnyModel<Traits>) {
-    model.on("msg:custom", this.tell);
+    this.once = new Promise((resolve) => model.on("msg:custom", () => resolve()));
     model.send({ type: "hello", id: 0 });
   }
 }
@@ -131,13 +132,14 @@ class Feed {
     try {
       message = readMessage(read());
     } catch (error) {
-      this.say(error instanceof WireError ? error.message : `Unreadable message: ${String(error)}`);
+      this.say(sentence(error));
       return;
     }
     if (message.type === "reply") {
       this.line.answer(message);
       return;
     }
+    if (message.type === "runs") return;
     if (this.timeline.apply(message, Date.now() * 1000) === "gap") this.askForSnapshot();
     else for (const view of this.views) view.changed();
   }
@@ -154,12 +156,18 @@ class RunsFeed {
   private readonly line: Line;
 
   constructor(private readonly model: AnyModel<Traits>) {
-    this.line = new Line(model, () => undefined);
+    this.line = new Line(model, (text) => this.say(text));
     model.on("msg:custom", (content: unknown, buffers: DataView[]) => {
-      const message = readMessage(buffers[0] ? decode(buffers[0]) : content);
-      if (message.type === "reply") this.line.answer(message);
+      try {
+        const message = readMessage(buffers[0] ? decode(buffers[0]) : content);
+        if (message.type === "reply") this.line.answer(message);
+      } catch (error) {
+        this.say(sentence(error));
+      }
     });
-    model.on("change:snapshot", () => this.views.forEach((view) => this.draw(view)));
+    model.on("change:snapshot", () => {
+      for (const view of this.views) this.draw(view);
+    });
     this.heard = new Heard(model);
   }
 
@@ -178,10 +186,25 @@ class RunsFeed {
     view.dispose();
   };
 
+  private say(text: string): void {
+    for (const view of this.views) view.say(text);
+  }
+
   private draw(view: RunsView): void {
     const bytes = this.model.get("snapshot");
-    if (bytes && bytes.byteLength > 0) view.show(decode(bytes) as RunLine[]);
+    if (!bytes || bytes.byteLength === 0) return;
+    try {
+      const message = readMessage(decode(bytes));
+      if (message.type === "runs") view.show(message.runs);
+    } catch (error) {
+      view.say(sentence(error));
+    }
   }
+}
+
+/** What the reader is told of a message that cannot be read. */
+function sentence(error: unknown): string {
+  return error instanceof WireError ? error.message : `Unreadable message: ${String(error)}`;
 }
 
 function decode(bytes: DataView): unknown {
@@ -218,8 +241,10 @@ export default function widget(): {
   render(props: RenderProps<Traits>): () => void;
 } {
   let feed: Feed | RunsFeed | undefined;
-  const feedOf = (model: AnyModel<Traits>): Feed | RunsFeed =>
-    (feed ??= model.get("kind") === "runs" ? new RunsFeed(model) : new Feed(model));
+  const feedOf = (model: AnyModel<Traits>): Feed | RunsFeed => {
+    feed ??= model.get("kind") === "runs" ? new RunsFeed(model) : new Feed(model);
+    return feed;
+  };
   return {
     initialize({ model }) {
       const mine = feedOf(model);
@@ -229,7 +254,8 @@ export default function widget(): {
       const mine = feedOf(model);
       const view = mine.open();
       el.append(view.element);
-      return () => (view instanceof View ? (mine as Feed).close(view) : (mine as RunsFeed).close(view));
+      return () =>
+        view instanceof View ? (mine as Feed).close(view) : (mine as RunsFeed).close(view);
     },
   };
 }

@@ -8,7 +8,14 @@ export class ExactNumber {
   constructor(readonly digits: string) {}
 }
 
-export type Json = null | boolean | number | string | ExactNumber | Json[] | { [key: string]: Json };
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | ExactNumber
+  | Json[]
+  | { [key: string]: Json };
 
 /** Stands before the digits of a number while it travels through JSON.parse as a string. */
 const MARK = "\u0000number:";
@@ -16,7 +23,10 @@ const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
 
 /** The digits that count: 1.50 and 1e3 mean the same as what a double prints. */
 function digits(text: string): string {
-  return text.replace(/e.*$/i, "").replace(/[-.]/g, "").replace(/^0+|0+$/g, "");
+  return text
+    .replace(/e.*$/i, "")
+    .replace(/[-.]/g, "")
+    .replace(/^0+|0+$/g, "");
 }
 
 /** Parses JSON text; undefined if it is none. */
@@ -60,8 +70,8 @@ export function writeJson(value: Json, indent = 2, level = 0): string {
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
   if (items.length === 0) return `${open}${close}`;
   if (indent === 0) return `${open}${items.join(",")}${close}`;
-  const pad = "\n" + " ".repeat(indent * (level + 1));
-  return open + pad + items.join("," + pad) + "\n" + " ".repeat(indent * level) + close;
+  const pad = `\n${" ".repeat(indent * (level + 1))}`;
+  return `${open + pad + items.join(`,${pad}`)}\n${" ".repeat(indent * level)}${close}`;
 }
 
 const PYTHON_WORDS: Record<string, string> = { null: "None", true: "True", false: "False" };
@@ -69,18 +79,22 @@ const PYTHON_WORDS: Record<string, string> = { null: "None", true: "True", false
 /** Writes a value as a Python literal. */
 export function writePython(value: Json, level = 0): string {
   if (value instanceof ExactNumber) return value.digits;
-  if (!isBranch(value)) return PYTHON_WORDS[String(value)] && typeof value !== "string"
-    ? (PYTHON_WORDS[String(value)] as string)
-    : JSON.stringify(value).replace(/\u2028|\u2029/g, (c) => `\\u${c.charCodeAt(0).toString(16)}`);
+  if (!isBranch(value))
+    return PYTHON_WORDS[String(value)] && typeof value !== "string"
+      ? (PYTHON_WORDS[String(value)] as string)
+      : JSON.stringify(value).replace(
+          /\u2028|\u2029/g,
+          (c) => `\\u${c.charCodeAt(0).toString(16)}`,
+        );
   const items = members(value).map(
     ([key, item]) =>
-      (typeof key === "string" ? JSON.stringify(key) + ": " : "") + writePython(item, level + 1),
+      (typeof key === "string" ? `${JSON.stringify(key)}: ` : "") + writePython(item, level + 1),
   );
   const [open, close] = Array.isArray(value) ? "[]" : "{}";
   const flat = `${open}${items.join(", ")}${close}`;
   if (flat.length + level * 4 <= 88 && !flat.includes("\n")) return flat;
-  const pad = "\n" + "    ".repeat(level + 1);
-  return open + pad + items.join("," + pad) + ",\n" + "    ".repeat(level) + close;
+  const pad = `\n${"    ".repeat(level + 1)}`;
+  return `${open + pad + items.join(`,${pad}`)},\n${"    ".repeat(level)}${close}`;
 }
 
 /** The path of a member as one would write it in Python or JavaScript: `rows[3].name`. */

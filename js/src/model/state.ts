@@ -1,7 +1,7 @@
 /** What is known of a run, and which of its rows are to be seen. Pure: no DOM, no clock. */
 
 import { isTaggedText } from "./tagged";
-import { readRows, type Delta, type Row, type Run, type Snapshot, type Status } from "./wire";
+import { type Delta, type Row, type Run, readRows, type Snapshot, type Status } from "./wire";
 
 export type Applied = "applied" | "gap" | "old";
 
@@ -25,6 +25,8 @@ export class Timeline {
   private readonly byName = new Map<string, number>();
   /** Sequence numbers of the parents, for the way back up. */
   private readonly parents = new Map<number, number>();
+  /** Texts that were asked for, as messages go on to hold only their beginnings. */
+  private readonly whole = new Map<string, { attempt: number; size: number; text: string }>();
   private counts = noCounts();
   private readonly itemCounts = new Map<number, Counts>();
 
@@ -47,8 +49,21 @@ export class Timeline {
   /** The text of a body that was asked for. */
   putBody(seq: number, field: "return" | "error", text: string): void {
     const row = this.rows.get(seq);
-    if (!row) return;
-    this.rows.set(seq, { ...row, [field]: text, [`${field}_size`]: null });
+    const size = row?.[`${field}_size`] ?? null;
+    if (!row || size === null) return;
+    this.whole.set(`${seq} ${field}`, { attempt: row.attempt, size, text });
+    this.rows.set(seq, this.completed(row));
+  }
+
+  /** The row with the whole texts that are known. */
+  private completed(row: Row): Row {
+    const one = (field: "return" | "error"): Partial<Row> => {
+      const whole = this.whole.get(`${row.seq} ${field}`);
+      const same = whole?.size === row[`${field}_size`] && whole?.attempt === row.attempt;
+      return whole && same ? { [field]: whole.text, [`${field}_size`]: null } : {};
+    };
+    if (this.whole.size === 0) return row;
+    return { ...row, ...one("return"), ...one("error") };
   }
 
   /** Whether the page lacks the rest of some text, in the record or in a file of the book. */
@@ -96,7 +111,7 @@ export class Timeline {
 
   private put(row: Row): void {
     const before = this.rows.get(row.seq);
-    this.rows.set(row.seq, row);
+    this.rows.set(row.seq, this.completed(row));
     if (!before) this.place(row);
     const parent = this.parents.get(row.seq);
     const isItem = row.item !== null && parent !== undefined;
@@ -107,7 +122,10 @@ export class Timeline {
 
   private countsOf(parent: number): Counts {
     let counts = this.itemCounts.get(parent);
-    if (!counts) this.itemCounts.set(parent, (counts = noCounts()));
+    if (!counts) {
+      counts = noCounts();
+      this.itemCounts.set(parent, counts);
+    }
     return counts;
   }
 
@@ -120,7 +138,7 @@ export class Timeline {
       siblings = this.children.get(parent) ?? [];
       this.children.set(parent, siblings);
     }
-    const last = siblings[siblings.length - 1];
+    const last = siblings.at(-1);
     siblings.push(row.seq);
     if (last !== undefined && last > row.seq) siblings.sort((a, b) => a - b);
   }
@@ -137,6 +155,8 @@ export interface Choice {
   found: ReadonlySet<number>;
   /** Only rows of this status; null shows all. */
   status: Status | null;
+  /** Rows that stay in sight whatever they have become: the reader has acted on them. */
+  kept: Set<number>;
 }
 
 /** One row to be drawn. */
@@ -153,11 +173,14 @@ export const newChoice = (): Choice => ({
   query: "",
   found: new Set(),
   status: null,
+  kept: new Set(),
 });
 
 /** Failed rows stand open until somebody closes them. */
 export function isOpen(row: Row, choice: Choice): boolean {
-  return choice.open.get(row.seq) ?? choice.everything ?? (row.status === "failed" && row.item === null);
+  return (
+    choice.open.get(row.seq) ?? choice.everything ?? (row.status === "failed" && row.item === null)
+  );
 }
 
 /** Failed items first, then those at work, then the rest; each in the order they ran. */
@@ -174,20 +197,21 @@ function itemOrder(timeline: Timeline, seqs: readonly number[]): number[] {
 
 /** Decides whether a row is found by the search and passes the filter. */
 export function matcher(
-  choice: Pick<Choice, "query" | "status" | "found">,
+  choice: Pick<Choice, "query" | "status" | "found" | "kept">,
 ): ((row: Row) => boolean) | null {
   const query = choice.query.trim();
-  const { status, found } = choice;
-  if (!query && !status) return null;
+  const { status, found, kept } = choice;
+  if (!(query || status)) return null;
   // Unlike toLowerCase, an expression makes no copy of each text.
   const sought = new RegExp(query.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"), "iu");
   return (row) =>
-    (status === null || row.status === status) &&
-    (!query ||
-      sought.test(row.name) ||
-      (row.return !== null && sought.test(row.return)) ||
-      (row.error !== null && sought.test(row.error)) ||
-      found.has(row.seq));
+    kept.has(row.seq) ||
+    ((status === null || row.status === status) &&
+      (!query ||
+        sought.test(row.name) ||
+        (row.return !== null && sought.test(row.return)) ||
+        (row.error !== null && sought.test(row.error)) ||
+        found.has(row.seq)));
 }
 
 /**
@@ -240,6 +264,15 @@ export function ancestors(timeline: Timeline, seq: number): number[] {
     path.unshift(at);
   }
   return path;
+}
+
+/** The step that a failed run has failed at: the last one that nobody went on after. */
+export function failureOf(timeline: Timeline): number | undefined {
+  if (timeline.run?.status !== "failed") return undefined;
+  return timeline.roots.findLast((seq) => {
+    const row = timeline.get(seq);
+    return row?.status === "failed" && !row.handled;
+  });
 }
 
 /**

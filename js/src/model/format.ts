@@ -1,6 +1,6 @@
 /** Numbers, times and short texts as the timeline shows them. Pure. */
 
-import { ExactNumber, isBranch, members, type Json } from "./json";
+import { ExactNumber, isBranch, type Json, members } from "./json";
 
 /** A duration in at most six characters and a unit: `0.4 ms`, `12 ms`, `1.24 s`, `2 min 05 s`. */
 export function formatDuration(seconds: number): string {
@@ -77,7 +77,7 @@ export function preview(value: Json, room = 160): string {
   const write = (v: Json): string => {
     if (v instanceof ExactNumber) return take(v.digits);
     if (typeof v === "string") {
-      return take(JSON.stringify(v.length > 60 ? v.slice(0, 60) + "…" : v));
+      return take(JSON.stringify(v.length > 60 ? `${v.slice(0, 60)}…` : v));
     }
     if (!isBranch(v)) return take(String(v));
     const parts: string[] = [];

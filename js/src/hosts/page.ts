@@ -1,8 +1,8 @@
 /** A page of its own: `run.to_html()` puts the recorded run and this bundle into one file. */
 
-import { Timeline } from "./state";
-import { View } from "./view";
-import { readMessage } from "./wire";
+import { Timeline } from "../model/state";
+import { readMessage } from "../model/wire";
+import { View } from "../views/view";
 
 /** Marks the element that holds a recorded run as JSON. */
 export const DATA_TYPE = "application/vnd.stepbook.timeline+json";

@@ -3,36 +3,62 @@
  * transport; whoever shows it feeds messages in and may lend a kernel to ask.
  */
 
+import { makeScale, type Scale, type Span, spanOf } from "../model/layout";
+import { estimateHeight } from "../model/rows";
+import {
+  ancestors,
+  type Choice,
+  type Entry,
+  failureOf,
+  isOpen,
+  newChoice,
+  nextFailed,
+  type Timeline,
+  visible,
+} from "../model/state";
+import type { Request, Row } from "../model/wire";
 import type { BodyContext, Host } from "./body";
-import { h, setText } from "./dom";
+import { h, readerNodes, setText } from "./dom";
 import { Header, stepsText } from "./header";
-import { makeScale, spanOf, type Scale, type Span } from "./layout";
+import { Kept } from "./keep";
 import { List } from "./list";
-import { estimateHeight, RowView, type RowContext } from "./row";
-import { ancestors, isOpen, newChoice, nextFailed, Timeline, visible, type Choice, type Entry } from "./state";
+import { type RowContext, RowView } from "./row";
 import styles from "./styles.css";
-import type { Row } from "./wire";
 
 const TICK_MS = 100;
 /** The record is searched when nothing was typed for so long. */
 const SEARCH_MS = 150;
 /** The live region speaks at most so often. */
 const SAY_MS = 3000;
+/** An answer to an act stays at least so long, and until the step has been executed again. */
+const ANSWER_MS = 10_000;
 let views = 0;
+
+/** What the kernel has said to an act, and when by its own clock. */
+interface Answer {
+  text: string;
+  at: number;
+}
 
 export class View {
   readonly element: HTMLElement;
+  private readonly kept: Kept;
   private readonly choice = newChoice();
   private readonly header: Header;
   private readonly list: List<RowView>;
   private readonly empty = h("div.sb-empty", {});
   private readonly notice = h("div.sb-notice", { role: "alert", hidden: true });
   private readonly said = h("div.sb-said", { role: "status", "aria-live": "polite" });
+  private readonly answered = h("div.sb-said", { role: "status", "aria-live": "polite" });
+  private readonly answers = new Map<number, Answer>();
   private readonly id = `sb-${Date.now().toString(36)}-${++views}`;
   private entries: Entry[] = [];
   private scale: Scale = makeScale([]);
   private scaleAt = 0;
   private frame = 0;
+  /** The row that was gone to last; the next failed one is sought from there. */
+  private current: number | null = null;
+  private wasRunning = false;
   private saidAt = 0;
   private bars = true;
   /** What is said beside the number of rows that a search has found. */
@@ -54,7 +80,10 @@ export class View {
     const context: RowContext & BodyContext = {
       ...host,
       toggle: (seq) => this.toggle(seq),
-      focused: (seq) => (this.list.focused = seq),
+      focused: (seq) => {
+        this.current = seq;
+      },
+      act: (seq, request) => this.act(seq, request),
       loaded: (seq, field, text) => {
         this.timeline.putBody(seq, field, text);
         this.changed();
@@ -62,28 +91,32 @@ export class View {
     };
     this.list = new List<RowView>({
       create: (seq) => new RowView(seq, this.id, context),
-      isSpare: (view) => !view.isOpen && !view.element.contains(document.activeElement),
+      isSpare: (view) => !view.isOpen,
       reuse: (view, seq) => view.standFor(seq),
       update: (view, entry) => this.drawRow(view, entry),
       estimate: (seq) => {
         const row = this.timeline.get(seq);
         return row ? estimateHeight(row, this.opened(row)) : 32;
       },
+      held: () => this.held(),
     });
-    this.element = h(
-      "div.sb-root",
-      { role: "region", "aria-label": "Timeline", "data-bars": "shown" },
-      h("style", {}, styles),
-      this.header.element,
-      this.notice,
-      this.list.element,
-      this.empty,
-      this.said,
-    );
+    this.kept = new Kept({
+      classes: "sb-root",
+      attributes: { role: "region", "aria-label": "Timeline", "data-bars": "shown" },
+      children: [
+        h("style", {}, styles),
+        this.header.element,
+        this.notice,
+        this.list.element,
+        this.empty,
+        this.said,
+        this.answered,
+      ],
+      arrived: () => this.list.settle(),
+      besides: this.list.element,
+    });
+    this.element = this.kept.element;
     this.element.addEventListener("keydown", (event) => this.key(event));
-    this.list.element.addEventListener("focusout", (event) => {
-      if (!this.list.element.contains(event.relatedTarget as Node | null)) this.list.focused = null;
-    });
     window.addEventListener("beforeprint", this.beforePrint);
     window.addEventListener("afterprint", this.afterPrint);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
@@ -104,15 +137,6 @@ export class View {
     this.notice.hidden = text === "";
   }
 
-  /** How far the list is scrolled; an element that is moved forgets it. */
-  get scrollTop(): number {
-    return this.list.element.scrollTop;
-  }
-
-  set scrollTop(place: number) {
-    this.list.element.scrollTop = place;
-  }
-
   dispose(): void {
     clearInterval(this.ticker);
     clearTimeout(this.searching);
@@ -120,7 +144,7 @@ export class View {
     window.removeEventListener("beforeprint", this.beforePrint);
     window.removeEventListener("afterprint", this.afterPrint);
     this.list.dispose();
-    this.element.remove();
+    this.kept.dispose();
   }
 
   private readonly beforePrint = (): void => this.list.expose(this.entries.length <= 5000);
@@ -143,10 +167,10 @@ export class View {
     this.header.update(timeline, this.choice, shown, this.now);
     const running = run?.status === "running";
     this.list.element.hidden = this.entries.length === 0;
-    this.list.show(this.entries, running);
+    this.showList(running);
     this.element.setAttribute("aria-label", run ? `Timeline of ${run.loop}` : "Timeline");
-    this.element.dataset["count"] = String(timeline.rows.size);
-    this.element.dataset["rev"] = String(timeline.rev);
+    this.element.dataset.count = String(timeline.rows.size);
+    this.element.dataset.rev = String(timeline.rev);
     this.empty.hidden = this.entries.length > 0;
     setText(
       this.empty,
@@ -159,6 +183,30 @@ export class View {
             : "This run has no steps.",
     );
     this.announce();
+  }
+
+  /**
+   * Draws the rows. Whoever follows a run sees its last row, or what it failed at; so does whoever
+   * opens a run that has failed.
+   */
+  private showList(running: boolean): void {
+    const { list } = this;
+    const isFirst = !list.hasBegun;
+    const ends = this.wasRunning && !running;
+    this.wasRunning = running;
+    list.show(this.entries, running || ends);
+    const failure = failureOf(this.timeline);
+    if (failure !== undefined && (isFirst || (ends && list.isFollowing))) list.reveal(failure);
+  }
+
+  /** The rows with the focus and the ends of a selection of text. */
+  private held(): number[] {
+    return readerNodes()
+      .filter((node) => this.list.element.contains(node))
+      .map((node) =>
+        (node instanceof Element ? node : node.parentElement)?.closest<HTMLElement>(".sb-row"),
+      )
+      .map((row) => Number(row?.dataset.seq));
   }
 
   private announce(): void {
@@ -179,7 +227,36 @@ export class View {
       items: row.kind === "map" ? this.timeline.itemsOf(entry.seq) : null,
       scale: this.scale,
       now: this.now,
+      answer: this.answerTo(row),
     });
+  }
+
+  private act(seq: number, request: Request): void {
+    // The row stays in sight and open, whatever it becomes: it is where the reader looks.
+    this.choice.open.set(seq, true);
+    this.choice.kept.add(seq);
+    this.answer(seq, "Asking the kernel…");
+    this.host.request?.(request).then(
+      (answer) => this.answer(seq, String(answer)),
+      (error: unknown) => this.answer(seq, error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  private answer(seq: number, text: string): void {
+    this.answers.set(seq, { text, at: this.now });
+    setText(this.answered, text);
+    setTimeout(() => this.changed(), ANSWER_MS);
+    this.changed();
+  }
+
+  /** What is said of a row beneath it. */
+  private answerTo(row: Row): string {
+    const answer = this.answers.get(row.seq);
+    if (!answer) return "";
+    const since = Math.max(row.started_at ?? 0, row.completed_at ?? 0);
+    if (since <= answer.at || this.now - answer.at < ANSWER_MS * 1000) return answer.text;
+    this.answers.delete(row.seq);
+    return "";
   }
 
   /** Makes the scale anew: after a change, and now and then while something is running. */
@@ -217,6 +294,7 @@ export class View {
 
   private choose(change: Partial<Pick<Choice, "query" | "found" | "status">>): void {
     Object.assign(this.choice, change);
+    if ("query" in change || "status" in change) this.choice.kept.clear();
     this.changed();
   }
 
@@ -227,9 +305,10 @@ export class View {
     const ask = this.host.request;
     const always = files ? "; of values in files, the preview was searched" : "";
     this.searchNote = always;
-    if (record) this.searchNote = ask ? ", searching long values…" : "; of long values, the beginning";
+    if (record)
+      this.searchNote = ask ? ", searching long values…" : "; of long values, the beginning";
     this.choose({ query, found: new Set() });
-    if (!record || !ask) return;
+    if (!(record && ask)) return;
     this.searching = setTimeout(() => {
       const done = (note: string, found: readonly number[]): void => {
         if (this.choice.query !== query) return;
@@ -247,18 +326,20 @@ export class View {
     const row = this.timeline.get(seq);
     if (!row) return;
     this.choice.open.set(seq, !this.opened(row));
+    if (!this.opened(row)) this.answers.delete(seq);
     this.draw();
   }
 
   private foldAll(open: boolean): void {
     this.choice.open.clear();
     this.choice.everything = open;
+    this.list.forgetHeights();
     this.draw();
   }
 
   private toggleBars(): void {
     this.bars = !this.bars;
-    this.element.dataset["bars"] = this.bars ? "shown" : "hidden";
+    this.element.dataset.bars = this.bars ? "shown" : "hidden";
     this.changed();
   }
 
@@ -268,16 +349,12 @@ export class View {
   }
 
   private nextFailed(step: 1 | -1): void {
-    const seq = nextFailed(this.timeline, this.choice, this.focusedSeq(), step);
+    const seq = nextFailed(this.timeline, this.choice, this.current, step);
     if (seq === undefined) return;
+    this.current = seq;
     for (const above of ancestors(this.timeline, seq)) this.choice.open.set(above, true);
     this.draw();
     this.focusRow(seq);
-  }
-
-  private focusedSeq(): number | null {
-    const active = document.activeElement?.closest<HTMLElement>(".sb-row");
-    return active && this.element.contains(active) ? Number(active.dataset["seq"]) : null;
   }
 
   /** Keys on rows; what is typed into fields is theirs. */
@@ -312,7 +389,7 @@ export class View {
       N: () => this.nextFailed(-1),
       b: () => this.toggleBars(),
     };
-    const seq = Number(target.closest<HTMLElement>(".sb-head")?.dataset["seq"] ?? NaN);
+    const seq = Number(target.closest<HTMLElement>(".sb-head")?.dataset.seq ?? Number.NaN);
     const row = this.timeline.get(seq);
     if (!row) return anywhere[key];
     const move = (step: number) => () => this.focusRow(this.list.neighbour(seq, step));
@@ -321,8 +398,8 @@ export class View {
       ArrowUp: move(-1),
       PageDown: move(this.list.page),
       PageUp: move(-this.list.page),
-      Home: move(-Infinity),
-      End: move(Infinity),
+      Home: move(Number.NEGATIVE_INFINITY),
+      End: move(Number.POSITIVE_INFINITY),
       ArrowRight: () => (this.opened(row) ? move(1)() : this.toggle(seq)),
       ArrowLeft: () =>
         this.opened(row) ? this.toggle(seq) : this.focusRow(this.timeline.parentOf(seq)),
