@@ -93,15 +93,23 @@ class Inbox:
 
     def remove(self, run_id: str, step: str, session: int) -> None:
         """Remove a slot of which the session's end is in the tables."""
-        with contextlib.suppress(FileNotFoundError):
-            disk.unlink(self.path(run_id, step, session))
+        _remove(self.path(run_id, step, session))
 
     def remove_run(self, run_id: str) -> None:
         """Remove all slots of a run."""
         for name in os.listdir(self._folder):
             if name.startswith(f"{run_id}."):
-                with contextlib.suppress(FileNotFoundError):
-                    disk.unlink(self._folder / name)
+                _remove(self._folder / name)
+
+
+def _remove(path: Path) -> None:
+    try:
+        disk.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if not path.is_dir():  # that is no slot; doctor tells of it
+            raise
 
 
 class MemoryInbox:
