@@ -80,6 +80,10 @@ def walk(book):
         run.do("More", lambda: "z" * 100_000)
         run.redo("More")
 
+def store(book):
+    with book.run("other") as run:
+        run.do("Text", lambda: "a" * 150_000)
+
 def wait(book):
     book.deliver_scan(run_id, {"ok": True}, name="Scan")
 
@@ -88,6 +92,7 @@ def take(book):
 
 ACTIONS = {
     "run": walk,
+    "store": store,
     "deliver": wait,
     "wait": take,
     "runs": lambda book: book.runs(),
@@ -180,7 +185,7 @@ def test_what_stands_in_place_of_a_file_or_folder_is_left_alone(tmp_path, templa
     )
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(told) == 8 * len(books), done.stderr
+    assert len(told) == 9 * len(books), done.stderr
     assert not [one for one in told if not one[2]], told
     assert snapshot(folder) == before
     for where, target in planted.items():
