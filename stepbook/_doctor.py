@@ -379,11 +379,7 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
 def _artifacts(records: Records, named: dict[str, str]) -> Checked:
     checked = Checked("artifacts")
     folder = records.home / "artifacts"
-    files = [
-        path
-        for path in _files(folder, checked)
-        if not path.name.endswith(TEMPORARY)
-    ]
+    files = [path for path in _files(folder, checked) if not path.name.endswith(TEMPORARY)]
     for path in files:
         match = NAME.fullmatch(path.name)
         if match is None:
@@ -404,7 +400,7 @@ def _artifacts(records: Records, named: dict[str, str]) -> Checked:
 
 def _digest(path: Path) -> str:
     try:
-        with open(open_plain(path), "rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

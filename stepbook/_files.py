@@ -28,7 +28,7 @@ from ._journal_format import (
     read_header,
 )
 from ._ledger import Ledger, State, run_from_header
-from ._model import is_book_id, is_run_id
+from ._model import is_book_id
 from ._platform import FileLock, disk, not_plain, read_plain, write_file
 from ._store import BUSY_S, Store
 from ._tell import asks_new

@@ -239,7 +239,7 @@ class Journal:
         with self._sync_lock, self._lock:
             regions = [*self._older, (self.path, self._folded.offset, self._synced.offset)]
         path, start, end = next((r for r in regions if r[1] < r[2]), regions[-1])
-        with open(open_plain(path), "rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             file.seek(start)
             data = file.read(min(limit, end - start))
             while data and b"\n" not in data:

@@ -159,7 +159,7 @@ def read_file(path: Path) -> JournalFile:
 
 def read_header(path: Path) -> dict[str, Any]:
     """Return a journal file's header; empty if it cannot be read."""
-    with contextlib.suppress(OSError), open(open_plain(path), "rb") as file:
+    with contextlib.suppress(OSError), os.fdopen(open_plain(path), "rb") as file:
         return _header(file.readline().rstrip(b"\n"))
     return {}
 

@@ -1,4 +1,4 @@
-"""Links, pipes and folders in place of a book's files: refused, and nothing of theirs is touched."""
+"""Links, pipes and folders in place of a book's files: refused, and left as they are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
@@ -19,6 +19,9 @@ from click.testing import CliRunner
 import stepbook
 from stepbook._cli import cli
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
 
 NAME = "stepbook.duckdb"
@@ -26,15 +29,15 @@ HOME = f"{NAME}.d"
 RUN = "run_0123456789ab"
 #: What can stand in place of a file or folder: how it is made, given its path and the victims.
 KINDS = {
-    "link to a file": lambda path, files, folder: path.symlink_to(files[0]),
-    "link to a folder": lambda path, files, folder: path.symlink_to(folder),
-    "link to nothing": lambda path, files, folder: path.symlink_to(folder / "not there"),
-    "link to a device": lambda path, files, folder: path.symlink_to("/dev/zero"),
-    "pipe": lambda path, files, folder: os.mkfifo(path),
-    "socket": lambda path, files, folder: bind(path),
-    "folder": lambda path, files, folder: (path.mkdir(), (path / "a").write_text("kept")),
-    "file": lambda path, files, folder: path.write_text("a file of the user's"),
-    "hard link": lambda path, files, folder: os.link(files[1], path),
+    "link to a file": lambda path, victims: path.symlink_to(victims[0]),
+    "link to a folder": lambda path, victims: path.symlink_to(victims[0].parent),
+    "link to nothing": lambda path, victims: path.symlink_to(victims[0].with_name("not there")),
+    "link to a device": lambda path, _: path.symlink_to("/dev/zero"),
+    "pipe": lambda path, _: os.mkfifo(path),
+    "socket": lambda path, _: bind(path),
+    "folder": lambda path, _: (path.mkdir(), (path / "a").write_text("kept")),
+    "file": lambda path, _: path.write_text("a file of the user's"),
+    "hard link": lambda path, victims: path.hardlink_to(victims[1]),
 }
 EVERY_LINK = ("link to a file", "link to a folder", "link to nothing")
 NO_FILE = (*EVERY_LINK, "link to a device", "pipe", "socket", "folder")
@@ -109,7 +112,8 @@ for path in books:
             told = "; ".join(result) if name == "doctor" else "ok"
             good = True
         except Exception as error:
-            told, good = f"{type(error).__name__}: {error}", isinstance(error, stepbook.StepbookError)
+            told = f"{type(error).__name__}: {error}"
+            good = isinstance(error, stepbook.StepbookError)
         print(json.dumps([os.path.dirname(path), name, good, told]), flush=True)
     try:
         book.close()
@@ -170,7 +174,7 @@ def test_what_stands_in_place_of_a_file_or_folder_is_left_alone(tmp_path, templa
         if target.is_dir():
             shutil.rmtree(target)
         target.unlink(missing_ok=True)
-        KINDS[kind](target, files, folder)
+        KINDS[kind](target, files)
         planted[str(copy)] = target
         books.append(copy / NAME)
     before = snapshot(folder)
@@ -342,7 +346,7 @@ def test_looks_keep_one_descriptor_for_each_file_as_long_as_it_has_a_name(tmp_pa
     assert len(set(count)) == 1
     for _ in range(5):  # a copy that is put in its place is another file each time
         shutil.copy(path, tmp_path / "copy")
-        os.replace(tmp_path / "copy", path)
+        (tmp_path / "copy").replace(path)
         assert len(book.runs()) == 1
         count.append(len(os.listdir("/dev/fd")))
     assert max(count) == count[0]

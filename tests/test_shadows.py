@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import threading
 import textwrap
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
@@ -18,10 +17,12 @@ from stepbook import _catalogue, _store
 from stepbook._cli import cli
 from stepbook._schema import MIGRATIONS
 
-#: Names that a macro cannot take, since they are no functions for the parser.
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NAMES = [
     "stepbook.duckdb",
-    "it's \"mine\", v1.2.duckdb",
+    'it\'s "mine", v1.2.duckdb',
     "Übung 🩺.duckdb",
     "two words",
     "temp.duckdb",
@@ -115,9 +116,7 @@ def shadow_everything(path: Path) -> int:
             if kind.startswith("table"):
                 texts = [f"CREATE MACRO {quoted}({'a' * n}) AS TABLE SELECT {lies}" for n in (0, 1)]
             else:
-                arities = ", ".join(
-                    f"({', '.join('abcd'[:n])}) AS {lies}" for n in range(5)
-                )
+                arities = ", ".join(f"({', '.join('abcd'[:n])}) AS {lies}" for n in range(5))
                 texts = [f"CREATE MACRO {quoted} {arities}"]
             for text in texts:
                 with contextlib.suppress(duckdb.Error):
@@ -138,8 +137,8 @@ def test_types_and_sequences_with_names_that_we_use_change_nothing(path):
     run_id = record(path)
     for name in ("json", "varchar", "bigint", "double", "boolean", "integer", "timestamptz"):
         with contextlib.suppress(duckdb.Error):
-            execute(path, f'CREATE TYPE "{name}" AS ENUM (\'x\')')
-    execute(path, "CREATE SEQUENCE steps_seq", "CREATE TYPE mood AS ENUM ('x')")
+            execute(path, f"CREATE TYPE \"{name}\" AS ENUM ('x')")
+    execute(path, "CREATE SEQUENCE steps_seq")
     use_all(path, run_id)
 
 
@@ -171,6 +170,15 @@ def test_a_book_of_any_name_is_read_and_written(tmp_path, name):
 
 # ---- what is not accepted
 
+GENERATED = """
+CREATE TABLE passes (run_id VARCHAR NOT NULL, started_at TIMESTAMPTZ NOT NULL,
+  executed BIGINT NOT NULL, replayed BIGINT NOT NULL, seconds_saved DOUBLE AS (length(run_id)))
+"""
+CHECKED = """
+CREATE TABLE logs (run_id VARCHAR NOT NULL, step VARCHAR, level VARCHAR NOT NULL,
+  message VARCHAR NOT NULL, metadata JSON, created_at TIMESTAMPTZ NOT NULL,
+  CHECK (length(message) < 3))
+"""
 LIES = {
     "view": (["CREATE VIEW totals AS SELECT 1 AS n"], 'VIEW "totals"'),
     "view of our name": (
@@ -180,8 +188,7 @@ LIES = {
     "view that is meta": (
         [
             "ALTER TABLE meta RENAME TO real",
-            "CREATE VIEW meta AS SELECT * FROM real UNION ALL SELECT 'x', content "
-            "FROM read_text('/etc/hostname')",
+            "CREATE VIEW meta AS SELECT * FROM real",
         ],
         "another application",
     ),
@@ -190,19 +197,10 @@ LIES = {
     "table in a schema": (["CREATE SCHEMA s", "CREATE TABLE s.runs (i INT)"], 'TABLE "s"."runs"'),
     "schema": (['CREATE SCHEMA "my ""own"""'], 'SCHEMA "my ""own"""'),
     "generated column": (
-        ["ALTER TABLE passes DROP seconds_saved", "ALTER TABLE passes RENAME TO old",
-         "CREATE TABLE passes (run_id VARCHAR NOT NULL, started_at TIMESTAMPTZ NOT NULL, "
-         "executed BIGINT NOT NULL, replayed BIGINT NOT NULL, "
-         "seconds_saved DOUBLE AS (length(run_id)))", "DROP TABLE old"],
+        ["DROP TABLE passes", GENERATED],
         "the table passes is not as stepbook makes it",
     ),
-    "check": (
-        ["DROP TABLE logs",
-         "CREATE TABLE logs (run_id VARCHAR NOT NULL, step VARCHAR, level VARCHAR NOT NULL, "
-         "message VARCHAR NOT NULL, metadata JSON, created_at TIMESTAMPTZ NOT NULL, "
-         "CHECK (length(message) < 3))"],
-        "the table logs is not as stepbook makes it",
-    ),
+    "check": (["DROP TABLE logs", CHECKED], "the table logs is not as stepbook makes it"),
     "default": (
         ["ALTER TABLE runs ALTER tags SET DEFAULT '[\"approved\"]'"],
         "the table runs is not as stepbook makes it",
@@ -212,8 +210,11 @@ LIES = {
         "the table runs is not as stepbook makes it",
     ),
     "type of a column": (
-        ["ALTER TABLE steps DROP cell_id", "CREATE TYPE mood AS ENUM ('ok')",
-         "ALTER TABLE steps ADD cell_id mood"],
+        [
+            "ALTER TABLE steps DROP cell_id",
+            "CREATE TYPE mood AS ENUM ('ok')",
+            "ALTER TABLE steps ADD cell_id mood",
+        ],
         "the table steps is not as stepbook makes it",
     ),
     "order of columns": (
@@ -222,7 +223,7 @@ LIES = {
     ),
     "index": (["CREATE UNIQUE INDEX one ON steps (run_id)"], 'INDEX "one"'),
     "missing table": (["DROP TABLE scans"], "lacks the table scans"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", LIES)
@@ -376,7 +377,9 @@ def test_the_users_connection_before_and_after_ours_keeps_its_settings_and_macro
         assert mine.execute(SETTINGS).fetchall() == settings
         assert mine.execute("SELECT current_setting('search_path')").fetchall() == path_before
         with contextlib.closing(duckdb.connect(path)) as another:
-            assert another.execute("SELECT current_setting('search_path')").fetchall() == path_before
+            assert (
+                another.execute("SELECT current_setting('search_path')").fetchall() == path_before
+            )
             another.execute("CREATE MACRO later(x) AS x")
     book.close()
 

@@ -7,6 +7,7 @@ database, and each look sees what was written before it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from stepbook._journal_format import files_of, parse_line
@@ -70,7 +71,7 @@ class Tail:
     def _read_on(self, path: Path) -> bool:
         before = self._offset
         try:
-            with open(open_plain(path), "rb") as file:
+            with os.fdopen(open_plain(path), "rb") as file:
                 file.seek(before)
                 while self._take(file):
                     file.seek(self._offset)
