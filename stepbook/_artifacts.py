@@ -19,6 +19,7 @@ import queue
 import re
 import secrets
 import shutil
+import stat
 import sys
 import threading
 import time
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import xxhash
 
 from ._errors import ArtifactError
-from ._platform import FileLock, disk
+from ._platform import FileLock, disk, not_plain, read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -145,7 +146,7 @@ class Artifacts:
                 disk.unlink(temporary)
             raise
         disk.sync_dir(self.folder)
-        self._trust(stored.file, _identity((self.folder / stored.file).stat()), time.time_ns())
+        self._trust(stored.file, _identity((self.folder / stored.file).lstat()), time.time_ns())
         return stored
 
     def read(self, stored: Stored, allocate: Callable[[int], Any] = bytearray) -> memoryview:
@@ -171,6 +172,11 @@ class Artifacts:
                 f"the file {self.folder / stored.file} is missing. Put it back, or run the step "
                 "again with run.redo(name)."
             ) from None
+        except OSError as error:
+            raise ArtifactError(
+                f"the file {self.folder / stored.file} cannot be read: {error.strerror}. Put the "
+                "recorded file in its place, or run the step again with run.redo(name)."
+            ) from error
         with os.fdopen(fd, "rb", buffering=0) as file:
             before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
             digest = stored.hashing()
@@ -203,13 +209,19 @@ class Artifacts:
     def adopt(self, path: Path, ext: str) -> Stored:
         """Take the file at *path*, which is in the same file system, into the store.
 
+        A file that has other names too is copied: they stay writable and apart from the record.
+
         Raises:
-            OSError: it cannot be read or moved; it stays where it is.
+            OSError: it cannot be read or moved, or is a link; it stays where it is.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         fd = disk.open(path, os.O_RDWR)
         try:
             with open(fd, "rb", buffering=0, closefd=False) as file:
+                if os.fstat(fd).st_nlink > 1:
+                    stored = self.write(ext, lambda sink: shutil.copyfileobj(file, sink))
+                    disk.unlink(path)
+                    return stored
                 digest = Digest(threaded=False)
                 _hash(file, digest)
             stored = digest.stored(ext)
@@ -223,15 +235,37 @@ class Artifacts:
         return stored
 
     def workspace(self, run_id: str, step: str) -> Path:
-        """Return an empty folder for the files that an attempt of a step writes."""
-        folder = self._work / run_id / hashlib.sha256(step.encode()).hexdigest()[:16]
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        """Return an empty folder for the files that an attempt of a step writes.
+
+        Raises:
+            ArtifactError: there is something else in the place of one of its folders.
+        """
+        own = self._workspaces(run_id)
+        folder = own / hashlib.sha256(step.encode()).hexdigest()[:16]
+        shutil.rmtree(folder, ignore_errors=True)  # a link there is left alone
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise ArtifactError(
+                f"{folder} cannot be created: {error.strerror}. Remove what is there."
+            ) from error
         return folder
 
     def forget(self, run_id: str) -> None:
         """Remove what attempts of a run have left in their workspaces."""
-        shutil.rmtree(self._work / run_id, ignore_errors=True)
+        shutil.rmtree(self._workspaces(run_id), ignore_errors=True)
+
+    def _workspaces(self, run_id: str) -> Path:
+        """Return the folder of a run's workspaces, of which none on the way is a link."""
+        own = self._work / run_id
+        for folder in (self.folder, self._work, own):
+            error = not_plain(folder, stat.S_IFDIR)
+            if error is not None:
+                raise ArtifactError(
+                    f"{folder} is not used: {error.strerror}. Nothing behind it was touched. "
+                    "Remove it; the folder is made again."
+                )
+        return own
 
     def path(self, file: str) -> Path:
         """Return the path of the artifact called *file*.
@@ -239,7 +273,7 @@ class Artifacts:
         Raises:
             ArtifactError: that is not the name of an artifact.
         """
-        if not NAME.fullmatch(file):
+        if not isinstance(file, str) or not NAME.fullmatch(file):
             raise ArtifactError(f"{file!r} is not the name of an artifact.")
         return self.folder / file
 
@@ -270,9 +304,11 @@ class Artifacts:
                     NAME.fullmatch(path.name) or path.name.endswith(TEMPORARY)
                 ):
                     continue
-                size = path.stat().st_size
+                found = path.lstat()
+                if stat.S_ISDIR(found.st_mode):
+                    continue  # none of ours; doctor tells of it
                 disk.unlink(path)
-                freed += size
+                freed += found.st_size
                 self._known.pop(path.name, None)
             return freed
 
@@ -286,7 +322,7 @@ class Artifacts:
                 live.add(file)
                 if file.endswith(".json"):
                     with contextlib.suppress(OSError):
-                        texts.append((self.folder / file).read_text("utf-8", "replace"))
+                        texts.append(read_plain(self.folder / file).decode("utf-8", "replace"))
 
     def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
         # A file system's clock ticks every few milliseconds: what was written just before it was
@@ -299,7 +335,7 @@ class Artifacts:
         if known is None:
             return False
         try:
-            return _identity((self.folder / stored.file).stat()) == known
+            return _identity((self.folder / stored.file).lstat()) == known
         except OSError:
             return False
 
@@ -409,5 +445,5 @@ def _fill(file: Any, view: memoryview, digest: Any) -> int:
 _MODIFIED: Final = 3
 
 
-def _identity(stat: os.stat_result) -> tuple[int, ...]:
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+def _identity(of: os.stat_result) -> tuple[int, ...]:
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns

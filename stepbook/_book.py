@@ -350,7 +350,8 @@ class Book(ShownBook):
         """Return the result of a query over the book's tables as a DataFrame.
 
         Read-only: what changes the tables is refused by DuckDB. For more, open the file with
-        ``duckdb.connect``.
+        ``duckdb.connect``. Macros that you have put into the book can be used; built-in functions
+        come first, whatever the file calls by their names.
 
         Args:
             query: SQL; the tables are runs, steps, attempts, cells, passes, scans, logs and meta.

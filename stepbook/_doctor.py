@@ -6,16 +6,20 @@ import hashlib
 import json
 import os
 import re
+import stat
 import textwrap
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _screen
 from ._artifacts import NAME, TEMPORARY
 from ._decode import files_in
-from ._errors import BookError
+from ._errors import BookError, StepbookWarning
+from ._files import read_book_id
 from ._journal_format import files_by_run, merge, read_files
-from ._platform import FileLock, describe_owner
+from ._model import RUN_ID, is_run_id
+from ._platform import FileLock, describe_owner, not_plain, open_plain, read_plain
 from ._schema import SCHEMA_VERSION
 from ._text import Role, Span
 
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from ._records import Records
 
 _BUSY_S: Final = 1.0
-_SLOT: Final = re.compile(r"(run_[0-9a-z]+)\.[0-9a-f]+\.\d+\.json")
+_SLOT: Final = re.compile(rf"({RUN_ID})\.[0-9a-f]+\.[0-9]+\.json")
 _SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
 _TABLES: Final = ("runs", "steps", "attempts", "cells", "passes", "scans", "logs", "meta")
 #: What must not be found in the tables: a query that counts, and what a count above 0 means.
@@ -50,6 +54,9 @@ _RULES: Final = (
         "SELECT count(*) FROM steps ANTI JOIN attempts USING (run_id, name, attempt, status)",
         "steps differ from their last attempt",
     ),
+)
+_STRANGE_IDS: Final = (
+    f"SELECT id, loop FROM runs WHERE NOT regexp_full_match(id, '{RUN_ID}') ORDER BY ALL"  # noqa: S608
 )
 _RESTORE: Final = "Restore the database from a backup; its journals stay where they are."
 
@@ -125,12 +132,44 @@ def examine(book: Book) -> Iterator[Checked]:
     records = book._records
     if records.path is None:
         return
+    places = _places(records)
+    if places.problems:
+        yield places
+    if any(not_plain(folder, stat.S_IFDIR) for folder in records.folders):
+        return  # what is behind them is not the book's: nothing there is looked at
     tables, folded = _tables(records)
     yield tables
     yield _journals(records, folded)
     yield _locks(records)
     yield _inbox(records, folded)
     yield _artifacts(records, _named(records) if folded else {})
+
+
+def _places(records: Records) -> Checked:
+    """Check what stands where the book's folders and its small files are to be."""
+    checked = Checked("files")
+    if not all(_expect(folder, stat.S_IFDIR, checked) for folder in records.folders):
+        return checked
+    _expect(records.home / ".gitignore", stat.S_IFREG, checked)
+    about = records.home / "book.json"
+    if _expect(about, stat.S_IFREG, checked) and about.exists() and _book_id(records) is None:
+        what = "holds no id of a book. It is made again when the book is next used."
+        checked.problems.append(Problem(str(about), what))
+    journals = {path.name for paths in files_by_run(records.journals).values() for path in paths}
+    for path in sorted(records.journals.glob("*.jsonl")):
+        if path.name not in journals:
+            what = "is called by no run's id, so it is not read. Move it elsewhere."
+            checked.problems.append(Problem(str(path), what))
+    return checked
+
+
+def _expect(path: Path, kind: int, checked: Checked) -> bool:
+    """Note it as a problem if something else is at *path*; return whether all is well."""
+    error = not_plain(path, kind)
+    if error is not None:
+        what = f"is not used: {error.strerror}. Nothing behind it was read or changed. Remove it."
+        checked.problems.append(Problem(str(path), what))
+    return error is None
 
 
 def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
@@ -148,8 +187,10 @@ def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
         )
         return checked, {}
     try:
-        with records.store.reading(_BUSY_S) as reader:
-            return checked, _inside(records, reader, checked)
+        with warnings.catch_warnings():  # what they tell of is reported below
+            warnings.simplefilter("ignore", StepbookWarning)
+            with records.store.reading(_BUSY_S) as reader:
+                return checked, _inside(records, reader, checked)
     except BookError as error:
         checked.problems.append(Problem(str(path), str(error)))
     except Exception as error:  # noqa: BLE001 - a damaged file makes DuckDB raise many things
@@ -176,6 +217,12 @@ def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int
         count = reader.execute(query)[0][0]
         if count:
             checked.problems.append(Problem(str(records.path), f"{count} {what}. {_RESTORE}"))
+    for run_id, loop in reader.execute(_STRANGE_IDS):
+        what = (
+            f"holds a run of the loop {loop!r} under {run_id!r}, which is not an id: it is used "
+            "for nothing. Give it its id back, or delete its rows."
+        )
+        checked.problems.append(Problem(str(records.path), what))
     known = _book_id(records)
     if known not in (None, meta.get("book")):
         checked.problems.append(
@@ -201,9 +248,9 @@ def _named(records: Records) -> dict[str, str]:
 
 def _book_id(records: Records) -> str | None:
     try:
-        return str(json.loads((records.home / "book.json").read_bytes())["book"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # made again from the tables when the book is next used
+        return read_book_id(records.home / "book.json")
+    except BookError:
+        return None  # told of with the files
 
 
 def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
@@ -264,7 +311,9 @@ def _locks(records: Records) -> Checked:
             Problem(str(records.home), "cannot be written to, so no run can be opened. Mend it.")
         )
     try:
-        for path in sorted(records.locks.glob("run_*.lock")):
+        for path in sorted(records.locks.glob("*.lock")):
+            if not _expect(path, stat.S_IFREG, checked) or not is_run_id(path.stem):
+                continue
             holder = _holder(path)
             if holder is not None:
                 checked.facts.append(f"{path.stem} is open in {describe_owner(holder)}")
@@ -295,7 +344,7 @@ def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:
     checked = Checked("inbox")
     runs = {*(folded or ()), *files_by_run(records.journals)}
     held = left = 0
-    for path in _files(records.home / "inbox"):
+    for path in _files(records.home / "inbox", checked):
         if path.name.startswith("."):
             left += 1
             continue
@@ -316,7 +365,7 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
     if match is None:
         return "is no delivery. Move it elsewhere."
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_plain(path))
         missing = _SLOT_FIELDS - content.keys()
     except (OSError, ValueError, AttributeError) as error:
         return f"the delivery cannot be read: {error}. Remove the file, then deliver again."
@@ -330,7 +379,7 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
 def _artifacts(records: Records, named: dict[str, str]) -> Checked:
     checked = Checked("artifacts")
     folder = records.home / "artifacts"
-    files = [path for path in _files(folder) if not path.name.endswith(TEMPORARY)]
+    files = [path for path in _files(folder, checked) if not path.name.endswith(TEMPORARY)]
     for path in files:
         match = NAME.fullmatch(path.name)
         if match is None:
@@ -351,11 +400,14 @@ def _artifacts(records: Records, named: dict[str, str]) -> Checked:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_file())
+def _files(folder: Path, checked: Checked) -> list[Path]:
+    """Return the plain files in *folder*; what else is there is a problem."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    paths = [folder / name for name in names if name != "work"]
+    return [path for path in paths if _expect(path, stat.S_IFREG, checked)]

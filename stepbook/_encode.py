@@ -12,6 +12,7 @@ from . import _models
 from ._common import FORMAT, LIBRARIES, library, to_text, with_fresh_stack
 from ._errors import JournalWriteError, NotSerializableError
 from ._nodes import TAG, Encoder, b64, name_of, step, unstorable
+from ._platform import not_plain
 from ._values import ENCODERS
 
 if TYPE_CHECKING:
@@ -112,6 +113,12 @@ class Writer(Encoder):
                 what = "a folder; write one file, such as a zip" if path.exists() else "missing"
                 raise unstorable(
                     f"ctx.file({name!r}) gave a path at which the step has left {what}"
+                )
+            link = not_plain(path)
+            if link is not None:
+                raise unstorable(
+                    f"ctx.file({name!r}) gave a path for a file, and what the step has left there "
+                    f"cannot be stored: {link.strerror}; copy the file itself there"
                 )
         adopted = {name: self._adopt(path) for name, path in files.items()}
         for folder in {path.parent for path in files.values()}:

@@ -5,21 +5,31 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import stat
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import Artifacts
 from ._errors import (
     BookBusyError,
+    BookError,
     BookMismatchError,
     InvalidInputError,
     NotABookError,
     RunNotFoundError,
 )
 from ._inbox import Inbox, MemoryInbox
-from ._journal_format import files_by_run, files_of, merge, read_files, read_header
+from ._journal_format import (
+    JournalFile,
+    files_by_run,
+    files_of,
+    merge,
+    read_files,
+    read_header,
+)
 from ._ledger import Ledger, State, run_from_header
-from ._platform import FileLock, disk, write_file
+from ._model import is_book_id
+from ._platform import FileLock, disk, not_plain, read_plain, write_file
 from ._store import BUSY_S, Store
 from ._tell import asks_new
 
@@ -58,12 +68,17 @@ class Files:
         self.inbox: Inbox | MemoryInbox = MemoryInbox()
         self.artifacts: Artifacts | None = None
         self.lock = threading.RLock()
+        self.folders: tuple[Path, ...] = ()
         if path is not None:
             self.home = path.with_name(path.name + ".d")
             self.journals = self.home / "journal"
             self.locks = self.home / "locks"
             self.inbox = Inbox(self.home / "inbox")
             self.artifacts = Artifacts(self.home / "artifacts", self.locks / "artifacts.lock")
+            work = self.artifacts.folder / "work"
+            inside = (self.journals, self.locks, self.home / "inbox", self.artifacts.folder)
+            #: From the outside in, so that none is looked at through a link.
+            self.folders = (self.home, *inside, work)
 
     # ---- creating ---------------------------------------------------------------------------
 
@@ -77,12 +92,30 @@ class Files:
         """Whether something can be put beside the tables without creating anything first."""
         return self.path is not None and self.locks.exists()
 
+    def check_folders(self) -> None:
+        """Look whether the book's folders are folders.
+
+        Raises:
+            NotABookError: one is a link, or something else; nothing behind it was touched.
+        """
+        for folder in self.folders:
+            error = not_plain(folder, stat.S_IFDIR)
+            if error is not None:
+                raise NotABookError(
+                    f"{folder} is not used: {error.strerror}. Nothing behind it was read or "
+                    "changed. Put a folder in its place (an empty one will do if you do not need "
+                    "what the other held), or give another path to stepbook.connect(). To keep a "
+                    "book elsewhere, move the database and its folder together, and link only the "
+                    "database."
+                )
+
     def ensure(self) -> bool:
         """Create what is missing; return whether the book is new.
 
         Raises:
             NotABookError: the path cannot hold a book.
         """
+        self.check_folders()
         with self.lock:
             return False if self.book_id and self.store.exists else self._create()
 
@@ -98,8 +131,8 @@ class Files:
                     pass  # refuses what is not a book, before anything is written beside it
             for name in ("journal", "locks", "inbox", "artifacts"):
                 disk.make_dirs(self.home / name)
-            if not (self.home / ".gitignore").exists():
-                (self.home / ".gitignore").write_text("*\n")
+            with contextlib.suppress(FileExistsError):
+                write_file(self.home / ".gitignore", b"*\n")
         except OSError as error:
             raise NotABookError(
                 f"a book cannot be created at {self.path}: {error.strerror} ({error.filename}). "
@@ -124,9 +157,8 @@ class Files:
             with self.store.reading() as reader:
                 recorded = reader.meta()["book"]
         about = self.home / "book.json"
-        try:
-            known = str(json.loads(about.read_bytes())["book"])
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        known = read_book_id(about)
+        if known is None:
             book_id = recorded or secrets.token_hex(8)
             fresh = self.home / f".book.{secrets.token_hex(4)}.new"
             write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
@@ -153,6 +185,8 @@ class Files:
             held.__enter__()
         except TimeoutError as error:
             raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
+        except OSError as error:
+            raise unusable(error) from error
         try:
             yield
         finally:
@@ -178,13 +212,13 @@ class Files:
             rows = [ledger.state.run for ledger in self.ledgers.values()]
             return [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
         headers = (
-            next(filter(None, map(read_header, paths)), {})
-            for paths in files_by_run(self.journals).values()
+            (run_id, next(filter(None, map(read_header, paths)), {}))
+            for run_id, paths in files_by_run(self.journals).items()
         )
         return [
-            Found(header["run"], header["loop"], header["key"], header["created_at"])
-            for header in headers
-            if header
+            Found(run_id, header["loop"], header["key"], header["created_at"])
+            for run_id, header in headers
+            if header.get("run") == run_id
         ]
 
     def ids(self, prefix: str = "") -> list[str]:
@@ -210,6 +244,7 @@ class Files:
         """
         if not isinstance(text, str) or not text:
             raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
+        self.check_folders()
         prefix = text if text.startswith("run_") else f"run_{text}"
         ids = self.ids(prefix)
         if prefix in ids:
@@ -238,8 +273,9 @@ class Files:
         ledger = self.ledgers.get(run_id)
         if ledger is not None:
             return ledger.state
+        self.check_folders()
         # Journals first: what is folded and removed meanwhile is then found in the tables.
-        files = [] if self.path is None else read_files(files_of(self.journals, run_id), attempts=3)
+        files = self.journal_files(run_id, attempts=3)
         if not self.store.exists:
             return self.assemble(run_id, None, files)[0]
         with self.store.reading(timeout) as reader:
@@ -247,16 +283,47 @@ class Files:
 
     def peek_journals(self, run_id: str) -> State | None:
         """Return what the journals alone tell of a run, without the tables; None without any."""
-        files = [] if self.path is None else read_files(files_of(self.journals, run_id))
+        files = self.journal_files(run_id)
         readable = [file for file in files if file.header]
         if not readable:
             return None
+        self._check_headers(run_id, readable)
         state = State(run_from_header(readable[0].header))
         state.apply_events(merge(files, readable[0].first - 1))
         return state
 
+    def journal_files(self, run_id: str, attempts: int = 1) -> list[JournalFile]:
+        """Return a run's journal files, read back; see :func:`read_files`.
+
+        Raises:
+            BookError: one cannot be read, or is no plain file.
+        """
+        if self.path is None:
+            return []
+        try:
+            return read_files(files_of(self.journals, run_id), attempts=attempts)
+        except OSError as error:
+            raise unusable(error) from error
+
+    def _check_headers(self, run_id: str, files: list[JournalFile]) -> None:
+        for file in files:
+            if not file.header:
+                continue
+            if file.header.get("run") != run_id:
+                raise BookMismatchError(
+                    f"the journal {file.path} holds events of another run, "
+                    f"{file.header.get('run')!r}, so nothing of it is used. Give the file back its "
+                    "name, or move it elsewhere."
+                )
+            if self.book_id not in ("", file.header.get("book")):
+                raise BookMismatchError(
+                    f"the journal of run {run_id} in {self.journals} belongs to another book "
+                    f"({file.header.get('book')}, this one is {self.book_id}). Nothing was folded. "
+                    "Put the journals back beside their own database."
+                )
+
     def assemble(
-        self, run_id: str, reader: Reader | None, files: list[Any]
+        self, run_id: str, reader: Reader | None, files: list[JournalFile]
     ) -> tuple[State, Events, int | None]:
         """Return a run's state, its events beyond the tables, and its number folded last."""
         recorded = reader.run(run_id) if reader is not None else None
@@ -268,12 +335,7 @@ class Files:
             raise RunNotFoundError(
                 f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
             )
-        if events.header and self.book_id not in ("", events.header.get("book")):
-            raise BookMismatchError(
-                f"the journal of run {run_id} in {self.journals} belongs to another book "
-                f"({events.header.get('book')}, this one is {self.book_id}). Nothing was folded. "
-                "Put the journals back beside their own database."
-            )
+        self._check_headers(run_id, files)
         if events.gap:
             raise self.gap(run_id, events.gap)
         state = State(recorded.row if recorded is not None else run_from_header(events.header))
@@ -295,3 +357,32 @@ class Files:
             "Restore the database that belongs to these journals, or start the run over with "
             f"{asks_new.get()}."
         )
+
+
+def read_book_id(about: Path) -> str | None:
+    """Return the id that ``book.json`` tells; None if it is missing or tells none.
+
+    Raises:
+        NotABookError: it cannot be read, or is no plain file.
+    """
+    try:
+        known = json.loads(read_plain(about))["book"]
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotABookError(
+            f"{about} cannot be read: {error.strerror}. It was left as it is. Remove it: it is "
+            "made again from the tables."
+        ) from error
+    except (ValueError, KeyError, TypeError):
+        return None
+    return known if is_book_id(known) else None
+
+
+def unusable(error: OSError) -> BookError:
+    """Return what to raise for a file of the book that cannot be used."""
+    return BookError(
+        f"{error.filename} cannot be used: {error.strerror}. It was left as it is. Put the book's "
+        "own file back in its place, or remove what is there; `stepbook doctor` looks at the whole "
+        "book."
+    )

@@ -26,12 +26,12 @@ def book_path(path: str | os.PathLike[str] | None) -> Path:
 
     Raises:
         InvalidInputError: *path* is empty or no path.
-        NotABookError: it is a folder.
+        NotABookError: it is a folder, or a link that leads nowhere.
     """
     if path is None:
         path = os.environ.get("STEPBOOK_BOOK") or None
     if path is None:
-        return _nearest(Path.cwd())
+        path = _nearest(Path.cwd())
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         raise InvalidInputError(
             f"{path!r} is no path of a book; give a file such as {BOOK_NAME!r}, or nothing."
@@ -42,16 +42,26 @@ def book_path(path: str | os.PathLike[str] | None) -> Path:
         raise NotABookError(
             f"{found} is a folder; a book is a file. Did you mean {found / BOOK_NAME}?"
         )
+    if os.name != "nt" and "\\" in str(found):
+        # DuckDB 2.0 would open another file than the one that is looked at before.
+        raise InvalidInputError(
+            f"{found} has a backslash in it, which DuckDB takes for the border of a folder. Give "
+            "another name to the file or the folder."
+        )
     return found
 
 
 def _nearest(folder: Path) -> Path:
     folder = folder.resolve()
     for parent in (folder, *folder.parents):
-        if (parent / BOOK_NAME).is_file():
-            return (parent / BOOK_NAME).resolve()
-        if any((parent / mark).exists() for mark in _ROOT_MARKS):
-            return parent / BOOK_NAME
+        found = parent / BOOK_NAME
+        if found.is_symlink() and not found.exists():
+            raise NotABookError(
+                f"{found} is a link to {found.readlink()}, where nothing is. Remove the link, or "
+                "create that book by its own path: stepbook.connect(path)."
+            )
+        if found.is_file() or any((parent / mark).exists() for mark in _ROOT_MARKS):
+            return found
     return folder / BOOK_NAME
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import secrets
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._errors import ScanFailed
 from ._model import now_us
-from ._platform import disk, write_file
+from ._platform import disk, read_plain, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,14 +73,19 @@ class Inbox:
         """Return what the slot holds, or None while it does not exist.
 
         Raises:
-            ScanFailed: the file is damaged.
+            ScanFailed: the file is damaged, or is no plain file.
         """
         path = self.path(run_id, step, session)
         try:
-            fields: dict[str, Any] = json.loads(path.read_bytes())
+            fields: dict[str, Any] = json.loads(read_plain(path))
             return Delivery(fields["payload"], fields["error"], fields["timeout"], fields["at"])
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise ScanFailed(
+                f"the delivery {path} cannot be read: {error.strerror}. It was left as it is. "
+                "Remove it, then deliver again."
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise ScanFailed(
                 f"the delivery {path} is damaged ({error}). Remove the file, then deliver again."
@@ -87,14 +93,23 @@ class Inbox:
 
     def remove(self, run_id: str, step: str, session: int) -> None:
         """Remove a slot of which the session's end is in the tables."""
-        with contextlib.suppress(FileNotFoundError):
-            disk.unlink(self.path(run_id, step, session))
+        _remove(self.path(run_id, step, session))
 
     def remove_run(self, run_id: str) -> None:
         """Remove all slots of a run."""
-        for path in self._folder.glob(f"{run_id}.*.json"):
-            with contextlib.suppress(FileNotFoundError):
-                disk.unlink(path)
+        for name in os.listdir(self._folder):
+            if name.startswith(f"{run_id}."):
+                _remove(self._folder / name)
+
+
+def _remove(path: Path) -> None:
+    try:
+        disk.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if not path.is_dir():  # that is no slot; doctor tells of it
+            raise
 
 
 class MemoryInbox:

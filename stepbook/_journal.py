@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ._errors import JournalWriteError
 from ._journal_format import FORMAT, number_of, seal, seq_of
 from ._model import ROW_TYPES, Row, row_to_json
-from ._platform import disk, write_all
+from ._platform import disk, open_plain, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -239,7 +239,7 @@ class Journal:
         with self._sync_lock, self._lock:
             regions = [*self._older, (self.path, self._folded.offset, self._synced.offset)]
         path, start, end = next((r for r in regions if r[1] < r[2]), regions[-1])
-        with path.open("rb") as file:
+        with os.fdopen(open_plain(path), "rb") as file:
             file.seek(start)
             data = file.read(min(limit, end - start))
             while data and b"\n" not in data:

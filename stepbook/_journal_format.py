@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import BookVersionError, JournalDamagedError
+from ._model import RUN_ID
+from ._platform import open_plain, read_plain
 from ._tell import asks_new
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 _CRC_TAIL: Final = len(b',"crc":"00000000"}')
 _SEQ: Final = re.compile(rb'\{"seq":(\d{1,18}),"synced":(\d{1,18}),')
-_NAME: Final = re.compile(r"(?P<run>[a-z]+_[0-9a-z]+)\.(?P<number>\d+)\.jsonl")
+_NAME: Final = re.compile(rf"(?P<run>{RUN_ID})\.(?P<number>[0-9]{{1,9}})\.jsonl")
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -129,9 +131,9 @@ def read_file(path: Path) -> JournalFile:
 
     Raises:
         BookVersionError: a newer stepbook has written it.
-        OSError: the file cannot be opened or read.
+        OSError: the file cannot be opened or read, or is no plain file.
     """
-    raws = path.read_bytes().split(b"\n")
+    raws = read_plain(path).split(b"\n")
     found = JournalFile(path, _header(raws[0]))
     if found.header.get("format", FORMAT) > FORMAT:
         raise BookVersionError(
@@ -157,7 +159,7 @@ def read_file(path: Path) -> JournalFile:
 
 def read_header(path: Path) -> dict[str, Any]:
     """Return a journal file's header; empty if it cannot be read."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError), os.fdopen(open_plain(path), "rb") as file:
         return _header(file.readline().rstrip(b"\n"))
     return {}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ._errors import JournalWriteError
+from ._errors import BookMismatchError, JournalWriteError
 from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
 from ._model import (
@@ -69,6 +69,11 @@ class State:
             else:
                 sessions.append(row)
         elif isinstance(row, RunRow):
+            if row.id != self.run.id:  # ids become paths: nobody gives a run another one
+                raise BookMismatchError(
+                    f"the journal of run {self.run.id} holds an event of another run, {row.id!r}, "
+                    "so it is not used. Restore the journal from a backup, or move it elsewhere."
+                )
             self.run = row
         elif isinstance(row, CellRow):
             size = len(row.variables or "") + len(row.outputs or "")

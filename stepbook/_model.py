@@ -9,6 +9,7 @@ Times are integers, microseconds since 1970-01-01 UTC; columns of JSON hold JSON
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from typing import Any, Final, Literal, NamedTuple
@@ -32,10 +33,29 @@ DEFAULT_SCAN: Final = "Wait for scan"
 # Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read aloud.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
+#: What the id of a run looks like, for Python and for SQL.
+RUN_ID: Final = f"run_[{_ALPHABET}]{{12}}"
+_RUN_ID: Final = re.compile(RUN_ID)
+_BOOK_ID: Final = re.compile(r"[0-9a-f]{16}")
+
 
 def new_id(prefix: str) -> str:
     """Return a fresh id: *prefix*, an underscore and 12 random characters (60 bits)."""
     return prefix + "_" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+
+
+def is_run_id(text: object) -> bool:
+    """Whether *text*, read from a file, is the id of a run.
+
+    Ids become names of files and folders. Whoever reads one from tables, journals or names asks
+    here first, and uses anything else for nothing.
+    """
+    return isinstance(text, str) and _RUN_ID.fullmatch(text) is not None
+
+
+def is_book_id(text: object) -> bool:
+    """Whether *text*, read from a file, is the id of a book; as :func:`is_run_id`."""
+    return isinstance(text, str) and _BOOK_ID.fullmatch(text) is not None
 
 
 def now_us() -> int:

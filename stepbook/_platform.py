@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
@@ -28,12 +29,71 @@ else:
 _NO_PREALLOCATION: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOSPC}
 
 
+#: A link is not followed, a pipe that nobody else has open is not waited for.
+_CAREFULLY: Final = (
+    getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+)
+_KINDS: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open *path*, a plain file, and return the descriptor, closed on exec.
+
+    A book may come from a stranger: what stands in place of a file of it is neither followed nor
+    waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is no plain file; ``strerror`` says why.
+    """
+    try:
+        fd = os.open(path, flags | _CAREFULLY, 0o644)
+    except OSError as error:
+        raise not_plain(path) or error from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode) or (os.name == "nt" and path.is_symlink()):
+        os.close(fd)
+        raise not_plain(path) or OSError(errno.EINVAL, "it is no plain file", str(path))
+    return fd
+
+
+def read_plain(path: Path) -> bytes:
+    """Return the content of *path*, a plain file; see :func:`open_plain`."""
+    with open(open_plain(path), "rb") as file:
+        return file.read()
+
+
+def not_plain(path: Path, kind: int = stat.S_IFREG) -> OSError | None:
+    """Return the error that says what *path* is; None if it is missing or of the *kind* wanted.
+
+    Args:
+        path: the file or folder.
+        kind: ``S_IFREG`` for a plain file, ``S_IFDIR`` for a folder.
+    """
+    try:
+        found = stat.S_IFMT(path.lstat().st_mode)
+    except OSError:
+        return None
+    if found == kind:
+        return None
+    wanted = "a plain file" if kind == stat.S_IFREG else "a folder"
+    what = _KINDS.get(found, "a plain file")
+    if found == stat.S_IFLNK:
+        with contextlib.suppress(OSError):
+            what = f"a link to {path.readlink()}"
+    return OSError(errno.ELOOP, f"it is {what} and not {wanted}", str(path))
+
+
 class Disk:
     """The system calls that durability rests on."""
 
     def open(self, path: Path, flags: int) -> int:
-        """Open *path* and return the descriptor, closed on exec."""
-        return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
+        """Open *path* and return the descriptor; see :func:`open_plain`."""
+        return open_plain(path, flags)
 
     def close(self, fd: int) -> None:
         """Close *fd*."""
@@ -206,7 +266,7 @@ class FileLock:
                 os.lseek(self._fd, 0, os.SEEK_SET)
                 text = os.read(self._fd, 1 << 16)
             else:
-                text = self.path.read_bytes()
+                text = read_plain(self.path)
             note = json.loads(text)
             if isinstance(note, dict):
                 return note
@@ -226,7 +286,7 @@ class FileLock:
             self._holders += 1
             return True
         if self._fd is None:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._fd = open_plain(self.path, os.O_RDWR | os.O_CREAT)
         if not _lock_fd(self._fd, shared=shared):
             fd, self._fd = self._fd, None
             os.close(fd)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ._model import RUN_ID
+
 _RUNS: Final = "SELECT * EXCLUDE (folded_seq) FROM runs"
 
 #: All runs, or those of the loop ``$1``, newest first.
@@ -28,9 +30,9 @@ FROM one GROUP BY name ORDER BY min(seq), name
 """
 
 #: Succeeded runs of the loop ``$1`` but the newest ``$2`` of each, completed by ``$3`` (µs).
-PRUNABLE: Final = """
+PRUNABLE: Final = f"""
 SELECT id, loop, key, status, created_at, completed_at FROM runs
-WHERE status = 'succeeded' AND ($1 IS NULL OR loop = $1)
+WHERE status = 'succeeded' AND ($1 IS NULL OR loop = $1) AND regexp_full_match(id, '{RUN_ID}')
 QUALIFY row_number() OVER (PARTITION BY loop ORDER BY created_at DESC, id) > $2
   AND epoch_us(completed_at) <= $3
 ORDER BY created_at

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import NAME
-from ._model import CellRow, RunRow, ScanRow, StepRow
+from ._model import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +63,8 @@ class Reader:
 
     def run(self, run_id: str) -> Recorded | None:
         """Return the run of this id."""
+        if not is_run_id(run_id):
+            return None
         return self._known.get(run_id) or self._recorded("id = $1", [run_id])
 
     def latest_run(self, loop: str, key: str | None = None) -> Recorded | None:
@@ -74,7 +76,7 @@ class Reader:
     def _recorded(self, condition: str, parameters: list[str]) -> Recorded | None:
         rows = self._rows(
             f"SELECT {_RUN_COLUMNS}, folded_seq FROM runs WHERE {condition} "
-            "ORDER BY created_at DESC, id DESC LIMIT 1",
+            f"AND regexp_full_match(id, '{RUN_ID}') ORDER BY created_at DESC, id DESC LIMIT 1",
             parameters,
         )
         if not rows:
@@ -86,7 +88,7 @@ class Reader:
     def run_ids(self, prefix: str = "") -> list[str]:
         """Return the ids of all runs that begin with *prefix*."""
         rows = self._rows("SELECT id FROM runs WHERE starts_with(id, $1)", [prefix])
-        return [row[0] for row in rows]
+        return [row[0] for row in rows if is_run_id(row[0])]
 
     def loops(self) -> list[str]:
         """Return the names of all loops."""

@@ -17,12 +17,12 @@ from ._errors import (
     RunNotFoundError,
     StepbookWarning,
 )
-from ._files import Files
+from ._files import Files, unusable
 from ._folder import Folder
-from ._journal_format import files_by_run, files_of, merge, read_files
+from ._journal_format import files_by_run, files_of, merge
 from ._ledger import Ledger, State
 from ._model import now_us
-from ._platform import FileLock, describe_owner, disk, owner
+from ._platform import FileLock, describe_owner, disk, owner, read_plain
 from ._store import BUSY_S, POLL_S, GapError
 from ._tell import asks_new
 
@@ -92,12 +92,10 @@ class Records(Files):
             return ledger
 
     def _load(self, run_id: str, lock: FileLock | None, timeout: float = BUSY_S) -> Ledger:
-        files = []
         if self.path is not None:
-            paths = files_of(self.journals, run_id)
-            for path in paths:
+            for path in files_of(self.journals, run_id):
                 _sync(path)
-            files = read_files(paths)
+        files = self.journal_files(run_id)
         with self.store.reading(timeout) as reader:
             state, events, folded = self.assemble(run_id, reader, files)
         folder = None if self.path is None else self.journals
@@ -108,7 +106,7 @@ class Records(Files):
         if self.path is None:
             return None
         lock = FileLock.at(self.locks / f"{run_id}.lock")
-        if not lock.acquire(timeout=timeout):
+        if not _acquired(lock, timeout):
             holder = lock.note()
             raise RunInUseError(
                 f"run {run_id} is in use by {describe_owner(holder)}. Close it there "
@@ -256,7 +254,7 @@ class Records(Files):
 
     def _fold_one_left(self, run_id: str) -> None:
         lock = FileLock.at(self.locks / f"{run_id}.lock")
-        if not lock.acquire():
+        if not _acquired(lock):
             return  # its owner folds it within a second
         try:
             ledger = self._load(run_id, lock, timeout=0.0)
@@ -337,7 +335,7 @@ class Records(Files):
             return
         try:
             self.artifacts.prune(self._references)
-        except TimeoutError as error:
+        except OSError as error:
             warnings.warn(
                 f"stepbook: files that nothing refers to any more were left for the next time: "
                 f"{error}",
@@ -349,7 +347,7 @@ class Records(Files):
         # Journals first: what is folded and removed meanwhile is then found in the tables.
         for path in self.journals.glob("*.jsonl"):
             with contextlib.suppress(FileNotFoundError):
-                yield path.read_text("utf-8", "replace")
+                yield read_plain(path).decode("utf-8", "replace")
         with self.store.reading() as reader:
             yield from reader.artifacts()
 
@@ -373,9 +371,19 @@ def _released_on_error(lock: FileLock | None) -> Iterator[None]:
         raise
 
 
+def _acquired(lock: FileLock, timeout: float = 0.0) -> bool:
+    try:
+        return lock.acquire(timeout=timeout)
+    except OSError as error:
+        raise unusable(error) from error
+
+
 def _sync(path: Path) -> None:
     """Sync a journal that another process has written, before anything is built on it."""
-    fd = disk.open(path, os.O_RDWR)
+    try:
+        fd = disk.open(path, os.O_RDWR)
+    except OSError as error:
+        raise unusable(error) from error
     try:
         disk.sync(fd)
     finally:

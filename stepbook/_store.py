@@ -10,9 +10,12 @@ import contextlib
 import re
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
+from ._catalogue import look_up_built_ins_first, quoted, schema_of, strange_ids
+from ._errors import BookBusyError, BookError, NotABookError, StepbookWarning
+from ._opening import State, beside, check_files, check_header, state_of
 from ._platform import describe_process, disk
 from ._reader import Reader
 from ._schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
@@ -28,6 +31,7 @@ STORAGE_VERSION: Final = "v1.2.0"
 BUSY_S: Final = 5.0
 POLL_S: Final = 0.05
 _PID: Final = re.compile(r"\(PID (\d+)\)")
+_NEW_TABLE: Final = re.compile(r"\A\s*CREATE TABLE ")
 
 
 class Store:
@@ -43,8 +47,13 @@ class Store:
         #: Held while a connection is open here. A fork waits for it, so that no child inherits
         #: an open database: closing it there could lose the parent's rows.
         self.connected = threading.RLock()
-        self._checked = False
         self._kept = threading.local()
+        #: The file as this process has left it, and the schema that it then had: as long as it is
+        #: so, nobody has put anything else into it.
+        self._left: State | None = None
+        self._schema = 0
+        self._name = ""  # that the database has in SQL
+        self._told: list[str] = []
 
     # ---- creating ---------------------------------------------------------------------------
 
@@ -62,14 +71,20 @@ class Store:
                 if self._memory is None:
                     connection = duckdb.connect()
                     _create(connection, book_id)
-                    self._memory = connection
+                    self._name = look_up_built_ins_first(connection)
+                    self._memory, self._schema = connection, SCHEMA_VERSION
             return
         if self.path.exists():
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
         with self.connected:
-            for left in (fresh, _wal(fresh), _wal(self.path)):  # a log without its database
-                left.unlink(missing_ok=True)
+            for left in (fresh, beside(fresh, ".wal"), beside(self.path, ".wal")):
+                try:
+                    left.unlink(missing_ok=True)  # also a log without its database
+                except OSError as error:
+                    raise NotABookError(
+                        f"{left} is in the way of a new book: {error.strerror}. Remove it."
+                    ) from error
             with contextlib.closing(duckdb.connect()) as connection:
                 name = str(fresh).replace("'", "''")
                 connection.execute(
@@ -80,7 +95,8 @@ class Store:
                 connection.execute("CHECKPOINT fresh")
                 connection.execute("USE memory")
                 connection.execute("DETACH fresh")
-        disk.rename(fresh, self.path)
+            disk.rename(fresh, self.path)
+            self._left, self._schema = state_of(self.path), SCHEMA_VERSION
 
     # ---- connections ------------------------------------------------------------------------
 
@@ -93,7 +109,8 @@ class Store:
 
         Raises:
             BookBusyError: they still hold it then.
-            NotABookError: the file is not a book.
+            NotABookError: the file is not a book, or holds more than one.
+            BookMismatchError: the file is gone.
             BookVersionError: a newer stepbook has written it.
         """
         kept: Reader | None = getattr(self._kept, "reader", None)
@@ -133,14 +150,18 @@ class Store:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(_interruptible())
                 stack.enter_context(self.connected)
+                found = check_files(self.path)
+                if found != self._left:
+                    check_header(self.path)
                 try:
                     connection = self._open(self.path, read_only=read_only)
                 except BookBusyError:
                     if time.monotonic() >= deadline:
                         raise
                 else:
+                    stack.callback(self._leave, self.path, read_only=read_only)
                     stack.callback(connection.close)
-                    self._check(connection)
+                    self._accept(connection, found)
                     yield connection
                     return
             time.sleep(POLL_S)
@@ -194,26 +215,46 @@ class Store:
             f"{_first_line(error)}. Check the path and its permissions, or give another one."
         )
 
-    def _check(self, connection: duckdb.DuckDBPyConnection) -> None:
-        if self._checked:
-            return
+    def _accept(self, connection: duckdb.DuckDBPyConnection, found: State) -> None:
+        """Make the connection safe to query; look at what it holds if others may have changed it.
+
+        Raises:
+            NotABookError: it is not a book, or holds more than one.
+            BookVersionError: a newer stepbook has written it.
+        """
         import duckdb  # noqa: PLC0415 - see create
 
+        known, self._left = self._left, None
         try:
-            meta = Reader(connection).meta()
-        except duckdb.Error:
-            meta = {}
-        if meta.get("format") != "stepbook":
+            self._name = look_up_built_ins_first(connection)
+            if found != known:
+                self._schema = schema_of(
+                    connection, self._name, self.path, MIGRATIONS, duckdb.connect
+                )
+                self._tell(strange_ids(connection))
+        except duckdb.Error as error:
             raise NotABookError(
-                f"{self.path} is a DuckDB database of another application and was left untouched. "
-                "Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
+                f"{self.path} cannot be read as a book and was left untouched: "
+                f"{_first_line(error)}. Restore it from a backup, or give another path."
+            ) from error
+        self._left = found
+
+    def _leave(self, path: Path, *, read_only: bool) -> None:
+        if self._left is not None and not read_only:  # what has changed are our own rows
+            self._left = state_of(path)
+
+    def _tell(self, strange: list[str]) -> None:
+        if strange and strange != self._told:
+            some = ", ".join(map(repr, strange[:3]))
+            count = "1 run" if len(strange) == 1 else f"{len(strange)} runs"
+            warnings.warn(
+                f"stepbook: the tables of {self.path} hold {count} under names that are not ids "
+                f"({some}): they can be read, and are used for nothing else. `stepbook doctor` "
+                "lists them.",
+                StepbookWarning,
+                stacklevel=2,
             )
-        if int(meta["schema"]) > SCHEMA_VERSION:
-            raise BookVersionError(
-                f"{self.path} was written by a newer stepbook (schema {meta['schema']}; this one "
-                f"knows {SCHEMA_VERSION}) and was left untouched. Upgrade: pip install -U stepbook"
-            )
-        self._checked = int(meta["schema"]) == SCHEMA_VERSION
+        self._told = strange
 
     # ---- folding ----------------------------------------------------------------------------
 
@@ -222,20 +263,13 @@ class Store:
         """Open the tables for writing, for the length of a block; see :meth:`reading`.
 
         Raises:
-            BookMismatchError: the database file is gone.
             BookError: DuckDB refused a change; nothing of it was kept.
         """
-        if self.path is not None and not self.path.exists():
-            # DuckDB would create an empty file in its place.
-            raise BookMismatchError(
-                f"the database {self.path} is gone. What is recorded stays in the journals beside "
-                "it; put the file back, or start again to have a new one made from them."
-            )
         with _translated(self.path), self._connection(timeout, read_only=False) as connection:
-            if not self._checked:
-                migrate(connection)
-                self._checked = True
-            yield Writer(connection)
+            if self._schema < SCHEMA_VERSION:
+                migrate(connection, self._name)
+                self._schema = SCHEMA_VERSION
+            yield Writer(connection, self._name)
 
     def close(self) -> None:
         """Drop a database in memory."""
@@ -246,10 +280,16 @@ class Store:
 
 
 class Writer:
-    """Changes over one open connection, each in one transaction."""
+    """Changes over one open connection, each in one transaction.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    Args:
+        connection: to the database.
+        name: that the database has in SQL.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         self._connection = connection
+        self._name = name
 
     def fold(self, run_id: str, header: dict[str, Any], lines: list[bytes]) -> int:
         """Move events into the tables, each exactly once, and return the last number folded.
@@ -293,7 +333,7 @@ class Writer:
         import duckdb  # noqa: PLC0415 - see Store.create
 
         try:
-            self._connection.execute("CHECKPOINT")
+            self._connection.execute(f"CHECKPOINT {quoted(self._name)}")
         except duckdb.Error:
             return False  # others in this process have a transaction open
         return True
@@ -359,10 +399,6 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _wal(path: Path) -> Path:
-    return path.with_name(path.name + ".wal")
-
-
 def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:
     with transaction(connection):
         connection.execute(CREATE_META[0])
@@ -370,13 +406,20 @@ def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:
     migrate(connection)
 
 
-def migrate(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the tables to this version, one transaction a step."""
+def migrate(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> None:
+    """Bring the tables to this version, one transaction a step.
+
+    Args:
+        connection: to the database.
+        name: of the database, where built-ins are looked up first: a table is made in the first
+            place of the search path unless it is told where.
+    """
     done = int(Reader(connection).meta()["schema"])
+    place = "" if name is None else f"{quoted(name)}.main."
     for version, statements in enumerate(MIGRATIONS[done:], start=done + 1):
         with transaction(connection):
             for statement in statements:
-                connection.execute(statement)
+                connection.execute(_NEW_TABLE.sub(lambda new: new[0] + place, statement))
             connection.execute("UPDATE meta SET value = $1 WHERE key = 'schema'", [str(version)])
 
 

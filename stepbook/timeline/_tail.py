@@ -7,10 +7,12 @@ database, and each look sees what was written before it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from stepbook._journal_format import files_of, parse_line
 from stepbook._model import row_from_json
+from stepbook._platform import open_plain, read_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +61,7 @@ class Tail:
         offset = 0
         if files:
             try:
-                offset = files[-1].read_bytes().rfind(b"\n") + 1
+                offset = read_plain(files[-1]).rfind(b"\n") + 1
             except FileNotFoundError:
                 files = []  # another look will tell
         self._state = self._records.peek(self._run_id, timeout)
@@ -69,7 +71,7 @@ class Tail:
     def _read_on(self, path: Path) -> bool:
         before = self._offset
         try:
-            with path.open("rb") as file:
+            with os.fdopen(open_plain(path), "rb") as file:
                 file.seek(before)
                 while self._take(file):
                     file.seek(self._offset)
