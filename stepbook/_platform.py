@@ -28,8 +28,20 @@ else:
 _NO_PREALLOCATION: Final = {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENOSPC}
 
 
+#: What tells a file from all others: its device and its inode.
+Identity = tuple[int, int]
+
+
+def identity_of(stat: os.stat_result) -> Identity:
+    """Return which file *stat* is of."""
+    return stat.st_dev, stat.st_ino
+
+
 class Disk:
     """The system calls that durability rests on."""
+
+    def __init__(self) -> None:
+        self._seeking = threading.Lock()  # where a place can only be sought, not given
 
     def open(self, path: Path, flags: int) -> int:
         """Open *path* and return the descriptor, closed on exec."""
@@ -43,8 +55,21 @@ class Disk:
         """Write *data* at *offset* and return how many bytes were written."""
         if hasattr(os, "pwrite"):
             return os.pwrite(fd, data, offset)
-        os.lseek(fd, offset, os.SEEK_SET)
-        return os.write(fd, data)
+        with self._seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.write(fd, data)
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        """Return up to *length* bytes at *offset*."""
+        if hasattr(os, "pread"):
+            return os.pread(fd, length, offset)
+        with self._seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, length)
+
+    def named(self, path: str) -> os.stat_result:
+        """Return what has the name *path*; a link is not followed."""
+        return os.lstat(path)
 
     def preallocate(self, fd: int, offset: int, length: int) -> None:
         """Reserve *length* zero bytes at *offset*, where the file system can.
@@ -114,13 +139,18 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Create *path* with *data* and sync it; FileExistsError if it exists."""
+    """Create *path* with *data* and sync it, or leave nothing; FileExistsError if it exists."""
     fd = disk.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     try:
-        write_all(fd, data, 0)
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+        try:
+            write_all(fd, data, 0)
+            disk.sync(fd)
+        finally:
+            disk.close(fd)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.unlink(path)
+        raise
 
 
 class FileLock:

@@ -1,0 +1,43 @@
+"""What is said when the disk refuses to be written to: it is full, broken or read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from typing import TYPE_CHECKING, Final
+
+from ._errors import JournalWriteError, StepbookError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: The disk is full, or broken; another path on it would not do better.
+NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+#: What holds wherever lines wait in memory until they are written.
+PENDING: Final = "what is pending is written with the next step"
+
+
+def refused(what: str, error: OSError, state: str = PENDING) -> JournalWriteError:
+    """Return the error that says that *what* could not be written.
+
+    Args:
+        what: the file or folder, named.
+        error: what the system said.
+        state: what has become of that which was to be written.
+    """
+    return JournalWriteError(
+        f"{what} could not be written: {error.strerror or error}. Nothing that was recorded is "
+        f"lost; {state}. Free some space or check the disk, then do it again.",
+        path=str(error.filename or ""),
+    )
+
+
+@contextlib.contextmanager
+def refusals(what: str, state: str) -> Iterator[None]:
+    """Say of a block that writes *what* that it could not; see :func:`refused`."""
+    try:
+        yield
+    except StepbookError:
+        raise
+    except OSError as error:
+        raise refused(what, error, state) from error
