@@ -30,7 +30,7 @@ from ._writing import NO_ROOM, refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ._journal_format import Events, Names
+    from ._journal_format import Damage, Events, Names
     from ._reader import Reader
 
 FORMAT: Final = 1
@@ -317,7 +317,8 @@ class Files:
         events = merge(files, folded)
         if events.damage is not None:
             raise events.damage.error()
-        _tell_garbled(events)
+        for garbled in events.garbled:
+            _warn(about_garbled(garbled))
         if recorded is None and not events.header:
             raise RunNotFoundError(
                 f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
@@ -355,21 +356,26 @@ def tell_damaged(names: Names) -> None:
     """Tell of the journals that were set aside."""
     for paths in names.damaged.values():
         for path in paths:
-            old, _, _ = path.name.partition(".damaged")
-            _warn(
-                f"{path}: this journal was damaged and is kept under this name. Steps that it held "
-                f"and the tables lack are executed again. To use it restore it from a backup as "
-                f"{old}; else remove it."
-            )
+            _warn(about_damaged(path))
 
 
-def _tell_garbled(events: Events) -> None:
-    for damage in events.garbled:
-        _warn(
-            f"{damage.where}: what stands from here on was damaged and is not used. A step whose "
-            "end stood there is executed again. The file is kept; restore it from a backup before "
-            "you go on with the run."
-        )
+def about_damaged(path: Path) -> str:
+    """Return what to say of a journal that was set aside."""
+    old, _, _ = path.name.partition(".damaged")
+    return (
+        f"{path}: this journal was damaged and is kept under this name. Steps that it held and the "
+        f"tables lack are executed again. To use it restore it from a backup as {old}; else "
+        "remove it."
+    )
+
+
+def about_garbled(damage: Damage) -> str:
+    """Return what to say of a journal of which the end cannot be read."""
+    return (
+        f"{damage.where}: what stands from here on is damaged and is not used. A step whose end "
+        "stood there is executed again. The file is kept; restore it from a backup before you go "
+        "on with the run."
+    )
 
 
 def _tell_unknown(run_id: str, paths: list[Path]) -> None:
