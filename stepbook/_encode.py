@@ -52,6 +52,7 @@ class Writer(Encoder):
         self._artifacts = artifacts
         self._own: dict[str, dict[str, Any]] = {}
         self._lock: AbstractContextManager[None] | None = None
+        self._refused: JournalWriteError | None = None
         self._hint: Any = None
         self._classes: _models.Classes | None = None
         self._room = PREVIEW_BYTES
@@ -66,7 +67,8 @@ class Writer(Encoder):
     ) -> None:
         lock, self._lock = self._lock, None
         # An event that waits to be written names what was stored: prune stays away for good.
-        if lock is not None and not isinstance(error, JournalWriteError):
+        waits = isinstance(error, JournalWriteError) and error is not self._refused
+        if lock is not None and not waits:
             lock.__exit__(None, None, None)
 
     def encode(
@@ -81,9 +83,17 @@ class Writer(Encoder):
                 their paths in *value* stand for them.
 
         Raises:
-            NotSerializableError: it holds something that cannot be stored, or its file cannot be
-                written.
+            NotSerializableError: it holds something that cannot be stored.
+            JournalWriteError: a file of it cannot be written; *value* is in ``value``.
         """
+        try:
+            return self._encode_all(value, hint, files)
+        except JournalWriteError as error:
+            error.value = value  # type: ignore[attr-defined]
+            self._refused = error
+            raise
+
+    def _encode_all(self, value: Any, hint: Any, files: Mapping[str, Path] | None) -> str:
         about: list[dict[str, Any]] = []
         try:
             if files:
@@ -91,6 +101,8 @@ class Writer(Encoder):
             return self._encode(value, hint, about)
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
+        except JournalWriteError:
+            raise
         except RecursionError:
             pass
         except Exception as error:
@@ -113,7 +125,14 @@ class Writer(Encoder):
                 raise unstorable(
                     f"ctx.file({name!r}) gave a path at which the step has left {what}"
                 )
-        adopted = {name: self._adopt(path) for name, path in files.items()}
+        adopted: dict[str, Stored] = {}
+        try:
+            for name, path in files.items():
+                adopted[name] = self._adopt(path)
+        except BaseException:
+            for name, stored in adopted.items():
+                self._artifacts.give_back(stored, files[name])
+            raise
         for folder in {path.parent for path in files.values()}:
             with suppress(OSError):  # what else the body has left there stays until the run goes
                 folder.rmdir()
@@ -245,6 +264,8 @@ class Writer(Encoder):
                 lock.__enter__()
                 self._lock = lock
             return use(artifacts)
+        except JournalWriteError:
+            raise
         except OSError as error:
             raise NotSerializableError(
                 f"its file cannot be written to {artifacts.folder}: {error}", path=""

@@ -201,6 +201,8 @@ class Files:
             held.__enter__()
         except TimeoutError as error:
             raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
+        except OSError as error:
+            raise refused(f"the lock {lock.path}", error, "nothing was begun") from error
         try:
             yield
         finally:
@@ -315,10 +317,7 @@ class Files:
         recorded = reader.run(run_id) if reader is not None else None
         folded = 0 if recorded is None else recorded.folded_seq
         events = merge(files, folded)
-        if events.damage is not None:
-            raise events.damage.error()
-        for garbled in events.garbled:
-            _warn(about_garbled(garbled))
+        _tell_of(events)
         if recorded is None and not events.header:
             raise RunNotFoundError(
                 f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
@@ -350,6 +349,18 @@ class Files:
             "Restore the database that belongs to these journals, or start the run over with "
             f"{asks_new.get()}."
         )
+
+
+def _tell_of(events: Events) -> None:
+    """Tell of what is damaged.
+
+    Raises:
+        JournalDamagedError: events that had been synced are.
+    """
+    if events.damage is not None:
+        raise events.damage.error()
+    for garbled in events.garbled:
+        _warn(about_garbled(garbled))
 
 
 def tell_damaged(names: Names) -> None:

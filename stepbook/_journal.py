@@ -15,17 +15,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import threading
 import warnings
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import JournalWriteError, StepbookWarning
-from ._journal_format import FORMAT, number_of, parse_line, seal, seq_of, unborn_of
+from ._journal_file import File, NameLostError, create, free_path
+from ._journal_format import FORMAT, number_of, seal, seq_of
 from ._model import ROW_TYPES, Row, row_to_json
-from ._platform import Identity, disk, identity_of, write_all
+from ._platform import Identity, disk, write_all
 from ._writing import PENDING, refusals, refused
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _FIRST_CHUNK: Final = 1 << 16
 _LAST_CHUNK: Final = 1 << 22
-_CHUNK_BYTES: Final = 1 << 20
 
 
 class _Queued(NamedTuple):
@@ -54,23 +53,6 @@ class _Folded(NamedTuple):
     seq: int
     file: int
     offset: int
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """One of a journal's files, open as long as the journal is."""
-
-    path: Path
-    name: str  # the same as text, which a system call takes without asking
-    fd: int
-    identity: Identity
-    first: int  # the number of its first event
-    start: int  # where its events begin
-    end: int = 0  # where its synced events end; known when it has ended
-
-
-class _NameLostError(OSError):
-    """The file is no longer what its name stands for."""
 
 
 class Journal:
@@ -111,10 +93,10 @@ class Journal:
         self._lock = threading.Lock()  # the queue, the positions, the file's bytes
         self._sync_lock = threading.Lock()  # one sync at a time; whoever waits finds it done
         self._synced = _Position(synced, 0)
-        self._files: tuple[_File, ...] = ()
+        self._files: tuple[File, ...] = ()
         self._failed: OSError | None = None  # what ended this file
         self._news: str | None = None  # what has happened to a file, to be told
-        self._retired: list[_File] = []  # lost their names; who reads them may not be done
+        self._retired: list[File] = []  # lost their names; who reads them may not be done
         with refusals(f"a journal of run {run_id} in {folder}", PENDING):
             try:
                 self._begin(number, [])
@@ -167,7 +149,7 @@ class Journal:
         )
 
     def _take(
-        self, ended: tuple[_File, ...], file: _File, position: _Position, folded: _Folded
+        self, ended: tuple[File, ...], file: File, position: _Position, folded: _Folded
     ) -> None:
         allocated = max(_FIRST_CHUNK, position.offset)
         # Plain stores, between which no interrupt is delivered.
@@ -179,55 +161,31 @@ class Journal:
 
     def _create(
         self, number: int, after: int, lines: Iterator[bytes]
-    ) -> tuple[_File, _Position, _Folded]:
-        """Create a file with *lines*, whole and synced before it gets its name.
-
-        So a file with a name was whole once, and what dies on the way leaves nothing behind that
-        could be taken for a record.
-        """
-        path = self.folder / f"{self.run_id}.{number}.jsonl"
-        while os.path.lexists(path):
-            number += 1
-            path = path.with_name(f"{self.run_id}.{number}.jsonl")
-        first = {**self._header, "format": FORMAT, "number": number, "first": after + 1}
+    ) -> tuple[File, _Position, _Folded]:
+        """Create a file that begins with *lines*, those behind number *after*."""
+        path = free_path(self.folder, self.run_id, number)
+        first = {
+            **self._header,
+            "format": FORMAT,
+            "number": number_of(path),
+            "first": after + 1,
+        }
         data = seal(after, after, "header", first)
-        start = end = len(data)
         known = self._folded.seq if self._files else self._synced.seq
-        seq, folded = after, _Folded(after, 0, start)
-        unborn = unborn_of(path)
-        fd = _create_fresh(unborn)
-        try:
-            try:
-                disk.preallocate(fd, 0, _FIRST_CHUNK)
-                for raw in lines:
-                    data += raw + b"\n"
-                    seq, end = seq_of(raw), end + len(raw) + 1
-                    if seq <= known:
-                        folded = _Folded(seq, 0, end)
-                    if len(data) > _CHUNK_BYTES:
-                        write_all(fd, data, end - len(data))
-                        data = b""
-                write_all(fd, data, end - len(data))
-                disk.sync(fd)
-            finally:
-                disk.close(fd)
-            disk.rename(unborn, path)
-            fd = disk.open(path, os.O_RDWR)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                disk.unlink(unborn)
-            raise
-        try:
-            disk.sync_dir(self.folder)
-            identity = identity_of(os.fstat(fd))
-        except BaseException:
-            disk.close(fd)
-            # Nobody was told of it: better gone than read as the run's next file.
-            with contextlib.suppress(OSError):
-                disk.unlink(path)
-            raise
-        file = _File(path, str(path), fd, identity, after + 1, start)
-        return file, _Position(seq, end), folded
+        end = len(data)
+        last, folded = _Position(after, end), _Folded(after, 0, end)
+
+        def content() -> Iterator[bytes]:
+            nonlocal last, folded
+            yield data
+            for raw in lines:
+                yield raw + b"\n"
+                last = _Position(seq_of(raw), last.offset + len(raw) + 1)
+                if last.seq <= known:
+                    folded = _Folded(last.seq, 0, last.offset)
+
+        file = create(path, after + 1, end, content(), _FIRST_CHUNK)
+        return file, last, folded
 
     def _reach(self) -> int:
         """Return the number behind which the descriptors hold every synced event."""
@@ -243,38 +201,12 @@ class Journal:
     def _held(self) -> Iterator[bytes | None]:
         """Yield the synced lines that the descriptors still hold, None for what is no line."""
         for index, file in enumerate(self._files):
-            offset, rest = file.start, b""
-            end = self._end_of(index)
-            while offset < end:
-                chunk = disk.pread(file.fd, min(_CHUNK_BYTES, end - offset), offset)
-                if not chunk:
-                    yield None
-                    break
-                offset += len(chunk)
-                *raws, rest = (rest + chunk).split(b"\n")
-                for raw in raws:
-                    yield None if parse_line(raw) is None else raw
-            if rest:
-                yield None
+            yield from file.lines(self._end_of(index))
 
     def _end_of(self, index: int) -> int:
         """Return where the synced events of a file end."""
         last = index == len(self._files) - 1
         return self._synced.offset if last else self._files[index].end
-
-    def _look(self, file: _File, end: int) -> None:
-        """Look whether *file* still has its name, and what was written before *end*.
-
-        Raises:
-            _NameLostError: it has not.
-        """
-        try:
-            found = disk.named(file.name)
-        except OSError as error:
-            raise _NameLostError(*error.args) from error
-        # Shorter than what was synced: another program has cut it.
-        if (found.st_dev, found.st_ino) != file.identity or found.st_size < end:
-            raise _NameLostError(0, "another file has its name")
 
     def secure(self) -> None:
         """Look whether the journal can still be found, and write it again where it cannot.
@@ -285,8 +217,8 @@ class Journal:
         with self._sync_lock, self._lock:
             try:
                 for index, file in enumerate(self._files):
-                    self._look(file, self._end_of(index))
-            except _NameLostError as error:
+                    file.look(self._end_of(index))
+            except NameLostError as error:
                 self._failed = error
                 self._next_file(error)
         self._pass_on_news()
@@ -380,7 +312,7 @@ class Journal:
                     target, file = self._written, self._files[-1]
                 try:
                     disk.sync(file.fd)
-                    self._look(file, target.offset)
+                    file.look(target.offset)
                 except OSError as error:
                     self._failed = error
                     if failed_before:
@@ -436,7 +368,7 @@ class Journal:
         next time. The lines behind the last good sync are still queued and are written again.
         """
         with refusals(f"a journal of run {self.run_id} in {self.folder}", PENDING):
-            if isinstance(error, _NameLostError):
+            if isinstance(error, NameLostError):
                 self._begin_again()
             else:
                 try:
@@ -493,13 +425,3 @@ class Journal:
             for file in (*files, *self._retired):
                 with contextlib.suppress(OSError):  # all of it was synced
                     disk.close(file.fd)
-
-
-def _create_fresh(path: Path) -> int:
-    """Create *path*; what a process has left there that died, or was interrupted, is removed."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR
-    try:
-        return disk.open(path, flags)
-    except FileExistsError:
-        disk.unlink(path)
-        return disk.open(path, flags)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
-from ._errors import JournalWriteError
+from ._errors import BookMismatchError, JournalWriteError
 from ._journal import Journal
 from ._journal_format import Events, files_of, merge, number_of, read_files, seq_of
 from ._memory_journal import MemoryJournal
@@ -24,12 +24,14 @@ from ._model import (
     row_from_json,
 )
 from ._platform import FileLock, identity_of, owner
+from ._store import GapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ._journal_format import JournalFile
+    from ._store import Writer
 
 #: Characters of returned values that an open run keeps in memory; the rest is read on demand.
 VALUE_BUDGET: Final = 64 * 1024 * 1024
@@ -284,6 +286,23 @@ class Ledger:
         elif lines and self._journal is not None:
             self._journal.mark_folded(lines)
 
+    def fold(self, writer: Writer, goal: int) -> int:
+        """Fold events up to number *goal*; hold ``fold_lock``.
+
+        Returns:
+            How far the tables have come then; -1 if they lack events before those.
+        """
+        lines = self.unfolded_lines()
+        while True:
+            try:
+                folded = writer.fold(self.state.run.id, self.header, lines)
+            except GapError:
+                return -1
+            self.mark_folded(lines)
+            lines = self.unfolded_lines() if folded < goal else []
+            if not lines:
+                return folded
+
     def mark_unfolded(self, folded: int) -> int:
         """Say that the tables have lost what they had behind number *folded*.
 
@@ -316,6 +335,26 @@ class Ledger:
         """
         if isinstance(self._journal, Journal):
             self._journal.secure()
+
+    def farewell(self, error: Exception) -> str:
+        """Return what to say when the run is let go of while the tables lack something.
+
+        Args:
+            error: why they lack it.
+        """
+        state = "is safe in its journal"
+        try:
+            self.secure()
+            if isinstance(error, JournalWriteError):
+                state = (
+                    "is let go of with events that could not be written; the steps that raised "
+                    "JournalWriteError are executed again"
+                )
+            elif not isinstance(error, BookMismatchError):
+                state += " and reaches the tables with the next use"
+        except JournalWriteError as lost:
+            state, error = "is let go of, and what the tables lack cannot be read again", lost
+        return f"stepbook: run {self.state.run.id} {state}. {error}"
 
     def owns(self, path: Path) -> bool:
         """Whether a file is one that this ledger has read or written, and not another one."""

@@ -249,6 +249,39 @@ class FileLock:
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, data, 0) if hasattr(os, "pwrite") else os.write(self._fd, data)
 
+    def regain(self, note: dict[str, Any]) -> bool:
+        """Whether this process is still the only holder; the file may have to be made again.
+
+        Args:
+            note: the holder's, for a new file.
+
+        Returns:
+            False if others hold the file that is there now, or have held it: their note is in it.
+        """
+        with self._changed:
+            if self._fd is None:
+                return False
+            with contextlib.suppress(OSError):
+                if identity_of(os.lstat(self.path)) == identity_of(os.fstat(self._fd)):
+                    return True
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            with contextlib.suppress(ValueError, AttributeError):
+                # A copy of the folder holds a copy of our own note.
+                others = json.loads(os.read(fd, 1 << 16))
+                if (others.get("pid"), others.get("started_at")) != (
+                    note["pid"],
+                    note["started_at"],
+                ):
+                    os.close(fd)
+                    return False
+            if not _lock_fd(fd, shared=False):
+                os.close(fd)
+                return False
+            os.close(self._fd)
+            self._fd = fd
+            self.write_note(note)
+            return True
+
     def _try(self, *, shared: bool) -> bool:
         if self._holders:
             if self._exclusive or not shared:

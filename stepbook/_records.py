@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 from ._errors import (
     BookBusyError,
     BookError,
-    BookMismatchError,
     BookNotFoundError,
     JournalWriteError,
     RunError,
@@ -24,7 +23,7 @@ from ._journal_format import Names, files_of, look, merge, read_files, set_aside
 from ._ledger import Ledger, State
 from ._model import now_us
 from ._platform import FileLock, describe_owner, disk, owner
-from ._store import BUSY_S, POLL_S, GapError
+from ._store import BUSY_S, POLL_S
 from ._tell import asks_new
 from ._writing import PENDING, refusals
 
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ._model import CellRow, RunRow
-    from ._store import Writer
 
 FORMAT: Final = 1
 OWN_S: Final = 1.0
@@ -79,7 +77,7 @@ class Records(Files):
             merge([], 0),
             0,
             known=False,
-            restore=lambda base: self._restore(row.id, base),
+            restore=lambda base: self._restore(row.id, lock, base),
         )
         with _released_on_error(lock):
             ledger.begin()
@@ -128,23 +126,24 @@ class Records(Files):
             events,
             last,
             known=folded is not None,
-            restore=lambda base: self._restore(run_id, base),
+            restore=lambda base: self._restore(run_id, lock, base),
             files=files,
         )
 
-    def _restore(self, run_id: str, base: int) -> None:
+    def _restore(self, run_id: str, lock: FileLock | None, base: int) -> None:
         """Make sure that a journal of *run_id* can be found, since one could not be any more.
 
         Without any lock: it is called in the middle of recording.
 
         Args:
             run_id: the run.
+            lock: its lock, which may have lost its name, too.
             base: the last event that the journal cannot begin with.
 
         Raises:
             JournalWriteError: the record would not be whole.
         """
-        if self.path is None:
+        if self.path is None or lock is None:
             return
         lost = f"the journal of run {run_id} in {self.journals} has lost its name"
         if not self.path.parent.is_dir():
@@ -164,6 +163,14 @@ class Records(Files):
         with refusals(f"the folder {self.home}", PENDING):
             self._make_folders()
             known = self._restored_identity()
+            kept = lock.regain({**owner(), "opened_at": now_us()})
+        if not kept:
+            raise JournalWriteError(
+                f"{lost}, and so has its lock: {describe_owner(lock.note())} has opened the run "
+                "meanwhile. Nothing more is recorded here. Close it there, then restart this "
+                "process and run the step again.",
+                path=str(self.path),
+            )
         if known != self.book_id:
             raise JournalWriteError(
                 f"{lost}, and another book ({known}, this one is {self.book_id}) was created at "
@@ -215,7 +222,7 @@ class Records(Files):
                 except (BookError, OSError) as error:
                     if isinstance(error, BookBusyError):
                         self._patience = 0.0  # several runs closed in a row wait once
-                    warnings.warn(_let_go(ledger, error), StepbookWarning, stacklevel=4)
+                    warnings.warn(ledger.farewell(error), StepbookWarning, stacklevel=4)
                 else:
                     self._patience = BUSY_S
                 ledger.end()
@@ -266,10 +273,10 @@ class Records(Files):
         goal = ledger.last_seq  # what is recorded from now on is for the next fold
         whole = False
         with self.store.writing(timeout) as writer:
-            if _move(writer, ledger, goal) < goal:
+            if ledger.fold(writer, goal) < goal:
                 # The tables have lost what they had: they were replaced, or made again.
                 missing = ledger.mark_unfolded(writer.folded_seq(run_id))
-                if missing or _move(writer, ledger, goal) < goal:
+                if missing or ledger.fold(writer, goal) < goal:
                     raise self.gap(run_id, missing)
             if tidy:
                 whole = writer.folded_seq(run_id) == ledger.last_seq and writer.checkpoint()
@@ -453,38 +460,6 @@ def _released_on_error(lock: FileLock | None) -> Iterator[None]:
         if lock is not None:
             lock.release()
         raise
-
-
-def _move(writer: Writer, ledger: Ledger, goal: int) -> int:
-    """Fold events up to number *goal*; return how far the tables are then."""
-    run_id = ledger.state.run.id
-    lines = ledger.unfolded_lines()
-    while True:
-        try:
-            folded = writer.fold(run_id, ledger.header, lines)
-        except GapError:
-            return -1
-        ledger.mark_folded(lines)
-        lines = ledger.unfolded_lines() if folded < goal else []
-        if not lines:
-            return folded
-
-
-def _let_go(ledger: Ledger, error: Exception) -> str:
-    """Return what to say of a run that is let go of while the tables lack something."""
-    state = "is safe in its journal and reaches the tables with the next use"
-    if isinstance(error, BookMismatchError):
-        state = "is safe in its journal"
-    try:
-        ledger.secure()
-        if isinstance(error, JournalWriteError):
-            state = (
-                "is let go of with events that could not be written; the steps that raised "
-                "JournalWriteError are executed again"
-            )
-    except JournalWriteError as lost:
-        state, error = "is let go of, and what the tables lack cannot be read again", lost
-    return f"stepbook: run {ledger.state.run.id} {state}. {error}"
 
 
 def _sync(path: Path) -> None:

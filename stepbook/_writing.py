@@ -16,6 +16,9 @@ NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 #: What holds wherever lines wait in memory until they are written.
 PENDING: Final = "what is pending is written with the next step"
 
+#: What holds for the value of a step whose body has run.
+IN_VALUE: Final = "what the step returned is in this error's .value"
+
 
 def refused(what: str, error: OSError, state: str = PENDING) -> JournalWriteError:
     """Return the error that says that *what* could not be written.

@@ -108,9 +108,7 @@ class Damaged:
     def kept(self) -> bool:
         """Whether the bytes of the damaged file are still somewhere in the folder."""
         wanted = self.content.rstrip(b"\0")
-        return any(
-            file.read_bytes().rstrip(b"\0") == wanted for file in self.file.parent.iterdir()
-        )
+        return any(file.read_bytes().rstrip(b"\0") == wanted for file in self.file.parent.iterdir())
 
 
 def zeros(start, length):
