@@ -193,6 +193,11 @@ class Artifacts:
                 f"the file {self.folder / stored.file} is missing. Put it back, or run the step "
                 "again with run.redo(name)."
             ) from None
+        except OSError as error:
+            raise ArtifactError(
+                f"the file {self.folder / stored.file} cannot be read: {error.strerror}. Put the "
+                "recorded file in its place, or run the step again with run.redo(name)."
+            ) from error
         with os.fdopen(fd, "rb", buffering=0) as file:
             before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
             digest = stored.hashing()

@@ -16,6 +16,7 @@ from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionErr
 from ._platform import describe_process, disk
 from ._reader import Reader
 from ._schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
+from ._writing import refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,19 +68,18 @@ class Store:
         if self.path.exists():
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
+        left = (fresh, _wal(fresh), _wal(self.path))  # a log without its database
         with self.connected:
-            for left in (fresh, _wal(fresh), _wal(self.path)):  # a log without its database
-                left.unlink(missing_ok=True)
-            with contextlib.closing(duckdb.connect()) as connection:
-                name = str(fresh).replace("'", "''")
-                connection.execute(
-                    f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')"
-                )
-                connection.execute("USE fresh")
-                _create(connection, book_id)
-                connection.execute("CHECKPOINT fresh")
-                connection.execute("USE memory")
-                connection.execute("DETACH fresh")
+            for path in left:
+                path.unlink(missing_ok=True)
+            try:
+                _create_file(fresh, book_id)
+            except duckdb.Error as error:
+                for path in left:
+                    path.unlink(missing_ok=True)
+                raise refused(
+                    f"the database {self.path}", OSError(_first_line(error)), "nothing was begun"
+                ) from error
         disk.rename(fresh, self.path)
 
     # ---- connections ------------------------------------------------------------------------
@@ -361,6 +361,20 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def _wal(path: Path) -> Path:
     return path.with_name(path.name + ".wal")
+
+
+def _create_file(path: Path, book_id: str) -> None:
+    """Create a database file with the tables."""
+    import duckdb  # noqa: PLC0415 - see Store.create
+
+    with contextlib.closing(duckdb.connect()) as connection:
+        name = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE fresh")
+        _create(connection, book_id)
+        connection.execute("CHECKPOINT fresh")
+        connection.execute("USE memory")
+        connection.execute("DETACH fresh")
 
 
 def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:

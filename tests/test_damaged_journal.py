@@ -1,4 +1,4 @@
-"""The journal of a killed process is damaged: what was acknowledged is there, or somebody is told."""
+"""A killed process's journal is damaged: its steps are there, or somebody is told."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 import warnings
 
 import pytest
@@ -14,7 +17,7 @@ import stepbook
 from stepbook import _doctor
 from stepbook._journal_format import parse_line
 
-DAMAGES = 60
+DAMAGES = 30
 
 KILLED = """
     import os, signal, sys
@@ -42,10 +45,6 @@ def left(tmp_path_factory):
         if (steps, kind) not in made:
             folder = tmp_path_factory.mktemp("left")
             script = folder / "killed.py"
-            import subprocess
-            import sys
-            import textwrap
-
             script.write_text(textwrap.dedent(KILLED))
             (folder / "book").mkdir()
             done = subprocess.run(
@@ -73,6 +72,7 @@ class Damaged:
         assert self.content != before
         self.file.write_bytes(self.content)
         self.executed: list[str] = []
+        self.replayed = False
 
     def told(self, act) -> str:
         """What is said while *act* happens, by warnings and by an error."""
@@ -94,6 +94,7 @@ class Damaged:
         for run in runs:
             for i in range(steps):
                 run.do(f"s{i}", lambda i=i: self.executed.append(f"s{i}"))
+            self.replayed = not self.executed
             said += self.told(run.close)
         return said
 
@@ -167,12 +168,12 @@ def test_wherever_a_journal_is_damaged_the_steps_are_there_or_somebody_is_told(
             assert book.executed == [f"s{i}" for i in range(steps)][-len(book.executed) :], about
             continue
         name = book.file.name
-        if book.executed or "damaged" in said:
+        if not book.replayed:
             assert name in said, about
             assert name in found, about
             assert book.kept(), about
         later = book.told(stepbook.connect(book.path).runs)
-        assert not book.executed or name in later, about
+        assert book.replayed or name in later, about
         shutil.rmtree(book.path.parent)
 
 
@@ -181,7 +182,7 @@ def test_wherever_a_journal_is_damaged_the_steps_are_there_or_somebody_is_told(
     [
         zeros(0, 4096),
         lambda content: bytes(len(content)),
-        lambda content: b"",
+        lambda _: b"",
         lambda content: random.Random(7).randbytes(len(content)),
         one_bit_a_line,
     ],

@@ -1,14 +1,18 @@
-"""A journal, its folder or the database vanishes under a run that is open: nothing acknowledged does."""
+"""Journals, folders or the database vanish under an open run: nothing acknowledged does."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import stepbook
+import stepbook._records
 
 # Does what it is told, one line of input at a time, and says how it ended.
 OWNER = """
@@ -138,12 +142,17 @@ LOSSES = [
     replace_home,
     move_journal_away,
 ]
-KEEP_THE_DATABASE = [loss for loss in LOSSES if loss not in (remove_database, remove_both)]
 
 
-@pytest.fixture(params=["folded", "unfolded"])
-def owner(request, child, path):
-    return Owner(child, path, request.param)
+@pytest.fixture
+def owned(child, path):
+    return lambda folded="unfolded", path=path: Owner(child, path, folded)
+
+
+def ended(owner):
+    code, _, errors = owner.child.end()
+    assert code == 0
+    assert "Traceback" not in errors
 
 
 def all_there(path, names):
@@ -154,17 +163,20 @@ def all_there(path, names):
         assert run.do(name, never) == name
     run.finish()
     assert set(names) <= set(run.steps()["name"])
-    assert not [file for file in (home(path) / "journal").iterdir() if "damaged" in file.name]
+    assert not list((home(path) / "journal").iterdir())
     book.close()
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("end", ["killed", "closed", "exit"])
+@pytest.mark.parametrize(
+    ("folded", "end"), [("unfolded", "killed"), ("folded", "closed"), ("unfolded", "exit")]
+)
 def test_what_was_acknowledged_is_there_whatever_vanishes_and_however_the_process_ends(
-    owner, path, loss, end
+    owned, path, loss, folded, end
 ):
+    owner = owned(folded)
     owner("do a b c")
-    if owner.child.script and end != "exit":
+    if folded == "folded":
         owner("fold")
     owner("do d")
     loss(path)
@@ -179,49 +191,48 @@ def test_what_was_acknowledged_is_there_whatever_vanishes_and_however_the_proces
     elif end == "closed":
         owner("close")
     if end != "killed":
-        code, _, errors = owner.child.end()
-        assert code == 0
-        assert "Traceback" not in errors
+        ended(owner)
     with warnings.catch_warnings():
         warnings.simplefilter("error", stepbook.StepbookWarning)
         all_there(path, "abcdef")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_run_that_records_nothing_more_keeps_what_it_has_when_it_is_closed(owner, path, loss):
+def test_a_run_that_records_nothing_more_keeps_what_it_has_when_it_is_closed(owned, path, loss):
+    owner = owned()
     owner("do a b c")
     loss(path)
     owner("close")
-    code, _, errors = owner.child.end()
-    assert code == 0
-    assert "Traceback" not in errors
+    ended(owner)
     all_there(path, "abc")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("command", ["steps", "again", "other", "deliver", "fold"])
+@pytest.mark.parametrize("commands", [["steps"], ["again", "other", "deliver", "fold"]])
 def test_whatever_is_asked_after_a_loss_gives_the_whole_record_or_a_clear_error(
-    owner, path, loss, command
+    owned, path, loss, commands
 ):
+    owner = owned()
     owner("do a b c")
     loss(path)
-    said = owner(command)
-    if command == "steps":
+    for command in commands:
+        said = owner(command)
+    if commands == ["steps"]:
         assert said[-1] == "steps a b c"
-    if command != "fold":
-        assert not owner.refused
+    assert not owner.refused
     owner("do d")
     owner("close")
-    assert owner.child.end()[0] == 0
+    ended(owner)
     all_there(path, "abcd")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_run_can_be_deleted_whatever_vanished(owner, path, loss):
+def test_a_run_can_be_deleted_whatever_vanished(owned, path, loss):
+    owner = owned()
     owner("do a b c")
     loss(path)
     owner("delete")
-    assert owner.child.end()[0] == 0
+    ended(owner)
     if loss is remove_database:  # it may come back, with the run
         (refusal,) = owner.refused
         assert refusal.startswith("BookMismatchError")
@@ -229,3 +240,160 @@ def test_a_run_can_be_deleted_whatever_vanished(owner, path, loss):
     else:
         assert not owner.refused
         assert not len(stepbook.connect(path).runs())
+
+
+@pytest.mark.parametrize("loss", [remove_journal, remove_home, replace_home])
+def test_what_a_killed_process_had_left_is_not_lost_with_the_journal_of_the_next(owned, path, loss):
+    first = owned()
+    first("do a b c")
+    first.child.signal(signal.SIGKILL)
+    first.child.process.wait()
+    second = owned()
+    second("do d")
+    loss(path)
+    second("do e")
+    second.child.signal(signal.SIGKILL)
+    second.child.process.wait()
+    all_there(path, "abcde")
+
+
+def test_a_record_that_would_not_be_whole_is_refused_until_the_database_is_back(owned, path):
+    first = owned()
+    first("do a b")
+    first("close")
+    ended(first)
+    kept = path.read_bytes()
+    owner = owned()
+    owner("do c")
+    remove_both(path)
+    owner("do d")
+    (refusal,) = owner.refused
+    assert refusal.startswith("JournalWriteError")
+    assert "is gone with the first" in refusal
+    assert "d" not in owner.acknowledged
+    path.write_bytes(kept)
+    owner("again")
+    owner("do d")
+    owner("close")
+    ended(owner)
+    all_there(path, "abcd")
+
+
+def test_closing_a_run_of_which_the_record_is_gone_does_not_call_it_safe(owned, path):
+    first = owned()
+    first("do a b")
+    first("close")
+    ended(first)
+    owner = owned()
+    owner("do c")
+    remove_both(path)
+    owner("close")
+    (told,) = [text for text in owner.told if "let go of" in text]
+    assert "cannot be read again" in told
+    assert "is safe" not in told
+    assert str(path) in told
+    ended(owner)
+
+
+def test_closing_a_run_of_which_the_journal_was_cut_short_does_not_call_it_safe(owned, path):
+    owner = owned()
+    owner("do a b c")
+    (file,) = (home(path) / "journal").iterdir()
+    os.truncate(file, 1000)
+    owner("close")
+    (told,) = [text for text in owner.told if "let go of" in text]
+    assert "cannot be read again" in told
+    assert "is safe" not in told
+    assert str(file) in told
+    ended(owner)
+
+
+def test_a_journal_that_was_cut_short_under_its_owner_is_reported_when_it_is_opened(owned, path):
+    owner = owned()
+    owner("do a b c")
+    (file,) = (home(path) / "journal").iterdir()
+    os.truncate(file, 1000)
+    owner("do d")
+    owner.child.signal(signal.SIGKILL)
+    owner.child.process.wait()
+    with pytest.raises(stepbook.JournalDamagedError, match=str(file)):
+        stepbook.connect(path).run("loop")
+
+
+def test_the_journal_is_not_written_into_another_book_that_was_made_in_its_place(owned, path):
+    owner = owned()
+    owner("do a b")
+    remove_both(path)
+    other = stepbook.connect(path)
+    other.run("another").finish()
+    other.close()
+    owner("do c")
+    (refusal,) = owner.refused
+    assert "another book" in refusal
+    assert list(stepbook.connect(path).runs()["loop"]) == ["another"]
+
+
+def test_a_run_that_somebody_else_has_taken_meanwhile_is_left_to_them(owned, path):
+    owner = owned("folded")
+    owner("do a b")
+    owner("fold")
+    remove_home(path)
+    book = stepbook.connect(path)
+    run = book.run("loop")
+    assert run.do("c", lambda: "theirs") == "theirs"
+    owner("do c")
+    (refusal,) = owner.refused
+    assert "has opened the run meanwhile" in refusal
+    run.finish()
+    book.close()
+    assert list(stepbook.connect(path).steps(parse=True)["return"]) == ["a", "b", "theirs"]
+
+
+def test_a_folder_that_was_moved_away_is_not_made_again(owned, tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    path = folder / "stepbook.duckdb"
+    owner = owned(path=path)
+    owner("do a b")
+    folder.rename(tmp_path / "renamed")
+    owner("do c")
+    (refusal,) = owner.refused
+    assert f"the folder {folder}" in refusal
+    assert "move it back" in refusal
+    assert not folder.exists()
+    (tmp_path / "renamed").rename(folder)
+    owner("again")
+    owner("do c")
+    owner("close")
+    ended(owner)
+    all_there(path, "abc")
+
+
+def test_threads_that_record_while_the_journal_vanishes_lose_nothing(book, path):
+    run = book.run("loop")
+    acknowledged: list[str] = []
+    gone = threading.Event()
+
+    def work(number):
+        for i in range(60):
+            name = f"{number}.{i}"
+            assert run.do(name, lambda name=name: name) == name
+            acknowledged.append(name)
+            if len(acknowledged) == 200:
+                gone.set()
+
+    def vanish():
+        gone.wait()
+        remove_journals(path)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stepbook.StepbookWarning)
+        with ThreadPoolExecutor(9) as pool:
+            done = [pool.submit(vanish), *(pool.submit(work, n) for n in range(8))]
+        for one in done:
+            one.result()
+    assert len(acknowledged) == 480
+    steps = stepbook._records.Records(path).peek_journals(run.id).steps
+    assert set(acknowledged) == {n for n, step in steps.items() if step.status == "succeeded"}
+    run.close()
+    all_there(path, acknowledged)
