@@ -27,11 +27,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import xxhash
 
-from ._errors import ArtifactError
+from ._errors import ArtifactError, JournalWriteError
 from ._platform import FileLock, disk, not_plain, read_plain
+from ._writing import IN_VALUE, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 #: What an artifact's file may be called; anything else in a record is damage, never a path.
@@ -106,11 +108,16 @@ class Artifacts:
         """Keep prune away for a block: from before a file is written until it is referred to.
 
         Raises:
-            TimeoutError: a prune has held the lock for over a minute.
+            JournalWriteError: the lock cannot be taken, or a prune has held it for over a minute.
         """
-        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock.at(self._lock_path).held(shared=True, timeout=LOCK_TIMEOUT_S):
+        held = FileLock.at(self._lock_path).held(shared=True, timeout=LOCK_TIMEOUT_S)
+        with refusals(f"the lock {self._lock_path}", IN_VALUE):
+            self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+            held.__enter__()
+        try:
             yield
+        finally:
+            held.__exit__(None, None, None)
 
     def write(self, ext: str, produce: Callable[[Sink], object]) -> Stored:
         """Store what *produce* writes and return its name; durable on return.
@@ -120,34 +127,49 @@ class Artifacts:
             produce: called with a binary file to write to, of which only ``write`` works.
 
         Raises:
-            OSError: the file could not be written; nothing of it remains.
+            JournalWriteError: the file could not be written; nothing of it remains.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f"{secrets.token_hex(16)}{TEMPORARY}"
-        fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        with self._refusals():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = self.folder / f"{secrets.token_hex(16)}{TEMPORARY}"
+            fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
-            try:
-                sink = Sink(fd)
-                produce(sink)
-                if sink.size > _THREAD_BYTES:
-                    disk.sync(fd)  # while the hash is still being computed
-                stored = sink.digest.stored(ext)
-                if self._is_known(stored):
+            stored, known = self._fill(fd, ext, produce)
+            with self._refusals():
+                if known:
                     disk.unlink(temporary)
                     return stored
-                if sink.size <= _THREAD_BYTES:
-                    disk.sync(fd)
-            finally:
-                disk.close(fd)
-            # A file of this name that nobody has checked is replaced: it may be damaged.
-            disk.rename(temporary, self.folder / stored.file)
+                # A file of this name that nobody has checked is replaced: it may be damaged.
+                disk.rename(temporary, self.folder / stored.file)
         except BaseException:
             with contextlib.suppress(OSError):
                 disk.unlink(temporary)
             raise
-        disk.sync_dir(self.folder)
-        self._trust(stored.file, _identity((self.folder / stored.file).lstat()), time.time_ns())
+        with self._refusals():
+            disk.sync_dir(self.folder)
+            seen = _identity((self.folder / stored.file).lstat())
+        self._trust(stored.file, seen, time.time_ns())
         return stored
+
+    def _fill(self, fd: int, ext: str, produce: Callable[[Sink], object]) -> tuple[Stored, bool]:
+        """Write an open file, and close it; return also whether it is in the store already."""
+        sink = Sink(fd, self._refusals)
+        try:
+            sink.take(produce)
+            with self._refusals():
+                if sink.size > _THREAD_BYTES:
+                    disk.sync(fd)  # while the hash is still being computed
+                stored = sink.digest.stored(ext)
+                known = self._is_known(stored)
+                if not known and sink.size <= _THREAD_BYTES:
+                    disk.sync(fd)
+        finally:
+            with self._refusals():
+                disk.close(fd)
+        return stored, known
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals(f"the file of a value in {self.folder}", IN_VALUE)
 
     def read(self, stored: Stored, allocate: Callable[[int], Any] = bytearray) -> memoryview:
         """Return the content in a fresh buffer, after its hash was found right.
@@ -212,9 +234,11 @@ class Artifacts:
         A file that has other names too is copied: they stay writable and apart from the record.
 
         Raises:
-            OSError: it cannot be read or moved, or is a link; it stays where it is.
+            JournalWriteError: the store cannot be written to; it stays where it is.
+            OSError: it cannot be opened or read, or is a link; as above.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._refusals():
+            self.folder.mkdir(parents=True, exist_ok=True)
         fd = disk.open(path, os.O_RDWR)
         try:
             with open(fd, "rb", buffering=0, closefd=False) as file:
@@ -225,30 +249,37 @@ class Artifacts:
                 digest = Digest(threaded=False)
                 _hash(file, digest)
             stored = digest.stored(ext)
-            disk.sync(fd)
+            with self._refusals():
+                disk.sync(fd)
         finally:
             disk.close(fd)
-        if os.name == "posix":
-            path.chmod(0o444)  # its path is given away; whoever writes there means another file
-        disk.rename(path, self.folder / stored.file)
-        disk.sync_dir(self.folder)
+        with self._refusals():
+            if os.name == "posix":
+                path.chmod(0o444)  # its path is given away; whoever writes there means another file
+            disk.rename(path, self.folder / stored.file)
+            try:
+                disk.sync_dir(self.folder)
+            except BaseException:
+                self.give_back(stored, path)
+                raise
         return stored
+
+    def give_back(self, stored: Stored, path: Path) -> None:
+        """Have an adopted file at *path* again: it is not recorded, and the store may drop it."""
+        with contextlib.suppress(OSError):
+            disk.link(self.folder / stored.file, path)
 
     def workspace(self, run_id: str, step: str) -> Path:
         """Return an empty folder for the files that an attempt of a step writes.
 
         Raises:
             ArtifactError: there is something else in the place of one of its folders.
+            JournalWriteError: it cannot be created.
         """
-        own = self._workspaces(run_id)
-        folder = own / hashlib.sha256(step.encode()).hexdigest()[:16]
-        shutil.rmtree(folder, ignore_errors=True)  # a link there is left alone
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise ArtifactError(
-                f"{folder} cannot be created: {error.strerror}. Remove what is there."
-            ) from error
+        folder = self._workspaces(run_id) / hashlib.sha256(step.encode()).hexdigest()[:16]
+        with refusals(f"the folder {folder}", "the step is executed again"):
+            shutil.rmtree(folder, ignore_errors=True)  # a link there is left alone
+            disk.make_dirs(folder)
         return folder
 
     def forget(self, run_id: str) -> None:
@@ -343,21 +374,41 @@ class Artifacts:
 class Sink:
     """A file that is written once, from its beginning, and hashed on the way."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, refusals: Callable[[], AbstractContextManager[None]]) -> None:
         self._fd = fd
+        self._refusals = refusals
+        self._refused: JournalWriteError | None = None
         self.digest = Digest(threaded=True)
         self.size = 0
         self.closed = False
+
+    def take(self, produce: Callable[[Sink], object]) -> None:
+        """Have *produce* write the file.
+
+        Raises:
+            JournalWriteError: the disk has refused it, whatever a library has made of that.
+        """
+        try:
+            produce(self)
+        except Exception as error:
+            if self._refused is not None:
+                raise self._refused from error
+            raise
 
     def write(self, data: Any) -> int:
         """Write *data*, any buffer that stays as it is afterwards, and return its length."""
         view = memoryview(data).cast("B")
         self.digest.update(view)
         length = view.nbytes
-        while view:
-            written = disk.pwrite(self._fd, view, self.size)
-            self.size += written
-            view = view[written:]
+        try:
+            with self._refusals():
+                while view:
+                    written = disk.pwrite(self._fd, view, self.size)
+                    self.size += written
+                    view = view[written:]
+        except JournalWriteError as error:
+            self._refused = error
+            raise
         return length
 
     def flush(self) -> None:

@@ -16,8 +16,8 @@ from . import _screen
 from ._artifacts import NAME, TEMPORARY
 from ._decode import files_in
 from ._errors import BookError, StepbookWarning
-from ._files import read_book_id
-from ._journal_format import files_by_run, merge, read_files
+from ._files import about_damaged, about_garbled, read_book_id
+from ._journal_format import files_by_run, look, merge, read_files
 from ._model import RUN_ID, is_run_id
 from ._platform import FileLock, describe_owner, not_plain, open_plain, read_plain
 from ._schema import SCHEMA_VERSION
@@ -257,7 +257,10 @@ def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
     checked = Checked("journals")
     known = _book_id(records)
     waiting = 0
-    found = files_by_run(records.journals)
+    names = look(records.journals)
+    found = names.files
+    for path in (path for paths in names.damaged.values() for path in paths):
+        checked.problems.append(Problem(str(path), about_damaged(path)))
     for run_id, paths in found.items():
         try:
             files = read_files(paths, attempts=3)
@@ -287,7 +290,9 @@ def _journal_problems(
     if events.damage is not None:
         damage = events.damage
         readable = f" Readable before it: {len(events.lines)} events that the tables lack."
-        yield Problem(f"{damage.path}, line {damage.line}", str(damage.error()) + readable)
+        yield Problem(damage.where, str(damage.error()) + readable)
+    for garbled in events.garbled:
+        yield Problem(garbled.where, about_garbled(garbled))
     for file in files:
         other = file.header.get("book")
         if file.header and known is not None and other != known:

@@ -53,6 +53,7 @@ class Writer(Encoder):
         self._artifacts = artifacts
         self._own: dict[str, dict[str, Any]] = {}
         self._lock: AbstractContextManager[None] | None = None
+        self._refused: JournalWriteError | None = None
         self._hint: Any = None
         self._classes: _models.Classes | None = None
         self._room = PREVIEW_BYTES
@@ -67,7 +68,8 @@ class Writer(Encoder):
     ) -> None:
         lock, self._lock = self._lock, None
         # An event that waits to be written names what was stored: prune stays away for good.
-        if lock is not None and not isinstance(error, JournalWriteError):
+        waits = isinstance(error, JournalWriteError) and error is not self._refused
+        if lock is not None and not waits:
             lock.__exit__(None, None, None)
 
     def encode(
@@ -82,9 +84,17 @@ class Writer(Encoder):
                 their paths in *value* stand for them.
 
         Raises:
-            NotSerializableError: it holds something that cannot be stored, or its file cannot be
-                written.
+            NotSerializableError: it holds something that cannot be stored.
+            JournalWriteError: a file of it cannot be written; *value* is in ``value``.
         """
+        try:
+            return self._encode_all(value, hint, files)
+        except JournalWriteError as error:
+            error.value = value  # type: ignore[attr-defined]
+            self._refused = error
+            raise
+
+    def _encode_all(self, value: Any, hint: Any, files: Mapping[str, Path] | None) -> str:
         about: list[dict[str, Any]] = []
         try:
             if files:
@@ -92,6 +102,8 @@ class Writer(Encoder):
             return self._encode(value, hint, about)
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
+        except JournalWriteError:
+            raise
         except RecursionError:
             pass
         except Exception as error:
@@ -120,7 +132,14 @@ class Writer(Encoder):
                     f"ctx.file({name!r}) gave a path for a file, and what the step has left there "
                     f"cannot be stored: {link.strerror}; copy the file itself there"
                 )
-        adopted = {name: self._adopt(path) for name, path in files.items()}
+        adopted: dict[str, Stored] = {}
+        try:
+            for name, path in files.items():
+                adopted[name] = self._adopt(path)
+        except BaseException:
+            for name, stored in adopted.items():
+                self._artifacts.give_back(stored, files[name])
+            raise
         for folder in {path.parent for path in files.values()}:
             with suppress(OSError):  # what else the body has left there stays until the run goes
                 folder.rmdir()
@@ -252,6 +271,8 @@ class Writer(Encoder):
                 lock.__enter__()
                 self._lock = lock
             return use(artifacts)
+        except JournalWriteError:
+            raise
         except OSError as error:
             raise NotSerializableError(
                 f"its file cannot be written to {artifacts.folder}: {error}", path=""

@@ -489,8 +489,10 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
     if context._failed:
         walk, steps = run._walk(), ledger.state.steps
         inner = [step for step in walk.failures if steps[step].parent == row.name]
-        # An interrupt or a cancellation is no outcome of the work: it is never handled for good.
-        walk.fail(row.name if isinstance(error, Exception) else None, inner)
+        # An interrupt, a cancellation or a full disk is no outcome of the work: it is never handled
+        # for good.
+        outcome = isinstance(error, Exception) and not isinstance(error, JournalWriteError)
+        walk.fail(row.name if outcome else None, inner)
         _failure.mark(error, run.id, row.name, row.attempt)
 
 

@@ -7,22 +7,26 @@ import json
 import secrets
 import stat
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import Artifacts
 from ._errors import (
     BookBusyError,
-    BookError,
     BookMismatchError,
     InvalidInputError,
     NotABookError,
     RunNotFoundError,
+    StepbookError,
+    StepbookWarning,
 )
 from ._inbox import Inbox, MemoryInbox
 from ._journal_format import (
     JournalFile,
+    Names,
     files_by_run,
     files_of,
+    look,
     merge,
     read_files,
     read_header,
@@ -32,11 +36,12 @@ from ._model import is_book_id
 from ._platform import FileLock, disk, not_plain, read_plain, write_file
 from ._store import BUSY_S, Store
 from ._tell import asks_new
+from ._writing import NO_ROOM, refused, trouble, unusable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ._journal_format import Events
+    from ._journal_format import Damage, Events, Names
     from ._reader import Reader
 
 FORMAT: Final = 1
@@ -75,10 +80,11 @@ class Files:
             self.locks = self.home / "locks"
             self.inbox = Inbox(self.home / "inbox")
             self.artifacts = Artifacts(self.home / "artifacts", self.locks / "artifacts.lock")
-            work = self.artifacts.folder / "work"
             inside = (self.journals, self.locks, self.home / "inbox", self.artifacts.folder)
+            #: Those that a book cannot do without.
+            self._folders = inside
             #: From the outside in, so that none is looked at through a link.
-            self.folders = (self.home, *inside, work)
+            self.folders = (self.home, *inside, self.artifacts.folder / "work")
 
     # ---- creating ---------------------------------------------------------------------------
 
@@ -90,7 +96,7 @@ class Files:
     @property
     def has_folders(self) -> bool:
         """Whether something can be put beside the tables without creating anything first."""
-        return self.path is not None and self.locks.exists()
+        return self.path is None or all(folder.is_dir() for folder in self._folders)
 
     def check_folders(self) -> None:
         """Look whether the book's folders are folders.
@@ -117,7 +123,8 @@ class Files:
         """
         self.check_folders()
         with self.lock:
-            return False if self.book_id and self.store.exists else self._create()
+            whole = self.book_id and self.store.exists and self.has_folders
+            return False if whole else self._create()
 
     def _create(self) -> bool:
         if self.path is None:
@@ -129,41 +136,48 @@ class Files:
             if self.path.exists():
                 with self.store.reading():
                     pass  # refuses what is not a book, before anything is written beside it
-            for name in ("journal", "locks", "inbox", "artifacts"):
-                disk.make_dirs(self.home / name)
-            with contextlib.suppress(FileExistsError):
-                write_file(self.home / ".gitignore", b"*\n")
+            self._make_folders()
+            with self.open_lock():
+                new = not self.path.exists()
+                book_id = self._identity()
+                self.store.create(book_id)
+                # Whoever created them may have died before this: nothing is recorded under names
+                # that a power cut takes away.
+                disk.sync_dir(self.home)
+                disk.sync_dir(self.path.parent)
+                self.book_id = book_id
+        except StepbookError:
+            raise
         except OSError as error:
+            if error.errno in NO_ROOM:
+                raise refused(f"the book {self.path}", error, "the book was not opened") from error
             raise NotABookError(
                 f"a book cannot be created at {self.path}: {error.strerror} ({error.filename}). "
                 "Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
             ) from error
-        with self.open_lock():
-            new = not self.path.exists()
-            book_id = self._identity()
-            self.store.create(book_id)
-            # Whoever created them may have died before this: nothing is recorded under names that
-            # a power cut takes away.
-            disk.sync_dir(self.home)
-            disk.sync_dir(self.path.parent)
-            self.book_id = book_id
         return new
 
+    def _make_folders(self) -> None:
+        for folder in self._folders:
+            disk.make_dirs(folder)
+        with contextlib.suppress(FileExistsError):
+            write_file(self.home / ".gitignore", b"*\n")
+
     def _identity(self) -> str:
-        """Return the book's id: from book.json, else from the tables, else a new one."""
+        """Return the book's id: from book.json, else from the tables, else a new one.
+
+        A book that this process has open keeps its id, whatever was lost.
+        """
         assert self.path is not None  # noqa: S101 - only files have one
         recorded = None
         if self.path.exists():
             with self.store.reading() as reader:
                 recorded = reader.meta()["book"]
-        about = self.home / "book.json"
-        known = read_book_id(about)
+        known = read_book_id(self._about)
         if known is None:
-            book_id = recorded or secrets.token_hex(8)
-            fresh = self.home / f".book.{secrets.token_hex(4)}.new"
-            write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
-            disk.rename(fresh, about)
-            return book_id
+            known = recorded or self.book_id or secrets.token_hex(8)
+            fresh = self._fresh_note(known)
+            disk.rename(fresh, self._about)
         if recorded not in (None, known):
             raise BookMismatchError(
                 f"{self.path} and {self.home} belong to different books ({recorded} and {known}), "
@@ -171,6 +185,30 @@ class Files:
                 "another path."
             )
         return known
+
+    def _restored_identity(self) -> str:
+        """Return the id in book.json, put back if it was lost; without the open lock."""
+        known = read_book_id(self._about)
+        if known is None:
+            fresh = self._fresh_note(self.book_id)
+            try:
+                with contextlib.suppress(FileExistsError):  # somebody else has been faster
+                    disk.link(fresh, self._about)
+            finally:
+                disk.unlink(fresh)
+            disk.sync_dir(self.home)
+            known = read_book_id(self._about)
+        return known or ""
+
+    @property
+    def _about(self) -> Path:
+        return self.home / "book.json"
+
+    def _fresh_note(self, book_id: str) -> Path:
+        """Write a book.json under another name."""
+        fresh = self.home / f".book.{secrets.token_hex(4)}.new"
+        write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
+        return fresh
 
     @contextlib.contextmanager
     def open_lock(self) -> Any:
@@ -186,7 +224,7 @@ class Files:
         except TimeoutError as error:
             raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
         except OSError as error:
-            raise unusable(error) from error
+            raise trouble(f"the lock {lock.path}", error, "nothing was begun") from error
         try:
             yield
         finally:
@@ -208,18 +246,22 @@ class Files:
 
     def _unfolded(self) -> list[Found]:
         """Return the runs that have journals."""
+        rows = [ledger.state.run for ledger in self.ledgers.values()]
+        found = [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
         if self.path is None:
-            rows = [ledger.state.run for ledger in self.ledgers.values()]
-            return [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
-        headers = (
-            (run_id, next(filter(None, map(read_header, paths)), {}))
-            for run_id, paths in files_by_run(self.journals).items()
-        )
-        return [
-            Found(run_id, header["loop"], header["key"], header["created_at"])
-            for run_id, header in headers
-            if header.get("run") == run_id
-        ]
+            return found
+        names = look(self.journals)
+        tell_damaged(names)
+        for run_id, paths in names.files.items():
+            if run_id in self.ledgers:
+                continue
+            header = next(filter(None, map(read_header, paths)), {})
+            if header:
+                if header.get("run") == run_id:
+                    found.append(Found(run_id, header["loop"], header["key"], header["created_at"]))
+            elif any(path.exists() for path in paths):  # else it was folded and removed just now
+                _tell_unknown(run_id, paths)
+        return found
 
     def ids(self, prefix: str = "") -> list[str]:
         """Return the ids of the runs that begin with *prefix*, sorted; of a whole id, it."""
@@ -329,8 +371,7 @@ class Files:
         recorded = reader.run(run_id) if reader is not None else None
         folded = 0 if recorded is None else recorded.folded_seq
         events = merge(files, folded)
-        if events.damage is not None:
-            raise events.damage.error()
+        _tell_of(events)
         if recorded is None and not events.header:
             raise RunNotFoundError(
                 f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
@@ -379,10 +420,51 @@ def read_book_id(about: Path) -> str | None:
     return known if is_book_id(known) else None
 
 
-def unusable(error: OSError) -> BookError:
-    """Return what to raise for a file of the book that cannot be used."""
-    return BookError(
-        f"{error.filename} cannot be used: {error.strerror}. It was left as it is. Put the book's "
-        "own file back in its place, or remove what is there; `stepbook doctor` looks at the whole "
-        "book."
+def _tell_of(events: Events) -> None:
+    """Tell of what is damaged.
+
+    Raises:
+        JournalDamagedError: events that had been synced are.
+    """
+    if events.damage is not None:
+        raise events.damage.error()
+    for garbled in events.garbled:
+        _warn(about_garbled(garbled))
+
+
+def tell_damaged(names: Names) -> None:
+    """Tell of the journals that were set aside."""
+    for paths in names.damaged.values():
+        for path in paths:
+            _warn(about_damaged(path))
+
+
+def about_damaged(path: Path) -> str:
+    """Return what to say of a journal that was set aside."""
+    old, _, _ = path.name.partition(".damaged")
+    return (
+        f"{path}: this journal was damaged and is kept under this name. Steps that it held and the "
+        f"tables lack are executed again. To use it restore it from a backup as {old}; else "
+        "remove it."
     )
+
+
+def about_garbled(damage: Damage) -> str:
+    """Return what to say of a journal of which the end cannot be read."""
+    return (
+        f"{damage.where}: what stands from here on is damaged and is not used. A step whose end "
+        "stood there is executed again. The file is kept; restore it from a backup before you go "
+        "on with the run."
+    )
+
+
+def _tell_unknown(run_id: str, paths: list[Path]) -> None:
+    _warn(
+        f"{paths[0]}: the first line of this journal is damaged, so it is not known which loop run "
+        f"{run_id} is of. If it is the one that you open, its steps are executed again. Restore "
+        "the file from a backup first; `stepbook doctor` lists what is readable."
+    )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"stepbook: {text}", StepbookWarning, stacklevel=3)

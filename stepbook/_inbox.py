@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ._errors import ScanFailed
 from ._model import now_us
 from ._platform import disk, read_plain, write_file
+from ._writing import refusals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,16 @@ class Inbox:
         return self._folder / f"{run_id}.{digest}.{session}.json"
 
     def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
-        """Create the slot and return True, or False if it exists; durable on return."""
+        """Create the slot and return True, or False if it exists; durable on return.
+
+        Raises:
+            JournalWriteError: it could not be written.
+        """
+        with refusals(f"the delivery to {self._folder}", "deliver again"):
+            disk.make_dirs(self._folder)
+            return self._claim(run_id, step, session, content)
+
+    def _claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
         fresh = self._folder / f".{run_id}.{secrets.token_hex(8)}.new"
         try:
             write_file(fresh, content.to_json(step, session))

@@ -10,8 +10,9 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import BookMismatchError, JournalWriteError
-from ._journal import Journal, MemoryJournal
-from ._journal_format import Events, files_of, number_of
+from ._journal import Journal
+from ._journal_format import Events, files_of, merge, number_of, read_files, seq_of
+from ._memory_journal import MemoryJournal
 from ._model import (
     CellRow,
     LogRow,
@@ -22,11 +23,15 @@ from ._model import (
     StepRow,
     row_from_json,
 )
-from ._platform import FileLock, owner
+from ._platform import FileLock, identity_of, owner
+from ._store import GapError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from ._journal_format import JournalFile
+    from ._store import Writer
 
 #: Characters of returned values that an open run keeps in memory; the rest is read on demand.
 VALUE_BUDGET: Final = 64 * 1024 * 1024
@@ -141,6 +146,9 @@ class Ledger:
         events: what the journals hold beyond the tables.
         last_seq: the last sequence number of the run, in tables or journals.
         known: whether the tables have the run.
+        restore: see :class:`Journal`; here with the number of the last event that neither the
+            journal nor this ledger holds.
+        files: the journal files that *events* are from.
     """
 
     def __init__(
@@ -153,6 +161,8 @@ class Ledger:
         last_seq: int,
         *,
         known: bool,
+        restore: Callable[[int], None],
+        files: Sequence[JournalFile] = (),
     ) -> None:
         self.state = state
         self.lock = lock
@@ -162,6 +172,10 @@ class Ledger:
         self.on_change: Callable[[], None] = _nothing
         self.fold_lock = threading.Lock()
         self._folder = folder
+        self._restore = restore
+        self._read = {file.identity for file in files}
+        #: Files of which something cannot be read: they are kept.
+        self.garbled = {damage.path for damage in events.garbled}
         self._backlog = [line.raw for line in events.lines]
         self._last_seq = last_seq
         self._known = known
@@ -195,7 +209,14 @@ class Ledger:
             self.header,
             self._last_seq,
             self.state.apply,
+            self._rescue,
         )
+
+    def _rescue(self, base: int) -> list[bytes]:
+        """Return the lines up to number *base* that the tables may lack; see :class:`Journal`."""
+        lines = list(self._backlog)
+        self._restore(seq_of(lines[0]) - 1 if lines else base)
+        return lines
 
     def begin(self) -> None:
         """Create the journal's file now: a new run exists by it."""
@@ -269,6 +290,84 @@ class Ledger:
             del self._backlog[: len(lines)]
         elif lines and self._journal is not None:
             self._journal.mark_folded(lines)
+
+    def fold(self, writer: Writer, goal: int) -> int:
+        """Fold events up to number *goal*; hold ``fold_lock``.
+
+        Returns:
+            How far the tables have come then; -1 if they lack events before those.
+        """
+        lines = self.unfolded_lines()
+        while True:
+            try:
+                folded = writer.fold(self.state.run.id, self.header, lines)
+            except GapError:
+                return -1
+            self.mark_folded(lines)
+            lines = self.unfolded_lines() if folded < goal else []
+            if not lines:
+                return folded
+
+    def mark_unfolded(self, folded: int) -> int:
+        """Say that the tables have lost what they had behind number *folded*.
+
+        Returns:
+            How many of the events behind it cannot be found any more; if none, all of them are
+            given by :meth:`unfolded_lines` again. Hold ``fold_lock``.
+        """
+        journal = self._journal if isinstance(self._journal, Journal) else None
+        first = self._last_seq + 1 if journal is None else journal.first
+        earlier: list[bytes] = []
+        if folded + 1 < first and self._folder is not None:
+            own = set() if journal is None else journal.identities
+            files = read_files(files_of(self._folder, self.state.run.id))
+            events = merge([file for file in files if file.identity not in own], folded)
+            if events.lines:
+                earlier = [line.raw for line in events.lines if line.seq < first]
+        missing = first - 1 - folded - len(earlier)
+        if missing <= 0:
+            self._backlog = earlier
+            if journal is not None:
+                journal.mark_unfolded()
+        self._known = False
+        return max(missing, 0)
+
+    def secure(self) -> None:
+        """Look whether what is not in the tables can be found on the disk.
+
+        Raises:
+            JournalWriteError: it cannot, and cannot be written again.
+        """
+        if isinstance(self._journal, Journal):
+            self._journal.secure()
+
+    def farewell(self, error: Exception) -> str:
+        """Return what to say when the run is let go of while the tables lack something.
+
+        Args:
+            error: why they lack it.
+        """
+        state = "is safe in its journal"
+        try:
+            self.secure()
+            if isinstance(error, JournalWriteError):
+                state = (
+                    "is let go of with events that could not be written; the steps that raised "
+                    "JournalWriteError are executed again"
+                )
+            elif not isinstance(error, BookMismatchError):
+                state += " and reaches the tables with the next use"
+        except JournalWriteError as lost:
+            state, error = "is let go of, and what the tables lack cannot be read again", lost
+        return f"stepbook: run {self.state.run.id} {state}. {error}"
+
+    def owns(self, path: Path) -> bool:
+        """Whether a file is one that this ledger has read or written, and not another one."""
+        own = self._journal.identities if isinstance(self._journal, Journal) else set()
+        try:
+            return identity_of(path.lstat()) in self._read | own
+        except OSError:
+            return False
 
     def end(self) -> None:
         """Close the journal; from now on nothing is recorded here."""

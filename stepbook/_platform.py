@@ -88,8 +88,20 @@ def not_plain(path: Path, kind: int = stat.S_IFREG) -> OSError | None:
     return OSError(errno.ELOOP, f"it is {what} and not {wanted}", str(path))
 
 
+#: What tells a file from all others: its device and its inode.
+Identity = tuple[int, int]
+
+
+def identity_of(stat: os.stat_result) -> Identity:
+    """Return which file *stat* is of."""
+    return stat.st_dev, stat.st_ino
+
+
 class Disk:
     """The system calls that durability rests on."""
+
+    def __init__(self) -> None:
+        self._seeking = threading.Lock()  # where a place can only be sought, not given
 
     def open(self, path: Path, flags: int) -> int:
         """Open *path* and return the descriptor; see :func:`open_plain`."""
@@ -103,8 +115,21 @@ class Disk:
         """Write *data* at *offset* and return how many bytes were written."""
         if hasattr(os, "pwrite"):
             return os.pwrite(fd, data, offset)
-        os.lseek(fd, offset, os.SEEK_SET)
-        return os.write(fd, data)
+        with self._seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.write(fd, data)
+
+    def pread(self, fd: int, length: int, offset: int) -> bytes:
+        """Return up to *length* bytes at *offset*."""
+        if hasattr(os, "pread"):
+            return os.pread(fd, length, offset)
+        with self._seeking:
+            os.lseek(fd, offset, os.SEEK_SET)
+            return os.read(fd, length)
+
+    def named(self, path: str) -> os.stat_result:
+        """Return what has the name *path*; a link is not followed."""
+        return os.lstat(path)
 
     def preallocate(self, fd: int, offset: int, length: int) -> None:
         """Reserve *length* zero bytes at *offset*, where the file system can.
@@ -174,13 +199,18 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Create *path* with *data* and sync it; FileExistsError if it exists."""
+    """Create *path* with *data* and sync it, or leave nothing; FileExistsError if it exists."""
     fd = disk.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     try:
-        write_all(fd, data, 0)
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+        try:
+            write_all(fd, data, 0)
+            disk.sync(fd)
+        finally:
+            disk.close(fd)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.unlink(path)
+        raise
 
 
 class FileLock:
@@ -278,6 +308,39 @@ class FileLock:
             data = json.dumps(note).encode()
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, data, 0) if hasattr(os, "pwrite") else os.write(self._fd, data)
+
+    def regain(self, note: dict[str, Any]) -> bool:
+        """Whether this process is still the only holder; the file may have to be made again.
+
+        Args:
+            note: the holder's, for a new file.
+
+        Returns:
+            False if others hold the file that is there now, or have held it: their note is in it.
+        """
+        with self._changed:
+            if self._fd is None:
+                return False
+            with contextlib.suppress(OSError):
+                if identity_of(os.lstat(self.path)) == identity_of(os.fstat(self._fd)):
+                    return True
+            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            with contextlib.suppress(ValueError, AttributeError):
+                # A copy of the folder holds a copy of our own note.
+                others = json.loads(os.read(fd, 1 << 16))
+                if (others.get("pid"), others.get("started_at")) != (
+                    note["pid"],
+                    note["started_at"],
+                ):
+                    os.close(fd)
+                    return False
+            if not _lock_fd(fd, shared=False):
+                os.close(fd)
+                return False
+            os.close(self._fd)
+            self._fd = fd
+            self.write_note(note)
+            return True
 
     def _try(self, *, shared: bool) -> bool:
         if self._holders:

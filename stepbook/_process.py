@@ -86,8 +86,11 @@ def _at_exit() -> None:
                     run._fail(escaped)  # type: ignore[arg-type]
                 run.close()
             except (StepbookError, OSError) as error:
-                tell(f"stepbook: run {run.id} is safe in its journal, but: {error}")
-        book._records.close()
+                tell(f"stepbook: the end of run {run.id} could not be recorded: {error}")
+        try:
+            book._records.close()
+        except (StepbookError, OSError) as error:
+            tell(f"stepbook: {book!r} could not be closed: {error}")
 
 
 atexit.register(_at_exit)

@@ -13,18 +13,19 @@ from ._errors import (
     BookError,
     BookNotFoundError,
     JournalWriteError,
+    RunError,
     RunInUseError,
-    RunNotFoundError,
     StepbookWarning,
 )
-from ._files import Files, unusable
+from ._files import Files, tell_damaged
 from ._folder import Folder
-from ._journal_format import files_by_run, files_of, merge
+from ._journal_format import Names, files_of, look, merge, read_files, set_aside
 from ._ledger import Ledger, State
 from ._model import now_us
 from ._platform import FileLock, describe_owner, disk, owner, read_plain
-from ._store import BUSY_S, POLL_S, GapError
+from ._store import BUSY_S, POLL_S
 from ._tell import asks_new
+from ._writing import PENDING, refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,19 @@ class Records(Files):
         self._abandoned: list[Ledger] = []
         self._patience = BUSY_S
 
+    def ensure(self) -> bool:
+        """Create what is missing; return whether the book is new.
+
+        Raises:
+            NotABookError: the path cannot hold a book.
+        """
+        new = super().ensure()
+        if new:  # also in place of one that was lost: what is open here is folded again
+            for ledger in list(self.ledgers.values()):
+                with ledger.fold_lock:
+                    ledger.mark_unfolded(0)
+        return new
+
     # ---- owning -----------------------------------------------------------------------------
 
     def create(self, row: RunRow) -> Ledger:
@@ -63,6 +77,7 @@ class Records(Files):
             merge([], 0),
             0,
             known=False,
+            restore=lambda base: self._restore(row.id, lock, base),
         )
         with _released_on_error(lock):
             ledger.begin()
@@ -94,13 +109,73 @@ class Records(Files):
     def _load(self, run_id: str, lock: FileLock | None, timeout: float = BUSY_S) -> Ledger:
         if self.path is not None:
             for path in files_of(self.journals, run_id):
-                _sync(path)
+                with refusals(str(path), "the run was not opened"):
+                    _sync(path)
         files = self.journal_files(run_id)
         with self.store.reading(timeout) as reader:
             state, events, folded = self.assemble(run_id, reader, files)
         folder = None if self.path is None else self.journals
         last = events.lines[-1].seq if events.lines else folded or 0
-        return Ledger(state, folder, lock, self.book_id, events, last, known=folded is not None)
+        return Ledger(
+            state,
+            folder,
+            lock,
+            self.book_id,
+            events,
+            last,
+            known=folded is not None,
+            restore=lambda base: self._restore(run_id, lock, base),
+            files=files,
+        )
+
+    def _restore(self, run_id: str, lock: FileLock | None, base: int) -> None:
+        """Make sure that a journal of *run_id* can be found, since one could not be any more.
+
+        Without any lock: it is called in the middle of recording.
+
+        Args:
+            run_id: the run.
+            lock: its lock, which may have lost its name, too.
+            base: the last event that the journal cannot begin with.
+
+        Raises:
+            JournalWriteError: the record would not be whole.
+        """
+        if self.path is None or lock is None:
+            return
+        lost = f"the journal of run {run_id} in {self.journals} has lost its name"
+        if not self.path.parent.is_dir():
+            raise JournalWriteError(
+                f"{lost}, and so has the folder {self.path.parent}. What is recorded waits until "
+                "it is there again. If you moved it, move it back, or restart this process and "
+                "open the book at its new place.",
+                path=str(self.path),
+            )
+        if base and not self.path.exists():
+            raise JournalWriteError(
+                f"{lost}, and the database {self.path} is gone with the first {base} events of "
+                "the run, which were only there. Put the database back from a backup, then run "
+                "the step again, or start over with a new run.",
+                path=str(self.path),
+            )
+        with refusals(f"the folder {self.home}", PENDING):
+            self._make_folders()
+            known = self._restored_identity()
+            kept = lock.regain({**owner(), "opened_at": now_us()})
+        if not kept:
+            raise JournalWriteError(
+                f"{lost}, and so has its lock: {describe_owner(lock.note())} has opened the run "
+                "meanwhile. Nothing more is recorded here. Close it there, then restart this "
+                "process and run the step again.",
+                path=str(self.path),
+            )
+        if known != self.book_id:
+            raise JournalWriteError(
+                f"{lost}, and another book ({known}, this one is {self.book_id}) was created at "
+                f"{self.path}. Nothing was written into it. Restart this process; it then records "
+                "in that book.",
+                path=str(self.path),
+            )
 
     def _take(self, run_id: str, timeout: float) -> FileLock | None:
         if self.path is None:
@@ -120,7 +195,8 @@ class Records(Files):
         self.ledgers[ledger.state.run.id] = ledger
         if ledger.lock is not None:
             ledger.previous = ledger.lock.note()
-            ledger.lock.write_note({**owner(), "opened_at": now_us()})
+            with contextlib.suppress(OSError):  # a full disk: others are told less, no more
+                ledger.lock.write_note({**owner(), "opened_at": now_us()})
         if self._folder is None or not self._folder.is_alive():
             self._folder = Folder(self)
             self._folder.start()
@@ -139,18 +215,10 @@ class Records(Files):
                     ledger.settle()
                 try:
                     self._fold(ledger, timeout=self._patience, tidy=True)
-                except BookError as error:
+                except (BookError, OSError) as error:
                     if isinstance(error, BookBusyError):
                         self._patience = 0.0  # several runs closed in a row wait once
-                    state = (
-                        "is let go of with events that could not be written; the steps that raised "
-                        "JournalWriteError are executed again"
-                        if isinstance(error, JournalWriteError)
-                        else "is safe in its journal and reaches the tables with the next use"
-                    )
-                    warnings.warn(
-                        f"stepbook: run {run_id} {state}. {error}", StepbookWarning, stacklevel=4
-                    )
+                    warnings.warn(ledger.farewell(error), StepbookWarning, stacklevel=4)
                 else:
                     self._patience = BUSY_S
                 ledger.end()
@@ -201,26 +269,27 @@ class Records(Files):
         goal = ledger.last_seq  # what is recorded from now on is for the next fold
         whole = False
         with self.store.writing(timeout) as writer:
-            lines = ledger.unfolded_lines()
-            while True:
-                try:
-                    folded = writer.fold(run_id, ledger.header, lines)
-                except GapError as error:
-                    raise self.gap(run_id, error.missing) from None
-                ledger.mark_folded(lines)
-                lines = ledger.unfolded_lines() if folded < goal else []
-                if not lines:
-                    break
+            if ledger.fold(writer, goal) < goal:
+                # The tables have lost what they had: they were replaced, or made again.
+                missing = ledger.mark_unfolded(writer.folded_seq(run_id))
+                if missing or ledger.fold(writer, goal) < goal:
+                    raise self.gap(run_id, missing)
             if tidy:
                 whole = writer.folded_seq(run_id) == ledger.last_seq and writer.checkpoint()
         if whole:
+            # Another file may have come under the name of one of these meanwhile.
+            files = [path for path in files if ledger.owns(path)]
+            garbled = ledger.garbled
             ledger.end()
-            self._tidy(run_id, files, ledger.state)
+            for path in garbled.intersection(files):
+                with contextlib.suppress(OSError):  # it stays where it is, and is found again
+                    set_aside(path)
+            self._tidy(run_id, [path for path in files if path not in garbled], ledger.state)
 
     def _tidy(self, run_id: str, files: list[Path], state: State) -> None:
         """Remove journals and slots: all they hold is in the database file."""
         for path in files:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # the next reader removes it
                 disk.unlink(path)
         ended = [
             (step, number)
@@ -241,7 +310,9 @@ class Records(Files):
         """
         if self.path is None:
             return
-        left = [run_id for run_id in files_by_run(self.journals) if run_id not in self.ledgers]
+        found = look(self.journals)
+        tell_damaged(found)
+        left = [run for run in {**found.unborn, **found.files} if run not in self.ledgers]
         deadline = time.monotonic() + BUSY_S
         while left:
             try:
@@ -257,16 +328,19 @@ class Records(Files):
         if not _acquired(lock):
             return  # its owner folds it within a second
         try:
+            names = look(self.journals)
+            for path in names.unborn.get(run_id, []):
+                # Its process died while it created the file: nobody was told of anything in it.
+                disk.unlink(path)
+            paths = names.files.get(run_id, [])
+            if not paths or self._set_aside_unknown(run_id, paths):
+                return
             ledger = self._load(run_id, lock, timeout=0.0)
             with ledger.fold_lock:
                 self._fold(ledger, timeout=0.0, tidy=True)
-        except RunNotFoundError:
-            # Its process died while it created the file: nobody was told of this run.
-            for path in files_of(self.journals, run_id):
-                disk.unlink(path)
         except BookBusyError:
             raise
-        except (BookError, OSError) as error:
+        except (BookError, RunError, OSError) as error:
             warnings.warn(
                 f"stepbook: the journal of run {run_id} was left as it is. {error}",
                 StepbookWarning,
@@ -275,6 +349,16 @@ class Records(Files):
         finally:
             lock.release()
 
+    def _set_aside_unknown(self, run_id: str, paths: list[Path]) -> bool:
+        """Set journals aside of which nothing can be read, if the tables do not know their run."""
+        if not all(file.blank for file in read_files(paths, attempts=3)):
+            return False
+        with self.store.reading(timeout=0.0) as reader:
+            if reader.run(run_id) is not None:
+                return False
+        tell_damaged(Names({}, {}, {run_id: [set_aside(path) for path in paths]}))
+        return True
+
     def fresh(self) -> None:
         """Bring the tables up to date, as far as this process may.
 
@@ -282,7 +366,7 @@ class Records(Files):
             BookNotFoundError: there is no book.
             BookBusyError: the database is held by others.
         """
-        if not self.exists:
+        if not self.exists and not self.ledgers:
             raise BookNotFoundError(
                 f"there is no book at {self.path}. The first run creates it; to read another one "
                 "give its path to stepbook.connect(), or set STEPBOOK_BOOK."
@@ -321,7 +405,8 @@ class Records(Files):
                 if lock is not None:
                     for path in files_of(self.journals, run_id):
                         disk.unlink(path)
-                    disk.sync_dir(self.journals)
+                    if self.journals.exists():
+                        disk.sync_dir(self.journals)
                 writer.delete_runs([run_id])
                 if self.artifacts is not None:
                     self.artifacts.forget(run_id)
@@ -344,8 +429,10 @@ class Records(Files):
             )
 
     def _references(self) -> Iterator[str]:
+        for ledger in list(self.ledgers.values()):
+            ledger.secure()  # else what only its journal names would not be found
         # Journals first: what is folded and removed meanwhile is then found in the tables.
-        for path in self.journals.glob("*.jsonl"):
+        for path in self.journals.glob("*.jsonl*"):
             with contextlib.suppress(FileNotFoundError):
                 yield read_plain(path).decode("utf-8", "replace")
         with self.store.reading() as reader:
@@ -372,18 +459,13 @@ def _released_on_error(lock: FileLock | None) -> Iterator[None]:
 
 
 def _acquired(lock: FileLock, timeout: float = 0.0) -> bool:
-    try:
+    with refusals(str(lock.path), "the run was not opened"):
         return lock.acquire(timeout=timeout)
-    except OSError as error:
-        raise unusable(error) from error
 
 
 def _sync(path: Path) -> None:
     """Sync a journal that another process has written, before anything is built on it."""
-    try:
-        fd = disk.open(path, os.O_RDWR)
-    except OSError as error:
-        raise unusable(error) from error
+    fd = disk.open(path, os.O_RDWR)
     try:
         disk.sync(fd)
     finally:

@@ -19,6 +19,7 @@ from ._opening import State, beside, check_files, check_header, state_of
 from ._platform import describe_process, disk
 from ._reader import Reader
 from ._schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
+from ._writing import refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,24 +78,22 @@ class Store:
         if self.path.exists():
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
+        left = (
+            fresh,
+            beside(fresh, ".wal"),
+            beside(self.path, ".wal"),
+        )  # a log without its database
         with self.connected:
-            for left in (fresh, beside(fresh, ".wal"), beside(self.path, ".wal")):
-                try:
-                    left.unlink(missing_ok=True)  # also a log without its database
-                except OSError as error:
-                    raise NotABookError(
-                        f"{left} is in the way of a new book: {error.strerror}. Remove it."
-                    ) from error
-            with contextlib.closing(duckdb.connect()) as connection:
-                name = str(fresh).replace("'", "''")
-                connection.execute(
-                    f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')"
-                )
-                connection.execute("USE fresh")
-                _create(connection, book_id)
-                connection.execute("CHECKPOINT fresh")
-                connection.execute("USE memory")
-                connection.execute("DETACH fresh")
+            for path in left:
+                _remove(path)
+            try:
+                _create_file(fresh, book_id)
+            except duckdb.Error as error:
+                for path in left:
+                    _remove(path)
+                raise refused(
+                    f"the database {self.path}", OSError(_first_line(error)), "nothing was begun"
+                ) from error
             disk.rename(fresh, self.path)
             self._left, self._schema = state_of(self.path), SCHEMA_VERSION
 
@@ -397,6 +396,30 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _remove(path: Path) -> None:
+    """Remove what an earlier attempt has left in the place of a new book."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotABookError(
+            f"{path} is in the way of a new book: {error.strerror}. Remove it."
+        ) from error
+
+
+def _create_file(path: Path, book_id: str) -> None:
+    """Create a database file with the tables."""
+    import duckdb  # noqa: PLC0415 - see Store.create
+
+    with contextlib.closing(duckdb.connect()) as connection:
+        name = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{name}' AS fresh (STORAGE_VERSION '{STORAGE_VERSION}')")
+        connection.execute("USE fresh")
+        _create(connection, book_id)
+        connection.execute("CHECKPOINT fresh")
+        connection.execute("USE memory")
+        connection.execute("DETACH fresh")
 
 
 def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:

@@ -17,6 +17,7 @@ import stepbook
 from stepbook import (
     ArtifactError,
     InvalidInputError,
+    JournalWriteError,
     NotSerializableError,
     StepNotFoundError,
     _platform,
@@ -109,7 +110,7 @@ def test_a_full_disk_keeps_the_value(book, monkeypatch):
     run = book.run("x")
     value = big()
     monkeypatch.setattr("stepbook._artifacts.disk", Full())
-    with pytest.raises(NotSerializableError, match="No space left") as caught:
+    with pytest.raises(JournalWriteError, match="No space left") as caught:
         run.do("a", lambda: value)
     assert caught.value.value is value
     monkeypatch.undo()

@@ -55,6 +55,7 @@ disturbances = st.one_of(
     st.tuples(st.just("crash in a fold"), counts),
     st.tuples(st.just("interrupt in a fold"), counts),
     st.tuples(st.just("failing sync"), texts),
+    st.tuples(st.just("vanish"), texts, st.booleans()),
     st.tuples(st.just("crash in close"), counts),
     st.tuples(st.just("crash while journals are removed"), counts),
 )
@@ -233,6 +234,15 @@ class Play:
             self.commit(LogRow("warn", text, self.now()))
         finally:
             disk.sync = real
+
+    def vanish(self, text, folder):
+        """Another program removes the run's journals; the next event finds out."""
+        _ = self.ledger.journal
+        for path in self.records.journals.iterdir():
+            path.unlink()
+        if folder:
+            self.records.journals.rmdir()
+        self.commit(LogRow("warn", text, self.now()))
 
     def crash_in_close(self, chunks):
         self._die_after(chunks)
