@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from stepbook._html import RunLine
 from stepbook._model import RunRow, StepRow
 from stepbook.timeline import _wire
 
@@ -155,6 +156,17 @@ def recorded_run():
     return run, rows
 
 
+def recorded_list():
+    """The newest runs of a book, as they may be: of each status, one of them not yet started."""
+    at = T0 + 3_000_000
+    return [
+        RunLine("run_2", "health-review", "p-19", "pending", at, None, None, 0, 0, 0, 240),
+        RunLine("run_1", "health-review", "p-18", "running", at - 1, at, None, 4, 3, 0, 240),
+        RunLine("run_0", "nightly", "null", "failed", at - 2, at, at + 5, 3, 2, 1, 240),
+        RunLine("run_9", "nightly", "null", "succeeded", at - 3, at, at + 7, 3, 3, 0, 240),
+    ]
+
+
 def fixture():
     """One of each message, as the fixture holds them."""
     run, rows = recorded_run()
@@ -167,6 +179,7 @@ def fixture():
         "snapshot": _wire.snapshot(run, rows, rev=40, now=now, usual={"Train": 5.25}, expires={}),
         "delta": _wire.delta(ended, [done], since=40, rev=41, now=now, usual={"Train": 5.25}),
         "reply": _wire.reply(7, "[1, 2]"),
+        "runs": _wire.runs(recorded_list()),
         "refusal": _wire.refusal(8, "The kernel has no run of this id."),
     }
 

@@ -1,3 +1,4 @@
+import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { readError, readStack } from "../src/model/errors";
 import { formatCountdown, formatDuration, formatSize, preview } from "../src/model/format";
@@ -95,6 +96,27 @@ test("the user's own frames are told from a library's", () => {
       '  File "/home/ada/a.py", line 2, in g\n    g()\n    ^^^\nValueError: no\n',
   ).map((line) => line.own);
   expect(own).toEqual([false, false, false, true, true, true, false]);
+});
+
+const isOwn = (file: string): boolean =>
+  readStack(`  File "${file}", line 2, in g`)[0]?.own ?? false;
+
+test("every file of the package is known as not the user's own, wherever it was installed", () => {
+  const files = readdirSync("stepbook", { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".py"))
+    .concat("engine/execute.py", "values/types/arrays.py", "errors.py");
+  expect(files.length).toBeGreaterThan(40);
+  for (const root of ["/opt/v/site-packages/stepbook", "/home/ada/checkout/stepbook"]) {
+    expect(files.filter((file) => isOwn(`${root}/${file}`))).toEqual([]);
+  }
+  expect(isOwn("C:\\src\\stepbook\\engine\\execute.py")).toBe(false);
+});
+
+test("a project that is called stepbook is the user's own", () => {
+  for (const file of ["review.py", "notebooks/review.py", "scripts/model.py", "src/train.py"]) {
+    expect(isOwn(`/home/ada/stepbook/${file}`)).toBe(true);
+  }
+  expect(readStack("Cell In[3], line 2, in score(x)")[0]?.own).toBe(true);
 });
 
 test("an error record without some fields is still read", () => {

@@ -2,9 +2,12 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import fixture from "../../tests/fixtures/wire.json";
 import { DATA_TYPE, showEmbedded } from "../src/hosts/page";
+import type { Json } from "../src/model/json";
 import { Timeline } from "../src/model/state";
-import { type Delta, type Request, readMessage, type Snapshot } from "../src/model/wire";
+import type { Sample } from "../src/model/tagged";
+import { type Delta, type Request, type Runs, readMessage, type Snapshot } from "../src/model/wire";
 import type { Host } from "../src/views/body";
+import { RunsView } from "../src/views/runs";
 import { tree } from "../src/views/tree";
 import { View } from "../src/views/view";
 
@@ -229,4 +232,105 @@ test("what the page holds only the beginning of is searched in the record", asyn
   await vi.advanceTimersByTimeAsync(300);
   expect(asked).toEqual([{ type: "search", query: "needle" }]);
   expect(view.element.querySelector(".sb-found")?.textContent).toBe("1 shown");
+});
+
+test("a table shows what its rows are called", () => {
+  const frame = (more: Record<string, Json>): HTMLElement =>
+    tree(
+      { $stepbook: "pandas.DataFrame", shape: [9, 1], columns: { labels: ["n"] }, ...more },
+      "R",
+    );
+  const cells = (table: HTMLElement): string[][] =>
+    [...table.querySelectorAll("tr")].map((row) =>
+      [...row.children].map((cell) => cell.textContent),
+    );
+  const counted = frame({
+    index: { $stepbook: "pandas.RangeIndex", start: 10, stop: 28, step: 2, name: "t" },
+    preview: [[1], [2]],
+  });
+  expect(cells(counted)).toEqual([
+    ["t", "n"],
+    ["10", "1"],
+    ["12", "2"],
+  ]);
+  const labelled = frame({
+    index: { name: null, freq: null, levels: 0 },
+    preview: { index: [["a"], ["b"]], rows: [[1], [2]] },
+  });
+  expect(cells(labelled)).toEqual([
+    ["Row", "n"],
+    ["a", "1"],
+    ["b", "2"],
+  ]);
+  expect(labelled.querySelectorAll('tbody th[scope="row"]')).toHaveLength(2);
+  const levels = frame({
+    index: { names: ["city", null], freqs: [null, null], levels: 2 },
+    preview: { index: [["Rome", 1]], rows: [[5]] },
+  });
+  expect(cells(levels)).toEqual([
+    ["city", "Row", "n"],
+    ["Rome", "1", "5"],
+  ]);
+  // As it was recorded before labels were: without them.
+  expect(cells(frame({ index: { name: null, freq: null, levels: 0 }, preview: [[1]] }))).toEqual([
+    ["n"],
+    ["1"],
+  ]);
+});
+
+test("more rows of a table go on counting, or come with their labels", async () => {
+  const node = { $stepbook: "pandas.DataFrame", shape: [4, 1], columns: { labels: ["n"] } };
+  const heads = async (index: Json, preview: Json, more: Sample): Promise<string[]> => {
+    const table = tree({ ...node, index, preview }, "R", () => Promise.resolve(more));
+    [...table.querySelectorAll("button")].find((b) => b.textContent === "Show more rows")?.click();
+    await vi.advanceTimersByTimeAsync(1);
+    return [...table.querySelectorAll("tbody th")].map((head) => head.textContent);
+  };
+  const range = { $stepbook: "pandas.RangeIndex", start: 0, stop: 4, step: 1, name: null };
+  expect(await heads(range, [[1], [2]], [[3], [4]])).toEqual(["0", "1", "2", "3"]);
+  const labels = { index: [["c"], ["d"]], rows: [[3], [4]] };
+  const first = { index: [["a"], ["b"]], rows: [[1], [2]] };
+  expect(await heads({ name: null, levels: 0 }, first, labels)).toEqual(["a", "b", "c", "d"]);
+});
+
+test("the answer to an act stays until the step has been executed again, and ten seconds", async () => {
+  const timeline = show(snapshot, { request: () => Promise.resolve("Again in the next pass.") });
+  head("Load profile").click();
+  const redo = [...view.element.querySelectorAll("button")].find((b) => b.textContent === "Redo");
+  redo?.click();
+  const at = (field: string): number => snapshot.fields.indexOf(field);
+  let rev = snapshot.rev;
+  const put = async (change: Record<string, unknown>, later: number): Promise<string> => {
+    const cells = [...(snapshot.rows[0] as unknown[])];
+    for (const [field, value] of Object.entries(change)) cells[at(field)] = value;
+    const now = timeline.clockOffset + Date.now() * 1000;
+    timeline.apply(
+      { ...snapshot, type: "delta", since: rev, rev: ++rev, now, rows: [cells] },
+      Date.now() * 1000,
+    );
+    view.changed();
+    await vi.advanceTimersByTimeAsync(later);
+    const answers = [...view.element.querySelectorAll<HTMLElement>(".sb-answer:not([hidden])")];
+    return answers.map((answer) => answer.textContent).join();
+  };
+  const pending = { status: "pending", attempt: 2, started_at: null, completed_at: null };
+  expect(await put(pending, 60_000)).toBe("Again in the next pass.");
+  const now = timeline.clockOffset + Date.now() * 1000;
+  expect(await put({ ...pending, status: "running", started_at: now }, 50)).toBe("");
+});
+
+test("the list of runs is shown as Python writes it", () => {
+  const list = readMessage(fixture.runs) as Runs;
+  const runs = new RunsView({ open: () => Promise.resolve(""), refresh: () => Promise.resolve() });
+  runs.show(list.runs);
+  const rows = [...runs.element.querySelectorAll("tbody tr")];
+  expect(rows.map((row) => (row as HTMLElement).dataset.status)).toEqual([
+    "pending",
+    "running",
+    "failed",
+    "succeeded",
+  ]);
+  expect(rows[2]?.textContent).toContain("2 of 3, 1 failed");
+  expect(runs.element.textContent).toContain("236 older runs: book.runs() has them all.");
+  runs.dispose();
 });

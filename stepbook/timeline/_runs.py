@@ -40,7 +40,7 @@ class Runs(anywidget.AnyWidget):
 
     _esm = bundle()
     kind = traitlets.Unicode("runs").tag(sync=True)
-    #: The runs as UTF-8 JSON, a list of records.
+    #: The runs as UTF-8 JSON, the message of :func:`._wire.runs`.
     snapshot = traitlets.Bytes(b"").tag(sync=True)
     #: Marks the places in the page where the list is to be seen.
     slot = traitlets.Unicode().tag(sync=True)
@@ -66,8 +66,8 @@ class Runs(anywidget.AnyWidget):
         if runs == self._runs and self.rev:
             return
         self._runs, self.rev = runs, self.rev + 1
-        records = [run._asdict() for run in runs]
-        self.snapshot = json.dumps(records, ensure_ascii=False, separators=(",", ":")).encode()
+        message = _wire.runs(runs)
+        self.snapshot = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
     def static(self) -> dict[str, str]:
         """Return what is shown where there is no widget."""

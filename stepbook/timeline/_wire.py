@@ -1,4 +1,4 @@
-"""The messages between Python and the timeline; ``js/src/wire.ts`` reads them.
+"""The messages between Python and the timeline; ``js/src/model/wire.ts`` reads them.
 
 A snapshot is everything; a delta holds the rows that changed after revision ``since``, whole, up to
 revision ``rev``. Applying a row twice changes nothing, so deltas may overlap.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from stepbook._html import RunLine
     from stepbook._model import RunRow, StepRow
 
 WIRE_VERSION: Final = 1
@@ -153,6 +154,11 @@ def delta(
     """Return the message that holds the rows that changed after revision *since*."""
     head = {"type": "delta", "since": since, "rev": rev}
     return _message(head, run, list(steps), now=now, room=room, usual=usual, expires=expires)
+
+
+def runs(lines: Iterable[RunLine]) -> dict[str, Any]:
+    """Return the message that holds the list of a book's runs."""
+    return {"v": WIRE_VERSION, "type": "runs", "runs": [line._asdict() for line in lines]}
 
 
 def reply(request: int, value: Any) -> dict[str, Any]:

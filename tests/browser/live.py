@@ -74,6 +74,16 @@ BLANK = """() => {
 }"""
 
 
+SETTLED = """async () => {
+  const box = document.querySelector(".sb-scroll");
+  for (let still = 0, top = -1; still < 15; ) {
+    await new Promise(requestAnimationFrame);
+    still = box.scrollTop === top ? still + 1 : 0;
+    top = box.scrollTop;
+  }
+}"""
+
+
 def step(seq, name=None, *, status="succeeded", **more):
     """One row of a run; it ran for 0.1 s, one row after the other."""
     at = T0 + seq * 100_000
@@ -188,17 +198,7 @@ class Live:
 
     def settled(self):
         """Wait until scrolling has been over for longer than anything waits for."""
-        self.page.evaluate(
-            """async () => {
-                const box = document.querySelector(".sb-scroll");
-                let still = 0;
-                for (let top = -1; still < 15; ) {
-                    await new Promise(requestAnimationFrame);
-                    still = box.scrollTop === top ? still + 1 : 0;
-                    top = box.scrollTop;
-                }
-            }"""
-        )
+        self.page.evaluate(SETTLED)
 
     def in_sight(self):
         """The names of the rows that a reader sees in the list's window, in order."""

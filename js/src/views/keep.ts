@@ -8,7 +8,7 @@ const NAME = "stepbook-view";
 const ARRIVED = "stepbook-arrived";
 const LEFT = "stepbook-left";
 /** The focus and a selection are given back to what was gone for a moment, not for longer. */
-const MOMENT_MS = 500;
+const MOMENT_MS = 2000;
 const FOCUSABLE = "button, input, textarea, [tabindex]";
 
 /** An element that tells when it comes into the page and leaves it: nothing else says so at once. */
