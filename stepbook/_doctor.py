@@ -17,7 +17,7 @@ from ._artifacts import NAME, TEMPORARY
 from ._decode import files_in
 from ._errors import BookError, StepbookWarning
 from ._files import read_book_id
-from ._journal_format import files_by_run, merge, read_files
+from ._journal_format import files_by_run, merge, read_files, strange_files
 from ._model import RUN_ID, is_run_id
 from ._platform import FileLock, describe_owner, not_plain, open_plain, read_plain
 from ._schema import SCHEMA_VERSION
@@ -155,11 +155,9 @@ def _places(records: Records) -> Checked:
     if _expect(about, stat.S_IFREG, checked) and about.exists() and _book_id(records) is None:
         what = "holds no id of a book. It is made again when the book is next used."
         checked.problems.append(Problem(str(about), what))
-    journals = {path.name for paths in files_by_run(records.journals).values() for path in paths}
-    for path in sorted(records.journals.glob("*.jsonl")):
-        if path.name not in journals:
-            what = "is called by no run's id, so it is not read. Move it elsewhere."
-            checked.problems.append(Problem(str(path), what))
+    for path in strange_files(records.journals):
+        what = "is not called by the id of a run, so it is not read. Move it elsewhere."
+        checked.problems.append(Problem(str(path), what))
     return checked
 
 

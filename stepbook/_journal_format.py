@@ -182,6 +182,12 @@ def files_by_run(folder: Path, prefix: str = "") -> dict[str, list[Path]]:
     return {run: [path for _, path in sorted(paths)] for run, paths in sorted(found.items())}
 
 
+def strange_files(folder: Path) -> list[Path]:
+    """Return what in *folder* is called like a journal, but by nothing that is a run's id."""
+    known = {path for paths in files_by_run(folder).values() for path in paths}
+    return sorted(path for path in folder.glob("*.jsonl") if path not in known)
+
+
 def files_of(folder: Path, run_id: str) -> list[Path]:
     """Return the journal files of one run, in the order they were written."""
     return files_by_run(folder, prefix=run_id + ".").get(run_id, [])

@@ -19,7 +19,7 @@ from ._errors import (
 )
 from ._files import Files, unusable
 from ._folder import Folder
-from ._journal_format import files_by_run, files_of, merge
+from ._journal_format import files_by_run, files_of, merge, strange_files
 from ._ledger import Ledger, State
 from ._model import now_us
 from ._platform import FileLock, describe_owner, disk, owner, read_plain
@@ -49,6 +49,7 @@ class Records(Files):
         self._folder: Folder | None = None
         self._abandoned: list[Ledger] = []
         self._patience = BUSY_S
+        self._strange: list[Path] = []  # files that were told of
 
     # ---- owning -----------------------------------------------------------------------------
 
@@ -241,6 +242,15 @@ class Records(Files):
         """
         if self.path is None:
             return
+        strange = strange_files(self.journals)
+        if strange and strange != self._strange:
+            warnings.warn(
+                f"stepbook: {strange[0]} is not called by the id of a run, so it is not read. "
+                "`stepbook doctor` lists all such files.",
+                StepbookWarning,
+                stacklevel=5,
+            )
+        self._strange = strange
         left = [run_id for run_id in files_by_run(self.journals) if run_id not in self.ledgers]
         deadline = time.monotonic() + BUSY_S
         while left:
