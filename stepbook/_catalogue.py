@@ -87,13 +87,13 @@ def schema_of(
     version = str(meta.get("schema"))
     if meta.get("format") != "stepbook" or not is_book_id(meta.get("book")):
         raise NotABookError(
-            f"{path} is a DuckDB database of another application (it has no book's id) and was "
+            f"{path} is a DuckDB database of another application (it has no id of a book) and was "
             "left untouched. Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
         )
     if not (version.isascii() and version.isdigit() and len(version) <= _LONGEST_VERSION):
         raise NotABookError(
-            f"{path} tells {version!r} as the version of its schema, which is none, and was left "
-            "untouched. Restore it from a backup."
+            f"{path} gives {version!r} as the version of its schema, which is not a number. It was "
+            "left untouched. Restore it from a backup."
         )
     if int(version) > len(migrations):
         raise BookVersionError(

@@ -155,11 +155,9 @@ def _places(records: Records) -> Checked:
     if _expect(about, stat.S_IFREG, checked) and about.exists() and _book_id(records) is None:
         what = "holds no id of a book. It is made again when the book is next used."
         checked.problems.append(Problem(str(about), what))
-    journals = {path.name for paths in files_by_run(records.journals).values() for path in paths}
-    for path in sorted(records.journals.glob("*.jsonl")):
-        if path.name not in journals:
-            what = "is called by no run's id, so it is not read. Move it elsewhere."
-            checked.problems.append(Problem(str(path), what))
+    for path in look(records.journals).strange:
+        what = "is not called by the id of a run, so it is not read. Move it elsewhere."
+        checked.problems.append(Problem(str(path), what))
     return checked
 
 

@@ -218,24 +218,31 @@ class Names(NamedTuple):
         files: the journal files, each run's in the order they were written.
         unborn: files that never got their name.
         damaged: files that were set aside.
+        strange: what is called like a journal, but by nothing that is the id of a run.
     """
 
     files: dict[str, list[Path]]
     unborn: dict[str, list[Path]]
     damaged: dict[str, list[Path]]
+    strange: list[Path]
 
 
 def look(folder: Path) -> Names:
     """Return what is in *folder*, the book's journal folder; it may be missing."""
-    found = Names({}, {}, {})
+    found = Names({}, {}, {}, [])
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
         return found
-    for pattern, by_run in zip((_NAME, _UNBORN, _DAMAGED), found, strict=True):
-        for name in names:
+    kinds = ((_NAME, found.files), (_UNBORN, found.unborn), (_DAMAGED, found.damaged))
+    for name in names:
+        for pattern, by_run in kinds:
             if match := pattern.fullmatch(name):
                 by_run.setdefault(match["run"], []).append(folder / name)
+                break
+        else:
+            if name.endswith(".jsonl"):
+                found.strange.append(folder / name)
     for paths in found.files.values():
         paths.sort(key=number_of)
     return found

@@ -57,7 +57,7 @@ def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
         raise not_plain(path) or error from None
     if not stat.S_ISREG(os.fstat(fd).st_mode) or (os.name == "nt" and path.is_symlink()):
         os.close(fd)
-        raise not_plain(path) or OSError(errno.EINVAL, "it is no plain file", str(path))
+        raise not_plain(path) or OSError(errno.EINVAL, "it is not a plain file", str(path))
     return fd
 
 

@@ -19,7 +19,14 @@ from ._errors import (
 )
 from ._files import Files, tell_damaged
 from ._folder import Folder
-from ._journal_format import Names, files_of, look, merge, read_files, set_aside
+from ._journal_format import (
+    Names,
+    files_of,
+    look,
+    merge,
+    read_files,
+    set_aside,
+)
 from ._ledger import Ledger, State
 from ._model import now_us
 from ._platform import FileLock, describe_owner, disk, owner, read_plain
@@ -50,6 +57,7 @@ class Records(Files):
         self._folder: Folder | None = None
         self._abandoned: list[Ledger] = []
         self._patience = BUSY_S
+        self._strange: list[Path] = []  # files that were told of
 
     def ensure(self) -> bool:
         """Create what is missing; return whether the book is new.
@@ -312,6 +320,14 @@ class Records(Files):
             return
         found = look(self.journals)
         tell_damaged(found)
+        if found.strange and found.strange != self._strange:
+            warnings.warn(
+                f"stepbook: {found.strange[0]} is not called by the id of a run, so it is not read. "
+                "`stepbook doctor` lists all such files.",
+                StepbookWarning,
+                stacklevel=5,
+            )
+        self._strange = found.strange
         left = [run for run in {**found.unborn, **found.files} if run not in self.ledgers]
         deadline = time.monotonic() + BUSY_S
         while left:

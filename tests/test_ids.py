@@ -280,8 +280,11 @@ def test_a_journal_whose_name_holds_no_id_is_left_alone(path, victim, recorded):
     names = ("run_*.1.jsonl", "run_[x].1.jsonl", "...1.jsonl", "run_iiiiiiiiiiii.1.jsonl")
     files = [journal(path, name, name.split(".1.")[0], ("step", STEP)) for name in names]
     book = stepbook.connect(path)
-    assert set(book.runs()["loop"]) == {"review", "other"}
-    book.prune(keep=0)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert set(book.runs()["loop"]) == {"review", "other"}
+        book.prune(keep=0)
+    assert [str(min(files)) in str(one.message) for one in warned] == [True]
     book.close()
     assert all(file.exists() for file in files)
     assert outside(path) == victim

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from stepbook._files import unusable
 from stepbook._journal_format import files_of, parse_line
 from stepbook._model import row_from_json
 from stepbook._platform import open_plain, read_plain
@@ -64,6 +65,8 @@ class Tail:
                 offset = read_plain(files[-1]).rfind(b"\n") + 1
             except FileNotFoundError:
                 files = []  # another look will tell
+            except OSError as error:
+                raise unusable(error) from error
         self._state = self._records.peek(self._run_id, timeout)
         self._files, self._offset = files, offset
         return self._state
@@ -77,6 +80,8 @@ class Tail:
                     file.seek(self._offset)
         except FileNotFoundError:
             self._state = None  # folded and removed meanwhile
+        except OSError as error:
+            raise unusable(error) from error
         return self._offset != before
 
     def _take(self, file: BinaryIO) -> bool:
