@@ -127,7 +127,7 @@ class Journal:
         base = self._reach()
         if base > self._folded.seq:
             raise JournalWriteError(
-                f"the journal {self.path} was removed, replaced or cut short by another program, "
+                f"the journal {self.path} was removed, replaced or changed by another program, "
                 f"and the events {self._folded.seq + 1} to {base} of run {self.run_id} cannot be "
                 "read from it any more. Nothing more is recorded in this run, since it could not "
                 "be read back. Restore the file from a backup and open the run again in a new "
@@ -218,6 +218,8 @@ class Journal:
             try:
                 for index, file in enumerate(self._files):
                     file.look(self._end_of(index))
+                if self._reach() > self._folded.seq:
+                    raise NameLostError(0, "another program has written into it")  # noqa: TRY301
             except NameLostError as error:
                 self._failed = error
                 self._next_file(error)
