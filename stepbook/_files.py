@@ -23,7 +23,6 @@ from ._errors import (
 from ._inbox import Inbox, MemoryInbox
 from ._journal_format import (
     JournalFile,
-    Names,
     files_by_run,
     files_of,
     look,
@@ -251,7 +250,7 @@ class Files:
         if self.path is None:
             return found
         names = look(self.journals)
-        tell_damaged(names)
+        tell_damaged(names.damaged)
         for run_id, paths in names.files.items():
             if run_id in self.ledgers:
                 continue
@@ -432,9 +431,9 @@ def _tell_of(events: Events) -> None:
         _warn(about_garbled(garbled))
 
 
-def tell_damaged(names: Names) -> None:
+def tell_damaged(damaged: dict[str, list[Path]]) -> None:
     """Tell of the journals that were set aside."""
-    for paths in names.damaged.values():
+    for paths in damaged.values():
         for path in paths:
             _warn(about_damaged(path))
 

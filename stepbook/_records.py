@@ -20,7 +20,6 @@ from ._errors import (
 from ._files import Files, tell_damaged
 from ._folder import Folder
 from ._journal_format import (
-    Names,
     files_of,
     look,
     merge,
@@ -319,11 +318,11 @@ class Records(Files):
         if self.path is None:
             return
         found = look(self.journals)
-        tell_damaged(found)
+        tell_damaged(found.damaged)
         if found.strange and found.strange != self._strange:
             warnings.warn(
-                f"stepbook: {found.strange[0]} is not called by the id of a run, so it is not read. "
-                "`stepbook doctor` lists all such files.",
+                f"stepbook: {found.strange[0]} is not called by the id of a run, so it is not "
+                "read. `stepbook doctor` lists all such files.",
                 StepbookWarning,
                 stacklevel=5,
             )
@@ -372,7 +371,7 @@ class Records(Files):
         with self.store.reading(timeout=0.0) as reader:
             if reader.run(run_id) is not None:
                 return False
-        tell_damaged(Names({}, {}, {run_id: [set_aside(path) for path in paths]}))
+        tell_damaged({run_id: [set_aside(path) for path in paths]})
         return True
 
     def fresh(self) -> None:

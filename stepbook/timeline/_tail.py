@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from stepbook._files import unusable
 from stepbook._journal_format import files_of, parse_line
 from stepbook._model import row_from_json
 from stepbook._platform import open_plain, read_plain
+from stepbook._writing import unusable
 
 if TYPE_CHECKING:
     from pathlib import Path
