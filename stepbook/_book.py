@@ -28,7 +28,7 @@ from ._tell import asks_new, stable, tell
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -223,9 +223,8 @@ class Book(ShownBook):
     def _open(self, run_id: str) -> Run:
         """Return a run, owned."""
         run = self._runs.get(run_id)
-        if run is None or run._ledger is None:
-            ledger = self._own(run_id)
-            run = self._run_of(ledger.state.run)
+        if run is None:
+            run = self._run_of(self._own(run_id).state.run)
         run._owned()
         return run
 
@@ -234,15 +233,24 @@ class Book(ShownBook):
             ledger = run._owned()
             tell(_text.opened_again(ledger.state, ledger.previous))
 
-    def _own(self, run_id: str) -> Ledger:
-        """Return the ledger of a run, with what died in its owner's hands marked as such."""
+    def _own(self, run_id: str, executing: Collection[str] = ()) -> Ledger:
+        """Return the ledger of a run, with what died in its owner's hands marked as such.
+
+        Args:
+            run_id: the run.
+            executing: steps of which a body executes right here, although the run was let go of.
+        """
         self._check_fork()
         known = run_id in self._records.ledgers
         ledger = self._records.own(run_id)
         if not known:
             gone = describe_owner(ledger.previous or ledger.last_owner)
             for step in list(ledger.state.steps.values()):
-                if step.status == RUNNING and step.kind not in DURABLE_KINDS:
+                if (
+                    step.status == RUNNING
+                    and step.kind not in DURABLE_KINDS
+                    and step.name not in executing
+                ):
                     ledger.note(_execute.interrupted_row(step, f"{gone} ended"))
             for session in _wait.close_sessions(ledger.state):
                 ledger.note(session)

@@ -16,6 +16,8 @@ from ._errors import (
     DuplicateStepError,
     JournalWriteError,
     NotSerializableError,
+    StepbookError,
+    StepError,
     StepFunctionError,
     StepNameError,
     StepTimeout,
@@ -28,6 +30,7 @@ from ._timeout import interrupt_after
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ._ledger import Ledger
     from ._model import Row
     from ._options import Options
     from ._run import Run
@@ -261,7 +264,7 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
             started_at=now_us(),
             **fields,
         )
-        context = StepContext(run, row, current.get())
+        context = StepContext(run, ledger, row, current.get())
         try:
             run._executing[name] = context
             run._executes(name)
@@ -424,6 +427,28 @@ def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any
     return codec.decode(text, hint=hint, where=context.name, ready=writer.ready)
 
 
+def taker(run: Run, context: StepContext) -> Ledger:
+    """Return where the end of an attempt is recorded; a run that was let go of is taken again.
+
+    Raises:
+        StepError: another process has ended this attempt meanwhile.
+        RunInUseError: another process holds the run.
+    """
+    ledger = run._owned()
+    if ledger is context._ledger:
+        return ledger  # nobody else can have had it
+    row = ledger.state.steps.get(context.name)
+    if row is None or row.attempt != context.attempt or row.status != RUNNING:
+        raise StepError(
+            f"the run {run.id} was let go of while the step {shorten(context.name)} executed, and "
+            f"another process has ended its attempt {context.attempt} since. What this process "
+            "made is not recorded: the next pass gets what the record holds. Close a run when its "
+            "steps have ended."
+        )
+    context._ledger = ledger
+    return ledger
+
+
 def complete(
     run: Run, context: StepContext, value: Any, text: str, seconds: float, *rows: Row
 ) -> None:
@@ -439,6 +464,8 @@ def complete(
 
     Raises:
         JournalWriteError: the journal cannot be written; the value is in ``value``.
+        StepError: another process has ended this attempt meanwhile; as above.
+        RunInUseError: another process holds the run; as above.
     """
     row = context._row
     assert row.started_at is not None  # noqa: S101 - it was started
@@ -450,8 +477,8 @@ def complete(
     )
     context._end_row = end
     try:
-        run._owned().commit(*rows, end)
-    except JournalWriteError as error:
+        taker(run, context).commit(*rows, end)
+    except StepbookError as error:
         error.value = value  # type: ignore[attr-defined]
         raise
     leave(run, context)
@@ -459,7 +486,6 @@ def complete(
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:
     """Record a failure; of a step that had succeeded already, make sure of that instead."""
-    ledger = run._owned()
     row = context._row
     rows: list[Any] = []
     if context._end_row is None:
@@ -479,11 +505,16 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
         )
         rows.append(log_row(message, "error", row.name, metadata))
     try:
+        ledger = taker(run, context)
         for log in rows:
             ledger.note(log)
         ledger.commit(context._end_row)
     except JournalWriteError as unwritten:
         error.add_note(f"stepbook: not recorded yet: {unwritten}")
+    except StepbookError as refused:
+        if refused is not error:
+            error.add_note(f"stepbook: not recorded: {refused}")
+        return
     finally:
         leave(run, context)
     if context._failed:

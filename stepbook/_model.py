@@ -24,6 +24,10 @@ RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
 
+#: How far an attempt is; whatever else a status may be is an end.
+PHASES: Final[dict[str, int]] = {PENDING: 0, RUNNING: 1}
+ENDED: Final = 2
+
 LEVELS: Final = ("debug", "log", "info", "warn", "error")
 #: Kinds whose attempt outlives the process that began it (design, section 4).
 DURABLE_KINDS: Final = frozenset({"scan", "sleep"})
@@ -85,6 +89,17 @@ class StepRow(NamedTuple):
     handled: bool = False
     progress: str | None = None
     cell_id: str | None = None
+
+
+def is_late(row: StepRow, known: StepRow) -> bool:
+    """Whether *row* comes too late: a later attempt has begun, or its own has gone further.
+
+    An attempt only goes on, from pending over running to its end, and a step only to the next
+    attempt. The fold holds the same rule (``_schema``), so tables and memory agree.
+    """
+    if row.attempt != known.attempt:
+        return row.attempt < known.attempt
+    return PHASES.get(row.status, ENDED) < PHASES.get(known.status, ENDED)
 
 
 class ScanRow(NamedTuple):

@@ -393,7 +393,7 @@ class Run(Shown):
         if ledger is None:
             with self._lock:
                 if self._ledger is None:
-                    self._ledger = self.book._own(self.id)
+                    self._ledger = self.book._own(self.id, self._executing)
                     _open_runs.append(weakref.ref(self))
                 ledger = self._ledger
         return ledger
@@ -453,7 +453,7 @@ class Run(Shown):
                 raise DuplicateStepError(
                     f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
                 )
-            context = StepContext(self, row, None)
+            context = StepContext(self, self._owned(), row, None)
             self._executing[row.name] = context
             self._executes(row.name)
         return context
@@ -464,11 +464,10 @@ class Run(Shown):
             self._ahead = self.book._values(self.id, step.seq)
         return self._ahead[step.name]
 
-    def _progress(self, context: StepContext) -> None:
-        self._owned().note(context._row)
-
-    def _create_scan(self, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
-        return _wait.create_scan(self, name, expires_in, metadata)
+    def _create_scan(
+        self, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
+    ) -> dict[str, Any]:
+        return _wait.create_scan(self, ledger, name, expires_in, metadata)
 
 
 class StepOptions:

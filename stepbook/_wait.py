@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._context import StepContext
-    from ._ledger import State
+    from ._ledger import Ledger, State
     from ._run import Run
 
 POLL_S: Final = 0.1
@@ -70,12 +70,13 @@ def close_sessions(state: State) -> list[ScanRow]:
     return ends
 
 
-def create_scan(run: Run, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
+def create_scan(
+    run: Run, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
+) -> dict[str, Any]:
     """Create the session of a scan, or make the one that waits ready; see ``ScanConnector``."""
     name = _execute.check_name(name)
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
     text = None if metadata is None else run._codec.encode(metadata)
-    ledger = run._owned()
     with run._lock:
         session = open_session(ledger.state.scans.get(name, []))
         if session is None:
@@ -139,8 +140,13 @@ class _Sleep(_Wait):
         return self.deadline.left() <= 0
 
     def finish(self) -> None:
-        """Record the end."""
-        self.run._owned().commit(self._end(SUCCEEDED, value="null"))
+        """Record the end.
+
+        Raises:
+            StepError: another process has ended this attempt.
+        """
+        ledger = _execute.taker(self.run, self.context)
+        ledger.commit(self._end(SUCCEEDED, value="null"))
 
 
 class _ScanWait(_Wait):
@@ -167,10 +173,11 @@ class _ScanWait(_Wait):
         Raises:
             ScanTimeout: nothing arrived, and there is no default.
             ScanFailed: the sender reported an error.
+            StepError: another process has ended this attempt.
         """
         found = self.found
         assert found is not None  # noqa: S101 - poll() said so
-        ledger = self.run._owned()
+        ledger = _execute.taker(self.run, self.context)
         session = self.session._replace(completed_at=now_us())
         if found.payload is not None:
             # The step first: of two events only the first may survive, and close_sessions() tells
