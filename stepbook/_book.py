@@ -8,7 +8,7 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _frames, _pass, _process, _queries, _scan, _text, _wait
+from . import _attempt, _frames, _pass, _process, _queries, _scan, _text, _wait
 from ._codec import Codec
 from ._duration import Duration, seconds
 from ._errors import (
@@ -251,7 +251,7 @@ class Book(ShownBook):
                     and step.kind not in DURABLE_KINDS
                     and step.name not in executing
                 ):
-                    ledger.note(_execute.interrupted_row(step, f"{gone} ended"))
+                    ledger.note(_attempt.interrupted_row(step, f"{gone} ended"))
             for session in _wait.close_sessions(ledger.state):
                 ledger.note(session)
         return ledger

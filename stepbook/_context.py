@@ -17,7 +17,7 @@ from ._errors import (
     StepbookWarning,
     StepError,
 )
-from ._model import DEFAULT_SCAN, LEVELS, RUNNING, Level, LogRow, StepRow, now_us
+from ._model import DEFAULT_SCAN, LEVELS, RUNNING, Level, LogRow, Row, StepRow, now_us
 
 if TYPE_CHECKING:
     from ._duration import Duration
@@ -65,9 +65,7 @@ class StepContext:
         scan: sessions of scans; see :meth:`ScanConnector.create`.
     """
 
-    def __init__(
-        self, run: Run, ledger: Ledger, row: StepRow, parent: StepContext | None
-    ) -> None:
+    def __init__(self, run: Run, ledger: Ledger, row: StepRow, parent: StepContext | None) -> None:
         self.run_id = run.id
         self.loop = run.loop
         self.name = row.name
@@ -160,7 +158,8 @@ class StepContext:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Record how far the step is; shown on its row while it runs.
 
-        Dropped when the attempt has ended or the run was let go of. Recorded at most ten times a second, and always when *done* reaches *total*.
+        Recorded at most ten times a second, and always when *done* reaches *total*; dropped when
+        the attempt has ended or the run was let go of.
 
         Args:
             done: how much is done, in any unit.
@@ -209,7 +208,7 @@ class StepContext:
         )
 
 
-def noted(ledger: Ledger, row: StepRow | LogRow) -> bool:
+def noted(ledger: Ledger, row: Row) -> bool:
     """Record an event unless the run is let go of right now; return whether it was recorded.
 
     Raises:

@@ -9,6 +9,7 @@ middle, with a mark.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import re
 import sys
 import traceback
@@ -161,11 +162,16 @@ def _find(name: str) -> type[BaseException] | None:
 def mark(error: BaseException, run_id: str, name: str, attempt: int) -> None:
     """Note on *error*, once, which step it failed."""
     if origin(error) is None:
-        try:
-            setattr(error, _MARK, (run_id, name))
-            error.add_note(f"stepbook: in step {name!r}, attempt {attempt}, of run {run_id}")
-        except Exception:  # noqa: BLE001, S110 - a class that refuses attributes; it passes as it is
-            pass
+        # Past what the class makes of attributes: an error's own methods are nobody's to call.
+        BaseException.__setattr__(error, _MARK, (run_id, name))
+        note(error, f"stepbook: in step {name!r}, attempt {attempt}, of run {run_id}")
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to *error*, whatever its class is like."""
+    # Its __notes__ may be anything; then it passes as it is.
+    with contextlib.suppress(TypeError):
+        BaseException.add_note(error, text)
 
 
 def origin(error: BaseException | None) -> tuple[str, str] | None:
@@ -173,7 +179,7 @@ def origin(error: BaseException | None) -> tuple[str, str] | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        found = getattr(error, _MARK, None)
+        found = BaseException.__dict__["__dict__"].__get__(error).get(_MARK)
         if found is not None:
             return tuple(found)
         error = error.__cause__ or error.__context__

@@ -84,11 +84,12 @@ class State:
                 return
             if old.value is not None:
                 self.budget += len(old.value)
-        if row.value is not None:
-            if len(row.value) > self.budget:
+        text = row.value
+        if text is not None:
+            if len(text) > self.budget:
                 row = row._replace(value=None)
             else:
-                self.budget -= len(row.value)
+                self.budget -= len(text)
         self.steps[row.name] = row
 
     def _apply_cell(self, row: CellRow) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from ._attempt import check_name, executing, shorten
 from ._context import log_row
 from ._errors import StepError, StepNotFoundError
-from ._execute import check_name, executing, shorten
 from ._model import PENDING, SUCCEEDED, StepRow, now_us
 
 if TYPE_CHECKING:

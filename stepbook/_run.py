@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _revise, _stored, _wait
+from . import _attempt, _execute, _failure, _pass, _revise, _stored, _wait
 from ._context import StepContext, log_row
 from ._errors import DuplicateStepError, NoRunError
 from ._model import (
@@ -449,9 +449,9 @@ class Run(Shown):
     def _take_up(self, row: StepRow) -> StepContext:
         """Go on with an attempt that was left while it waited."""
         with self._lock:
-            if _execute.executing(self, row.name):
+            if _attempt.executing(self, row.name):
                 raise DuplicateStepError(
-                    f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
+                    f"the step {_attempt.shorten(row.name)} is waiting right now, elsewhere."
                 )
             context = StepContext(self, self._owned(), row, None)
             self._executing[row.name] = context

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import _failure
+from ._attempt import check_name, shorten
 from ._errors import BookBusyError, ScanAlreadyDelivered, ScanClosed, ScanNotFoundError
-from ._execute import check_name, shorten
 from ._inbox import delivery
 from ._model import DEFAULT_SCAN, PENDING, RUNNING, SUCCEEDED
 from ._wait import open_session

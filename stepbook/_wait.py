@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _execute, _failure
+from . import _attempt, _execute, _failure
 from ._context import log_row
 from ._duration import Duration, describe, seconds
 from ._errors import ScanFailed, ScanTimeout
@@ -74,7 +74,7 @@ def create_scan(
     run: Run, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
 ) -> dict[str, Any]:
     """Create the session of a scan, or make the one that waits ready; see ``ScanConnector``."""
-    name = _execute.check_name(name)
+    name = _attempt.check_name(name)
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
     text = None if metadata is None else run._codec.encode(metadata)
     with run._lock:
@@ -145,7 +145,7 @@ class _Sleep(_Wait):
         Raises:
             StepError: another process has ended this attempt.
         """
-        ledger = _execute.taker(self.run, self.context)
+        ledger = _attempt.taker(self.run, self.context)
         ledger.commit(self._end(SUCCEEDED, value="null"))
 
 
@@ -177,7 +177,7 @@ class _ScanWait(_Wait):
         """
         found = self.found
         assert found is not None  # noqa: S101 - poll() said so
-        ledger = _execute.taker(self.run, self.context)
+        ledger = _attempt.taker(self.run, self.context)
         session = self.session._replace(completed_at=now_us())
         if found.payload is not None:
             # The step first: of two events only the first may survive, and close_sessions() tells
@@ -188,7 +188,7 @@ class _ScanWait(_Wait):
             )
             return self.run._codec.decode(found.payload)
         error: ScanTimeout | ScanFailed
-        name = _execute.shorten(self.session.step)
+        name = _attempt.shorten(self.session.step)
         if found.timeout:
             waited = describe(self._end(FAILED).seconds)
             error = ScanTimeout(f"nothing was delivered for the scan {name} in {waited}.")
@@ -226,11 +226,11 @@ def _going_on(run: Run, name: str, kind: Any) -> Iterator[StepContext]:
     if old is not None and old.status == RUNNING and old.kind == kind:
         context = run._take_up(old)
     else:
-        context = _execute.start(run, name, kind)
+        context = _attempt.start(run, name, kind)
     try:
         yield context
     finally:
-        _execute.leave(run, context)
+        _attempt.leave(run, context)
 
 
 def _replayed(run: Run, name: str, default: Any) -> tuple[Any, bool]:

@@ -290,7 +290,7 @@ def test_a_message_for_a_run_that_was_let_go_is_dropped_with_a_warning(book, way
     assert messages(run) == []
 
 
-# ---- files and scans ------------------------------------------------------------------------------
+# ---- files and scans ----------------------------------------------------------------------------
 
 
 def test_a_file_asked_for_after_the_end_is_refused_and_harms_no_later_attempt(path):
@@ -332,7 +332,7 @@ def test_a_scan_created_after_the_end_is_refused_and_leaves_no_session(book, way
     assert run._look().scans == {}
 
 
-# ---- bodies that outlive their run ----------------------------------------------------------------
+# ---- bodies that outlive their run --------------------------------------------------------------
 
 
 class Slow:
@@ -355,7 +355,7 @@ class Slow:
     def _go(self):
         try:
             self.result = self.run.do("Slow", self._body)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - for the test to look at
             self.error = error
 
     def end(self):
@@ -494,7 +494,7 @@ def test_a_failure_after_another_process_took_the_run_passes_as_it_is(path, chil
     def walk():
         try:
             run.do("Slow", body)
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 - for the test to look at
             caught.append(error)
 
     thread = threading.Thread(target=walk)
