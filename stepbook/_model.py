@@ -90,6 +90,11 @@ class StepRow(NamedTuple):
     progress: str | None = None
     cell_id: str | None = None
 
+    @property
+    def left_on_disk(self) -> bool:
+        """Whether the value is in the tables only: whoever succeeds has one."""
+        return self.value is None and self.status == SUCCEEDED
+
 
 def is_late(row: StepRow, known: StepRow) -> bool:
     """Whether *row* comes too late: a later attempt has begun, or its own has gone further.

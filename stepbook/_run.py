@@ -88,7 +88,8 @@ class Run(Shown):
         self._in_loop = False  # whether a loop function is walking it
         self._lock = threading.RLock()
         self._executing: dict[str, StepContext] = {}
-        self._ahead: dict[str, str] = {}
+        #: Values read ahead, by step name and attempt, for as long as the run is held.
+        self._ahead: dict[tuple[str, int], str] = {}
 
     # ---- steps ------------------------------------------------------------------------------
 
@@ -261,6 +262,7 @@ class Run(Shown):
         self._end_pass(handled=False)
         _open_runs[:] = [r for r in _open_runs if r() not in (self, None)]
         ledger, self._ledger = self._ledger, None
+        self._ahead = {}
         if ledger is not None:
             self._row = ledger.state.run
         self.book._release(self.id)  # also what an interrupted close has left
@@ -460,9 +462,10 @@ class Run(Shown):
 
     def _value(self, step: StepRow) -> str:
         """Return the text of a value that was left on disk."""
-        if step.name not in self._ahead:
-            self._ahead = self.book._values(self.id, step.seq)
-        return self._ahead[step.name]
+        key, ahead = (step.name, step.attempt), self._ahead
+        if key not in ahead:
+            ahead = self._ahead = self.book._values(self.id, step)
+        return ahead[key]
 
     def _create_scan(
         self, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any

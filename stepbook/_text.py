@@ -238,6 +238,8 @@ def _beneath(placed: _Placed, width: int | None) -> Iterator[list[Span]]:
             yield [Span(placed.below, "quiet"), Span(one_line(line, room), "failed")]
         if more > 1:
             yield [Span(f"{placed.below}… {more} more lines", "quiet")]
+    elif step.left_on_disk:
+        yield [Span(placed.below, "quiet"), Span("its value is in the book", "quiet")]
     elif step.value is not None and step.value != "null":
         yield _value(placed.below, step.value, width)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._context import StepContext
+    from ._inbox import Inbox, MemoryInbox
     from ._ledger import Ledger, State
     from ._run import Run
 
@@ -52,8 +53,13 @@ def open_session(sessions: list[ScanRow]) -> ScanRow | None:
     return sessions[-1] if sessions and sessions[-1].status in _OPEN else None
 
 
-def close_sessions(state: State) -> list[ScanRow]:
-    """Return the ends of sessions that were lost with their process: their steps have ended."""
+def close_sessions(state: State, inbox: Inbox | MemoryInbox) -> list[ScanRow]:
+    """Return the ends of sessions that were lost with their process: their steps have ended.
+
+    Args:
+        state: the run's rows.
+        inbox: has the payload still, where memory has no room for it.
+    """
     ends = []
     for name, sessions in state.scans.items():
         session, step = open_session(sessions), state.steps.get(name)
@@ -64,8 +70,12 @@ def close_sessions(state: State) -> list[ScanRow]:
             if step.status == FAILED:
                 failed = json.loads(step.error or "{}").get("type")
                 status = "timeout" if failed == "ScanTimeout" else "failed"
+            results = step.value
+            if step.left_on_disk:
+                found = inbox.read(state.run.id, name, len(sessions))
+                results = None if found is None else found.payload
             ends.append(
-                session._replace(status=status, results=step.value, completed_at=step.completed_at)
+                session._replace(status=status, results=results, completed_at=step.completed_at)
             )
     return ends
 

@@ -88,7 +88,8 @@ def row_fields(
         usual: seconds of the step in the previous run of the loop.
         expires_at: when the open wait ends, in microseconds since the epoch.
     """
-    value, value_size = _cut(step.value, room)
+    # Of a value that was left on disk nothing is known but that it is there.
+    value, value_size = ("", 0) if step.left_on_disk else _cut(step.value, room)
     error, error_size = _cut_error(step.error, room)
     return [
         step.seq,
@@ -135,8 +136,11 @@ def snapshot(
         usual: seconds of each step in the previous run of the loop, by name.
         expires: the end of each open wait, by the step's name.
     """
+    if room is None:
+        steps = list(steps)
+        room = room_for(len(steps))
     head = {"type": "snapshot", "rev": rev}
-    return _message(head, run, list(steps), now=now, room=room, usual=usual, expires=expires)
+    return _message(head, run, steps, now=now, room=room, usual=usual, expires=expires)
 
 
 def delta(
@@ -151,8 +155,11 @@ def delta(
     expires: Mapping[str, int] = _NOTHING,
 ) -> dict[str, Any]:
     """Return the message that holds the rows that changed after revision *since*."""
+    if room is None:
+        steps = list(steps)
+        room = room_for(len(steps))
     head = {"type": "delta", "since": since, "rev": rev}
-    return _message(head, run, list(steps), now=now, room=room, usual=usual, expires=expires)
+    return _message(head, run, steps, now=now, room=room, usual=usual, expires=expires)
 
 
 def reply(request: int, value: Any) -> dict[str, Any]:
@@ -168,14 +175,13 @@ def refusal(request: int, error: str) -> dict[str, Any]:
 def _message(
     head: dict[str, Any],
     run: RunRow,
-    steps: list[StepRow],
+    steps: Iterable[StepRow],
     *,
     now: int,
-    room: int | None,
+    room: int,
     usual: Mapping[str, float],
     expires: Mapping[str, int],
 ) -> dict[str, Any]:
-    room = room_for(len(steps)) if room is None else room
     return {
         "v": WIRE_VERSION,
         **head,
