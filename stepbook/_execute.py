@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -174,11 +173,12 @@ def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any,
 
 def replayed_failure(run: Run, step: StepRow) -> BaseException:
     """Return the recorded failure of *step*, which was handled, to be raised again."""
-    error = _failure.rebuild(json.loads(step.error or "{}"))
+    error = _failure.rebuild(_failure.read(step.error))
     _failure.mark(error, run.id, step.name, step.attempt)
-    error.add_note(
+    _failure.note(
+        error,
         "stepbook: this failure was handled in an earlier pass and is replayed; "
-        f"run.redo({step.name!r}) executes the step again"
+        f"run.redo({step.name!r}) executes the step again",
     )
     return error
 
