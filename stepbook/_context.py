@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 import warnings
@@ -165,6 +166,9 @@ class StepContext:
             done: how much is done, in any unit.
             total: how much there is to do, in the same unit, if known.
             message: a few words on what is being done.
+
+        Raises:
+            InvalidInputError: *done* or *total* is no number.
         """
         now = time.monotonic()
         if now - self._progress_at < _PROGRESS_EVERY_S and done != total:
@@ -173,8 +177,12 @@ class StepContext:
         ledger = self._takes()
         if ledger is None:
             return
-        text = json.dumps({"done": done, "total": total, "message": message}, ensure_ascii=False)
-        self._row = self._row._replace(progress=text)
+        about = {
+            "done": _number(done),
+            "total": None if total is None else _number(total),
+            "message": None if message is None else _clean(message),
+        }
+        self._row = self._row._replace(progress=json.dumps(about, ensure_ascii=False))
         # An end that comes between is not undone by this: see is_late.
         noted(ledger, self._row)
 
@@ -223,6 +231,26 @@ def noted(ledger: Ledger, row: Row) -> bool:
     return True
 
 
+def _number(value: Any) -> float | None:
+    """Return a number as JSON has it; None for one that it does not have."""
+    if isinstance(value, int):
+        return int(value)
+    try:
+        exact = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(
+            f"progress is told by numbers, as in ctx.progress(3, 10), not {value!r}."
+        ) from error
+    if not math.isfinite(exact):
+        return None
+    return int(exact) if exact.is_integer() else exact
+
+
+def _clean(text: object) -> str:
+    """Return a text that can be written as UTF-8."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
 def log_row(message: object, level: str, step: str | None, metadata: str | None) -> LogRow:
     """Return the row of a message.
 
@@ -231,8 +259,7 @@ def log_row(message: object, level: str, step: str | None, metadata: str | None)
     """
     if level not in LEVELS:
         raise InvalidInputError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}.")
-    text = str(message).encode("utf-8", "backslashreplace").decode()
-    return LogRow(level, text, now_us(), step, metadata)  # type: ignore[arg-type]
+    return LogRow(level, _clean(message), now_us(), step, metadata)  # type: ignore[arg-type]
 
 
 class ScanConnector:

@@ -9,6 +9,7 @@ Times are integers, microseconds since 1970-01-01 UTC; columns of JSON hold JSON
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from typing import Any, Final, Literal, NamedTuple
@@ -45,6 +46,15 @@ def new_id(prefix: str) -> str:
 def now_us() -> int:
     """Return the wall clock in microseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1000
+
+
+def fields_of(text: str | None) -> dict[str, Any]:
+    """Return the object that a column of JSON holds; nothing if it holds anything else."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class RunRow(NamedTuple):

@@ -53,12 +53,13 @@ class Shown(Facts):
         Example:
             >>> run.to_html("run.html")
         """
-        from .timeline import _bundle  # noqa: PLC0415 - only where it is shown
+        from .timeline import _bundle, _wire  # noqa: PLC0415 - only where it is shown
         from .timeline._follow import Follower  # noqa: PLC0415
 
         follower = Follower(self.book, self.id)
         page = _html.page_html(
-            follower.whole(),
+            f"{follower.run.loop} {follower.run.id}",
+            _wire.encode(follower.whole()),
             _bundle.bundle(),
             _html.static_html(follower.run, follower.steps),
         )

@@ -29,6 +29,7 @@ from ._model import (
     ScanRow,
     ScanStatus,
     StepRow,
+    fields_of,
     new_id,
     now_us,
 )
@@ -65,10 +66,10 @@ def close_sessions(state: State, inbox: Inbox | MemoryInbox) -> list[ScanRow]:
         session, step = open_session(sessions), state.steps.get(name)
         if session is None or step is None or step.status not in {SUCCEEDED, FAILED}:
             continue
-        if json.loads(step.progress or "{}").get("session") == session.id:
+        if fields_of(step.progress).get("session") == session.id:
             status: ScanStatus = "completed"
             if step.status == FAILED:
-                failed = json.loads(step.error or "{}").get("type")
+                failed = _failure.read(step.error)["type"]
                 status = "timeout" if failed == "ScanTimeout" else "failed"
             results = step.value
             if step.left_on_disk:
@@ -326,11 +327,12 @@ def _sleep(run: Run, name: str, duration: Duration) -> Iterator[_Sleep]:
     length = seconds(duration)
     with _going_on(run, name, "sleep") as context:
         row = context._row
-        if row.progress is None:
+        until = fields_of(row.progress).get("until")
+        if not isinstance(until, int):
             until = (row.started_at or now_us()) + int(length * 1e6)
             context._row = row = row._replace(progress=json.dumps({"until": until}))
             run._owned().commit(row)
-        yield _Sleep(run, context, json.loads(row.progress or "{}")["until"])
+        yield _Sleep(run, context, until)
 
 
 def sleep(run: Run, name: str, duration: Duration) -> None:

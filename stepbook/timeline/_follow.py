@@ -7,14 +7,13 @@ other run the journal is read on where it was left.
 from __future__ import annotations
 
 import contextlib
-import json
 import operator
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
 from stepbook import _ledger, _queries, _tables
 from stepbook._errors import StepbookError
-from stepbook._model import PENDING, RUNNING, now_us
+from stepbook._model import PENDING, RUNNING, fields_of, now_us
 from stepbook._store import BUSY_S
 
 from . import _wire
@@ -252,7 +251,8 @@ class Follower:
         self._records.fresh()
         with self._records.store.reading() as reader:
             rows = reader.execute(query, parameters)
-        return [dict(zip(_PAST, row, strict=False)) for row in rows]
+        found = [dict(zip(_PAST, row, strict=False)) for row in rows]
+        return [{**past, "status": _wire.known_status(past["status"])} for past in found]
 
     def _look(self, timeout: float) -> State | None:
         """Return the state if it may have changed since the last time, else None."""
@@ -276,7 +276,7 @@ class Follower:
                 ends[name] = sessions[-1].expires_at
         for step in changed:
             if step.kind == "sleep" and step.progress:
-                until = json.loads(step.progress).get("until")
+                until = fields_of(step.progress).get("until")
                 if isinstance(until, int):
                     ends[step.name] = until
         return ends

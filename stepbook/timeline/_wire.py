@@ -10,13 +10,19 @@ Pure: records in, plain JSON out.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+import math
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from stepbook import _failure
+from stepbook._model import PENDING, Kind, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from stepbook._model import RunRow, StepRow
 
+_STATUSES: Final = frozenset(get_args(Status))
+_KINDS: Final = frozenset(get_args(Kind))
 WIRE_VERSION: Final = 1
 
 #: The columns of a row, in the order in which a row travels as an array.
@@ -70,7 +76,10 @@ def room_for(rows: int) -> int:
 
 def run_fields(run: RunRow) -> dict[str, Any]:
     """Return what the timeline shows of a run itself."""
-    return {name: getattr(run, name) for name in _RUN_FIELDS}
+    return {
+        **{name: getattr(run, name) for name in _RUN_FIELDS},
+        "status": known_status(run.status),
+    }
 
 
 def row_fields(
@@ -94,10 +103,10 @@ def row_fields(
     return [
         step.seq,
         step.name,
-        step.kind,
+        step.kind if step.kind in _KINDS else "do",
         step.parent,
         step.item,
-        step.status,
+        known_status(step.status),
         step.attempt,
         step.started_at,
         step.completed_at,
@@ -162,6 +171,29 @@ def delta(
     return _message(head, run, steps, now=now, room=room, usual=usual, expires=expires)
 
 
+def encode(message: Any) -> str:
+    """Return a message as JSON that every reader reads: no NaN, and nothing that UTF-8 refuses."""
+    try:
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(message), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode()
+
+
+def _finite(value: Any) -> Any:
+    """Return *value* with None for every number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def known_status(status: str) -> str:
+    """Return *status* if a page knows it; of any other nothing is known to have been done."""
+    return status if status in _STATUSES else PENDING
+
+
 def reply(request: int, value: Any) -> dict[str, Any]:
     """Return the answer to a request."""
     return {"v": WIRE_VERSION, "type": "reply", "id": request, "ok": True, "value": value}
@@ -214,7 +246,10 @@ def without_bytes(text: str) -> str:
     """Return the JSON of a table or array without its bytes: its shape and preview are shown."""
     if not text.startswith('{"$stepbook":') or '"shape":' not in text[:200]:
         return text
-    node = json.loads(text)
+    try:
+        node = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
     node.pop("data", None)
     return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
@@ -223,9 +258,6 @@ def _cut_error(text: str | None, room: int) -> tuple[str | None, int | None]:
     """Return an error record, without its stack if it is longer than *room*: still JSON."""
     if text is None or len(text) <= room:
         return text, None
-    try:
-        error = json.loads(text)
-        short = {"type": str(error["type"]), "message": str(error["message"])[:room]}
-    except (ValueError, TypeError, KeyError):
-        short = {"type": "Error", "message": text[:HEAD_CHARS]}
+    error = _failure.read(text)
+    short = {"type": error["type"][:HEAD_CHARS], "message": error["message"][:room]}
     return json.dumps(short, ensure_ascii=False), len(text)
