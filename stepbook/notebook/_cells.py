@@ -356,4 +356,9 @@ class CellStep:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
             value = run._codec.decode(text, hint=classes_in(self._names), where=step.name)
-            show(self._shell, run._codec.decode(cell.outputs, where=step.name), value)
+            outputs = run._codec.decode(cell.outputs, where=step.name)
+            if not show(self._shell, outputs, value):
+                tell(
+                    f"stepbook: of the outputs recorded for {step.name!r} some are not as stepbook "
+                    f"writes them, and are left out. %stepbook redo {step.name} makes them again."
+                )
