@@ -48,7 +48,7 @@ def escaped(value: object) -> Markup:
 
 
 def tag(name: str, *inside: object, **attributes: object) -> Markup:
-    """Return an element; an attribute that is None is left out.
+    """Return an element; an attribute that is None is left out, one that is True has no value.
 
     Args:
         name: of the element, from the code.
@@ -56,7 +56,7 @@ def tag(name: str, *inside: object, **attributes: object) -> Markup:
         **attributes: by name; ``class_`` for ``class``.
     """
     given = "".join(
-        f' {key.rstrip("_")}="{escaped(value)}"'
+        f" {key.rstrip('_')}" + ("" if value is True else f'="{escaped(value)}"')
         for key, value in attributes.items()
         if value is not None
     )
@@ -344,7 +344,7 @@ def _row(step: StepRow, inner: dict[str, list[StepRow]], look: _Look) -> Markup:
     )
     inside, outside = ([*body, *below], []) if step.kind == "map" else (body, below)
     head = tag("summary", *summary, style="cursor:pointer")
-    folded = tag("details", head, *inside, open="" if opened else None)
+    folded = tag("details", head, *inside, open=True if opened else None)
     return tag("div", folded, *outside, style=_ROW)
 
 
