@@ -8,7 +8,7 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from . import _execute, _frames, _pass, _process, _queries, _scan, _text, _wait
+from . import _attempt, _frames, _pass, _process, _queries, _scan, _text, _wait
 from ._codec import Codec
 from ._duration import Duration, seconds
 from ._errors import (
@@ -17,6 +17,7 @@ from ._errors import (
     InvalidInputError,
     RunError,
     StepbookWarning,
+    StepError,
 )
 from ._find import book_path, run_key
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
@@ -28,7 +29,7 @@ from ._tell import asks_new, stable, tell
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ._files import Found
     from ._ledger import Ledger, State
     from ._loop import Loop
+    from ._model import StepRow
 
 _UNSET: Final[Any] = object()
 _AHEAD: Final = 8 * 1024 * 1024
@@ -223,9 +225,8 @@ class Book(ShownBook):
     def _open(self, run_id: str) -> Run:
         """Return a run, owned."""
         run = self._runs.get(run_id)
-        if run is None or run._ledger is None:
-            ledger = self._own(run_id)
-            run = self._run_of(ledger.state.run)
+        if run is None:
+            run = self._run_of(self._own(run_id).state.run)
         run._owned()
         return run
 
@@ -234,17 +235,26 @@ class Book(ShownBook):
             ledger = run._owned()
             tell(_text.opened_again(ledger.state, ledger.previous))
 
-    def _own(self, run_id: str) -> Ledger:
-        """Return the ledger of a run, with what died in its owner's hands marked as such."""
+    def _own(self, run_id: str, executing: Collection[str] = ()) -> Ledger:
+        """Return the ledger of a run, with what died in its owner's hands marked as such.
+
+        Args:
+            run_id: the run.
+            executing: steps of which a body executes right here, although the run was let go of.
+        """
         self._check_fork()
         known = run_id in self._records.ledgers
         ledger = self._records.own(run_id)
         if not known:
             gone = describe_owner(ledger.previous or ledger.last_owner)
             for step in list(ledger.state.steps.values()):
-                if step.status == RUNNING and step.kind not in DURABLE_KINDS:
-                    ledger.note(_execute.interrupted_row(step, f"{gone} ended"))
-            for session in _wait.close_sessions(ledger.state):
+                if (
+                    step.status == RUNNING
+                    and step.kind not in DURABLE_KINDS
+                    and step.name not in executing
+                ):
+                    ledger.note(_attempt.interrupted_row(step, f"{gone} ended"))
+            for session in _wait.close_sessions(ledger.state, self._inbox):
                 ledger.note(session)
         return ledger
 
@@ -255,10 +265,33 @@ class Book(ShownBook):
     def _peek(self, run_id: str) -> State:
         return self._records.peek(run_id)
 
-    def _values(self, run_id: str, first_seq: int) -> dict[str, str]:
+    def _values(self, run_id: str, step: StepRow) -> dict[tuple[str, int], str]:
+        """Return the value of a step that was left on disk, and those of the steps behind it.
+
+        By name and attempt: what has been executed again since is another value.
+
+        Raises:
+            StepError: the tables have no value of this attempt.
+        """
         self._records.fold_open()
+        key = step.name, step.attempt
         with self._records.store.reading() as reader:
-            return reader.values(run_id, first_seq, _AHEAD)
+            found = reader.values(run_id, step.seq, _AHEAD)
+            text = found.get(key) or reader.value(run_id, *key)
+        if text is None:
+            raise StepError(
+                f"the step {step.name!r} of run {run_id} has succeeded, but the tables hold no "
+                f"value of its attempt {step.attempt}: somebody has changed them. "
+                f"run.redo({step.name!r}) has it executed again."
+            )
+        found[key] = text
+        return found
+
+    def _whole(self, run_id: str, step: StepRow) -> StepRow:
+        """Return *step* with its value, which may have been left on disk, to be recorded again."""
+        if not step.left_on_disk:
+            return step
+        return step._replace(value=self._values(run_id, step)[step.name, step.attempt])
 
     def get(self, run_id: str) -> Run:
         """Return a run without owning it: for reading, its timeline, deliveries.

@@ -156,7 +156,8 @@ def _stored(node: dict[str, Any]) -> Stored:
 
 def shown(node: dict[str, Any]) -> Any:
     """Return what a node shows to people: no file is read, no class rebuilt."""
-    known = DECODERS.get(node.get(TAG, ""))
+    kind = node.get(TAG)
+    known = DECODERS.get(kind) if isinstance(kind, str) else None
     if known is not None:
         try:
             return known(node)

@@ -51,7 +51,7 @@ def describe(value: float | None) -> str:
         >>> describe(125)
         '2 min 5 s'
     """
-    if value is None:
+    if value is None or not math.isfinite(value):
         return ""
     if value < 0.9995:  # noqa: PLR2004 - what rounds to a full second is one
         shown = f"{value * 1000:.0f} ms"

@@ -6,34 +6,29 @@ import asyncio
 import contextlib
 import functools
 import inspect
-import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _failure, _pass
-from ._context import StepContext, current, log_row
+from ._attempt import check_name, fail, shorten, start, succeed
+from ._context import StepContext, current
 from ._errors import (
-    DuplicateStepError,
     JournalWriteError,
     NotSerializableError,
     StepFunctionError,
-    StepNameError,
     StepTimeout,
 )
 from ._heartbeat import heartbeat
-from ._model import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
-from ._pass import same_flow
+from ._model import FAILED, RUNNING, SUCCEEDED, StepRow
 from ._timeout import interrupt_after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from ._model import Row
     from ._options import Options
     from ._run import Run
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_MAX_SHOWN: Final = 60
 
 
 def perform(
@@ -133,34 +128,6 @@ def _is_async(name: str, fn: Any) -> bool:
     return False
 
 
-def shorten(name: object) -> str:
-    """Return the repr of a name, shortened for a message."""
-    text = repr(name)
-    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 2] + "…" + text[-1]
-
-
-def check_name(name: object) -> str:
-    """Return *name* as a plain string.
-
-    Raises:
-        StepNameError: it is not a string, empty, or not Unicode text.
-    """
-    if not isinstance(name, str):
-        raise StepNameError(
-            f"the name of a step is a string, not {type(name).__name__}: {shorten(name)}. "
-            'The name comes first: run.do("Load profile", load_profile).'
-        )
-    if not name:
-        raise StepNameError('a step needs a name: run.do("Load profile", load_profile).')
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise StepNameError(
-            f"the step name {shorten(name)} holds a lone surrogate, which is not Unicode text."
-        ) from error
-    return str(name)
-
-
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
@@ -206,11 +173,12 @@ def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any,
 
 def replayed_failure(run: Run, step: StepRow) -> BaseException:
     """Return the recorded failure of *step*, which was handled, to be raised again."""
-    error = _failure.rebuild(json.loads(step.error or "{}"))
+    error = _failure.rebuild(_failure.read(step.error))
     _failure.mark(error, run.id, step.name, step.attempt)
-    error.add_note(
+    _failure.note(
+        error,
         "stepbook: this failure was handled in an earlier pass and is replayed; "
-        f"run.redo({step.name!r}) executes the step again"
+        f"run.redo({step.name!r}) executes the step again",
     )
     return error
 
@@ -230,73 +198,6 @@ def handle(run: Run, names: list[str]) -> None:
 
 
 # ---- decisions 4 to 6 -----------------------------------------------------------------------
-
-
-def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
-    """Record that a step begins; the next attempt, or the first.
-
-    Raises:
-        DuplicateStepError: its body is executing right now.
-        JournalWriteError: the journal cannot be written.
-    """
-    ledger = run._owned()
-    with run._lock:
-        parent = current.get() or run._walk().body_of(run)
-        if executing(run, name):
-            raise DuplicateStepError(
-                f"the step {shorten(name)} is executing right now, in another thread or task. "
-                "Wait for it, or give this piece of work a name of its own."
-            )
-        old = ledger.settled(name)
-        if old is not None and old.status == RUNNING:
-            # Two interrupts in a row: the second one fell into the recording of the first.
-            ledger.note(interrupted_row(old, "it was interrupted"))
-        row = StepRow(
-            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
-            name=name,
-            kind=kind,
-            status=RUNNING,
-            attempt=1 if old is None else old.attempt + (old.status != PENDING),
-            parent=parent.name if parent is not None and parent.run_id == run.id else None,
-            started_at=now_us(),
-            **fields,
-        )
-        context = StepContext(run, row, current.get())
-        try:
-            run._executing[name] = context
-            run._executes(name)
-            ledger.note(row)
-        except BaseException:
-            leave(run, context)
-            raise
-    return context
-
-
-def executing(run: Run, name: str) -> bool:
-    """Whether the body of a step is executing right now.
-
-    After two interrupts in a row it may only look so: its frame is gone.
-    """
-    busy = run._executing.get(name)
-    if busy is None or not same_flow(busy):
-        return busy is not None
-    here = current.get()
-    while here is not None and here is not busy:
-        here = here._parent
-    return here is busy
-
-
-def interrupted_row(row: StepRow, reason: str) -> StepRow:
-    """Return *row* as a failed attempt of type ``Interrupted``."""
-    record: dict[str, Any] = {
-        "type": "Interrupted",
-        "message": f"the step was running when {reason}",
-        "stack": "",
-        "notes": [],
-        "cause": None,
-    }
-    text = json.dumps(record, ensure_ascii=False)
-    return row._replace(status=FAILED, completed_at=now_us(), seconds=None, error=text)
 
 
 def _arguments(
@@ -401,102 +302,3 @@ async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
         if limit.expired():
             raise _timed_out(name, options) from error
         raise
-
-
-def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any:
-    """Record a success and return the value as a replay would.
-
-    Args:
-        run: the run.
-        context: the step.
-        value: what its body returned.
-        hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
-
-    Raises:
-        NotSerializableError: the value cannot be stored.
-        JournalWriteError: the journal cannot be written; the value is in ``value``.
-    """
-    seconds = time.perf_counter() - context._began
-    codec = run._codec
-    with codec.writing() as writer:
-        text = writer.encode(value, hint=hint, files=context._files)
-        complete(run, context, value, text, seconds)
-    return codec.decode(text, hint=hint, where=context.name, ready=writer.ready)
-
-
-def complete(
-    run: Run, context: StepContext, value: Any, text: str, seconds: float, *rows: Row
-) -> None:
-    """Record a success, with what else belongs to it.
-
-    Args:
-        run: the run.
-        context: the step.
-        value: what its body returned.
-        text: the same as it is recorded.
-        seconds: how long the body took.
-        *rows: what is recorded together with the end of the step.
-
-    Raises:
-        JournalWriteError: the journal cannot be written; the value is in ``value``.
-    """
-    row = context._row
-    assert row.started_at is not None  # noqa: S101 - it was started
-    end = row._replace(
-        status=SUCCEEDED,
-        completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
-        seconds=seconds,
-        value=text,
-    )
-    context._end_row = end
-    try:
-        run._owned().commit(*rows, end)
-    except JournalWriteError as error:
-        error.value = value  # type: ignore[attr-defined]
-        raise
-    leave(run, context)
-
-
-def fail(run: Run, context: StepContext, error: BaseException) -> None:
-    """Record a failure; of a step that had succeeded already, make sure of that instead."""
-    ledger = run._owned()
-    row = context._row
-    rows: list[Any] = []
-    if context._end_row is None:
-        seconds = max(0.0, time.perf_counter() - context._began) if context._began else 0.0
-        record = _failure.describe(error)
-        started = row.started_at or now_us()
-        context._end_row = row._replace(
-            status=FAILED,
-            completed_at=max(now_us(), started + int(seconds * 1e6)),
-            seconds=seconds,
-            error=json.dumps(record, ensure_ascii=False),
-        )
-        context._failed = True
-        message = f"step {row.name!r} failed: {_failure.summary(record)}"
-        metadata = json.dumps(
-            {"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False
-        )
-        rows.append(log_row(message, "error", row.name, metadata))
-    try:
-        for log in rows:
-            ledger.note(log)
-        ledger.commit(context._end_row)
-    except JournalWriteError as unwritten:
-        error.add_note(f"stepbook: not recorded yet: {unwritten}")
-    finally:
-        leave(run, context)
-    if context._failed:
-        walk, steps = run._walk(), ledger.state.steps
-        inner = [step for step in walk.failures if steps[step].parent == row.name]
-        # An interrupt, a cancellation or a full disk is no outcome of the work: it is never handled
-        # for good.
-        outcome = isinstance(error, Exception) and not isinstance(error, JournalWriteError)
-        walk.fail(row.name if outcome else None, inner)
-        _failure.mark(error, run.id, row.name, row.attempt)
-
-
-def leave(run: Run, context: StepContext) -> None:
-    """Note that the body is no longer executing."""
-    if run._executing.get(context.name) is context:
-        run._executing.pop(context.name, None)

@@ -9,9 +9,11 @@ middle, with a mark.
 from __future__ import annotations
 
 import builtins
+import json
 import re
 import sys
 import traceback
+import types
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,30 +111,92 @@ def _stack(error: BaseException) -> str:
         return f"{type_name(type(error))} (no traceback: {type(inner).__name__})"
 
 
-def rebuild(record: dict[str, Any]) -> BaseException:
-    """Return an exception like the recorded one.
+def read(text: str | None) -> dict[str, Any]:
+    """Return the record that *text* holds; of whatever else it is, a record that says so."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    return _record(found if isinstance(found, dict) else {"message": text})
+
+
+def _record(found: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of which type, message and stack are texts."""
+    kind = found.get("type")
+    texts = {field: _as_text(found.get(field)) for field in ("message", "stack")}
+    return {**found, "type": _clean(kind) if isinstance(kind, str) and kind else "Error", **texts}
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    return _clean(value if isinstance(value, str) else json.dumps(value))
+
+
+def rebuild(record: dict[str, Any]) -> Exception:
+    """Return an exception like the recorded one, as :func:`read` gave it.
 
     Of the same class where that is a built-in, stepbook's own or in a module that is imported
-    already; built without calling it. Else :class:`RecordedError`.
+    already; built without calling anything of it. Else :class:`RecordedError`, also for what ends
+    a program or a task: an interrupt is no outcome of the work, whatever a book says.
     """
-    name, message = str(record.get("type")), str(record.get("message") or "")
-    cls = _find(name)
-    if cls in _GROUPS and record.get("members"):
-        members = [rebuild(member) for member in record["members"]]
-        return BaseExceptionGroup(_COUNT.sub("", message), members)
-    if cls is not None:
-        try:
-            error = cls.__new__(cls, message)
-            error.args = (message,)
-            if str(error) != message and issubclass(cls, KeyError):
-                error.args = (_Verbatim(message),)  # a KeyError shows the repr of its key
-            if str(error) == message:
-                return error
-        except Exception:  # noqa: BLE001, S110 - a class of the user's own; the fallback follows
-            pass
-    return RecordedError(
-        summary(record), type=name, message=message, stack=str(record.get("stack") or "")
+    record = _record(record)
+    try:
+        error = _rebuilt(record)
+    except (TypeError, ValueError, RecursionError):  # its class has a layout of its own, ...
+        error = None
+    return error or RecordedError(
+        summary(record), type=record["type"], message=record["message"], stack=record["stack"]
     )
+
+
+def _rebuilt(record: dict[str, Any]) -> Exception | None:
+    message = record["message"]
+    cls = _find(record["type"])
+    if cls is None:
+        return None
+    if cls in _GROUPS:
+        members = [rebuild(one) for one in record.get("members") or () if isinstance(one, dict)]
+        return ExceptionGroup(_COUNT.sub("", message), members)
+    error: Exception = _built_in(cls).__new__(cls, message)
+    lines = _lines(cls)
+    verbatim = KeyError in lines  # it shows the repr of its key
+    BaseException.__dict__["args"].__set__(error, (_Verbatim(message) if verbatim else message,))
+    shows = next(line for line in lines if "__str__" in _dict_of_class(line))
+    if _is_built_in(shows):
+        return error if shows.__str__(error) == message else None
+    note(error, f"stepbook: its text was recorded as: {message}")
+    return error
+
+
+# The classes of a user are looked at past what they make of attributes.
+_lines: Final = type.__dict__["__mro__"].__get__
+_dict_of_class: Final = type.__dict__["__dict__"].__get__
+_base_of: Final = type.__dict__["__base__"].__get__
+_flags_of: Final = type.__dict__["__flags__"].__get__
+_cause_of: Final = BaseException.__dict__["__cause__"].__get__
+_context_of: Final = BaseException.__dict__["__context__"].__get__
+_dict_of: Final = BaseException.__dict__["__dict__"].__get__
+_HEAP_TYPE: Final = 1 << 9
+
+
+def _is_built_in(cls: type) -> bool:
+    return not _flags_of(cls) & _HEAP_TYPE
+
+
+def _built_in(cls: type) -> Any:
+    """Return the class of the interpreter that *cls* comes from."""
+    while not _is_built_in(cls):
+        cls = _base_of(cls)
+    return cls
+
+
+def _is_work(cls: type) -> bool:
+    """Whether a failure of this class is an outcome of the work: no exit and no cancellation."""
+    if cls in _GROUPS:
+        return True
+    errors = [line for line in _lines(cls) if BaseException in _lines(line)]
+    return cls is not BaseException and all(Exception in _lines(line) for line in errors[:-1])
 
 
 class _Verbatim(str):
@@ -144,28 +208,34 @@ class _Verbatim(str):
         return str(self)
 
 
-def _find(name: str) -> type[BaseException] | None:
+def _find(name: str) -> type[Exception] | None:
+    """Return the exception class of this name, if it stands for an outcome of the work."""
     module, _, rest = name.rpartition(".")
-    places: list[Any]
-    if module:
-        places = [sys.modules.get(module)]
-    else:
-        places, rest = [builtins, _errors, sys.modules.get("__main__")], name
+    places = [sys.modules.get(module)]
+    if not module:
+        places = [builtins, _errors, sys.modules.get("__main__")]
     for place in places:
-        found = getattr(place, rest, None)
-        if isinstance(found, type) and issubclass(found, BaseException):
-            return found
+        if not isinstance(place, types.ModuleType):
+            continue
+        # Past what makes names on demand, or loads the module now.
+        found = object.__getattribute__(place, "__dict__").get(rest)
+        if isinstance(found, type) and BaseException in _lines(found):
+            return found if _is_work(found) else None
     return None
 
 
 def mark(error: BaseException, run_id: str, name: str, attempt: int) -> None:
     """Note on *error*, once, which step it failed."""
     if origin(error) is None:
-        try:
-            setattr(error, _MARK, (run_id, name))
-            error.add_note(f"stepbook: in step {name!r}, attempt {attempt}, of run {run_id}")
-        except Exception:  # noqa: BLE001, S110 - a class that refuses attributes; it passes as it is
-            pass
+        _dict_of(error)[_MARK] = (run_id, name)
+        note(error, f"stepbook: in step {name!r}, attempt {attempt}, of run {run_id}")
+
+
+def note(error: BaseException, text: str) -> None:
+    """Add a note to *error*, past what its class makes of attributes."""
+    notes = _dict_of(error).setdefault("__notes__", [])
+    if type(notes) is list:  # else somebody has put something of their own there
+        notes.append(text)
 
 
 def origin(error: BaseException | None) -> tuple[str, str] | None:
@@ -173,8 +243,8 @@ def origin(error: BaseException | None) -> tuple[str, str] | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        found = getattr(error, _MARK, None)
+        found = _dict_of(error).get(_MARK)
         if found is not None:
             return tuple(found)
-        error = error.__cause__ or error.__context__
+        error = _cause_of(error) or _context_of(error)
     return None

@@ -40,7 +40,7 @@ from ._writing import NO_ROOM, refused, trouble, unusable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ._journal_format import Damage, Events, Names
+    from ._journal_format import Damage, Events
     from ._reader import Reader
 
 FORMAT: Final = 1

@@ -49,6 +49,14 @@ def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.
     return frame
 
 
+def _plain(text: str) -> Any:
+    """Return JSON as Python has it; a text that is none as it is."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
 def _categories(name: str, column: pd.Series[Any]) -> tuple[str, ...] | None:
     """Return the categories that all values of a column belong to, if there are such."""
     if name not in _CATEGORIES:
@@ -70,7 +78,7 @@ def _objects(column: pd.Series[Any], parse: Callable[[str], Any] | None) -> pd.S
         values = column.to_numpy(dtype=object, copy=True)
         values[missing] = None
     if parse is not None:
-        plain = json.loads if column.name in _PLAIN_JSON else parse
+        plain = _plain if column.name in _PLAIN_JSON else parse
         parsed = (None if text is None else plain(text) for text in values)
         # Item by item: NumPy would make one table of lists of equal length.
         values = np.fromiter(parsed, dtype=object, count=len(values))

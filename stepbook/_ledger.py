@@ -21,6 +21,7 @@ from ._model import (
     RunRow,
     ScanRow,
     StepRow,
+    is_late,
     row_from_json,
 )
 from ._platform import FileLock, identity_of, owner
@@ -53,18 +54,18 @@ class State:
 
     __slots__ = ("budget", "cells", "logs", "run", "scans", "steps", "version")
 
-    def __init__(self, run: RunRow, budget: int = VALUE_BUDGET) -> None:
+    def __init__(self, run: RunRow) -> None:
         self.run = run
         self.steps: dict[str, StepRow] = {}
         self.scans: dict[str, list[ScanRow]] = {}
         self.cells: dict[str, CellRow] = {}
-        self.budget = budget
+        self.budget = VALUE_BUDGET
         self.version = 0
 
     def apply(self, row: Row) -> None:
         """Take in one event; taking it in again changes nothing."""
         if isinstance(row, StepRow):
-            self.steps[row.name] = row if row.value is None else self._within_budget(row, row.value)
+            self._apply_step(row)
         elif isinstance(row, ScanRow):
             sessions = self.scans.setdefault(row.step, [])
             for index, session in enumerate(sessions):
@@ -81,29 +82,44 @@ class State:
                 )
             self.run = row
         elif isinstance(row, CellRow):
-            size = len(row.variables or "") + len(row.outputs or "")
-            if size <= self.budget:
-                self.budget -= size
-                self.cells[row.step] = row
-            else:
-                self.cells.pop(row.step, None)
+            self._apply_cell(row)
         elif not isinstance(row, (LogRow, PassRow)):
             raise TypeError(f"unknown row {row!r}")
         self.version += 1
 
-    def _within_budget(self, row: StepRow, text: str) -> StepRow:
+    def _apply_step(self, row: StepRow) -> None:
         old = self.steps.get(row.name)
-        if old is not None and old.attempt == row.attempt and old.value is not None:
-            return row  # the same attempt again: it is counted already
-        if len(text) > self.budget:
-            return row._replace(value=None)
-        self.budget -= len(text)
-        return row
+        if old is not None:
+            if is_late(row, old):
+                return
+            if old.value is not None:
+                self.budget += len(old.value)
+        text = row.value
+        if text is not None:
+            if len(text) > self.budget:
+                row = row._replace(value=None)
+            else:
+                self.budget -= len(text)
+        self.steps[row.name] = row
+
+    def _apply_cell(self, row: CellRow) -> None:
+        old = self.cells.get(row.step)
+        if old is not None:
+            if row.attempt < old.attempt:
+                return
+            self.budget += _size(self.cells.pop(row.step))
+        if _size(row) <= self.budget:
+            self.budget -= _size(row)
+            self.cells[row.step] = row
 
     def apply_events(self, events: Events) -> None:
         """Take in what journals hold beyond the tables."""
         for line in events.lines:
             self.apply(row_from_json(*line.parse()))
+
+
+def _size(row: CellRow) -> int:
+    return len(row.variables or "") + len(row.outputs or "")
 
 
 def run_from_header(header: dict[str, Any]) -> RunRow:

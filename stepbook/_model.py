@@ -9,6 +9,7 @@ Times are integers, microseconds since 1970-01-01 UTC; columns of JSON hold JSON
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import time
@@ -24,6 +25,10 @@ PENDING: Final = "pending"
 RUNNING: Final = "running"
 SUCCEEDED: Final = "succeeded"
 FAILED: Final = "failed"
+
+#: How far an attempt is; whatever else a status may be is an end.
+PHASES: Final[dict[str, int]] = {PENDING: 0, RUNNING: 1}
+ENDED: Final = 2
 
 LEVELS: Final = ("debug", "log", "info", "warn", "error")
 #: Kinds whose attempt outlives the process that began it (design, section 4).
@@ -61,6 +66,15 @@ def is_book_id(text: object) -> bool:
 def now_us() -> int:
     """Return the wall clock in microseconds since 1970-01-01 UTC."""
     return time.time_ns() // 1000
+
+
+def fields_of(text: str | None) -> dict[str, Any]:
+    """Return the object that a column of JSON holds; nothing if it holds anything else."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class RunRow(NamedTuple):
@@ -105,6 +119,22 @@ class StepRow(NamedTuple):
     handled: bool = False
     progress: str | None = None
     cell_id: str | None = None
+
+    @property
+    def left_on_disk(self) -> bool:
+        """Whether the value is in the tables only: whoever succeeds has one."""
+        return self.value is None and self.status == SUCCEEDED
+
+
+def is_late(row: StepRow, known: StepRow) -> bool:
+    """Whether *row* comes too late: a later attempt has begun, or its own has gone further.
+
+    An attempt only goes on, from pending over running to its end, and a step only to the next
+    attempt. The fold holds the same rule (``_schema``), so tables and memory agree.
+    """
+    if row.attempt != known.attempt:
+        return row.attempt < known.attempt
+    return PHASES.get(row.status, ENDED) < PHASES.get(known.status, ENDED)
 
 
 class ScanRow(NamedTuple):

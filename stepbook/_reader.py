@@ -106,20 +106,28 @@ class Reader:
         query = f"SELECT {columns} FROM steps WHERE run_id = $1 ORDER BY seq"
         return list(map(StepRow._make, self._rows(query, [run_id])))
 
-    def values(self, run_id: str, first_seq: int, budget: int) -> dict[str, str]:
-        """Return returned values by step name, from step *first_seq* on, about *budget* characters.
+    def values(self, run_id: str, first_seq: int, budget: int) -> dict[tuple[str, int], str]:
+        """Return returned values by step name and attempt, from step *first_seq* on.
 
-        The first is returned however long it is.
+        About *budget* characters; the first is returned however long it is.
         """
         rows = self._rows(
-            """SELECT name, "return" FROM (
-                 SELECT seq, name, "return",
+            """SELECT name, attempt, "return" FROM (
+                 SELECT seq, name, attempt, "return",
                    sum(length("return")) OVER (ORDER BY seq) - length("return") AS before
                  FROM steps WHERE run_id = $1 AND seq >= $2 AND "return" IS NOT NULL)
                WHERE before <= $3 ORDER BY seq""",
             [run_id, first_seq, budget],
         )
-        return dict(rows)
+        return {(name, attempt): text for name, attempt, text in rows}
+
+    def value(self, run_id: str, name: str, attempt: int) -> str | None:
+        """Return what one attempt of a step has returned."""
+        rows = self._rows(
+            """SELECT "return" FROM attempts WHERE run_id = $1 AND name = $2 AND attempt = $3""",
+            [run_id, name, attempt],
+        )
+        return rows[0][0] if rows else None
 
     def cells(self, run_id: str, budget: int) -> list[CellRow]:
         """Return what the cells of a run have done, those that succeeded, without their source.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any, Final
 
+from ._attempt import check_name, executing, shorten
 from ._context import log_row
 from ._errors import StepError, StepNotFoundError
-from ._execute import check_name, executing, shorten
 from ._model import PENDING, SUCCEEDED, StepRow, now_us
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ def resolve(run: Run, name: str, value: Any) -> None:
         )
         ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
         ledger.commit(row)
-        run._ahead.pop(name, None)
 
 
 def _reset(run: Run, steps: list[StepRow]) -> None:
@@ -96,8 +95,6 @@ def _reset(run: Run, steps: list[StepRow]) -> None:
                 if step.status != PENDING
             )
         )
-        for step in steps:
-            run._ahead.pop(step.name, None)
 
 
 def _refuse_executing(run: Run, names: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, overload
 
-from . import _execute, _failure, _pass, _revise, _stored, _wait
+from . import _attempt, _execute, _failure, _pass, _revise, _stored, _wait
 from ._context import StepContext, log_row
 from ._errors import DuplicateStepError, NoRunError
 from ._model import (
@@ -88,7 +88,8 @@ class Run(Shown):
         self._in_loop = False  # whether a loop function is walking it
         self._lock = threading.RLock()
         self._executing: dict[str, StepContext] = {}
-        self._ahead: dict[str, str] = {}
+        #: Values read ahead, by step name and attempt, for as long as the run is held.
+        self._ahead: dict[tuple[str, int], str] = {}
 
     # ---- steps ------------------------------------------------------------------------------
 
@@ -261,6 +262,7 @@ class Run(Shown):
         self._end_pass(handled=False)
         _open_runs[:] = [r for r in _open_runs if r() not in (self, None)]
         ledger, self._ledger = self._ledger, None
+        self._ahead = {}
         if ledger is not None:
             self._row = ledger.state.run
         self.book._release(self.id)  # also what an interrupted close has left
@@ -393,7 +395,7 @@ class Run(Shown):
         if ledger is None:
             with self._lock:
                 if self._ledger is None:
-                    self._ledger = self.book._own(self.id)
+                    self._ledger = self.book._own(self.id, self._executing)
                     _open_runs.append(weakref.ref(self))
                 ledger = self._ledger
         return ledger
@@ -449,26 +451,26 @@ class Run(Shown):
     def _take_up(self, row: StepRow) -> StepContext:
         """Go on with an attempt that was left while it waited."""
         with self._lock:
-            if _execute.executing(self, row.name):
+            if _attempt.executing(self, row.name):
                 raise DuplicateStepError(
-                    f"the step {_execute.shorten(row.name)} is waiting right now, elsewhere."
+                    f"the step {_attempt.shorten(row.name)} is waiting right now, elsewhere."
                 )
-            context = StepContext(self, row, None)
+            context = StepContext(self, self._owned(), row, None)
             self._executing[row.name] = context
             self._executes(row.name)
         return context
 
     def _value(self, step: StepRow) -> str:
         """Return the text of a value that was left on disk."""
-        if step.name not in self._ahead:
-            self._ahead = self.book._values(self.id, step.seq)
-        return self._ahead[step.name]
+        key, ahead = (step.name, step.attempt), self._ahead
+        if key not in ahead:
+            ahead = self._ahead = self.book._values(self.id, step)
+        return ahead[key]
 
-    def _progress(self, context: StepContext) -> None:
-        self._owned().note(context._row)
-
-    def _create_scan(self, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
-        return _wait.create_scan(self, name, expires_in, metadata)
+    def _create_scan(
+        self, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
+    ) -> dict[str, Any]:
+        return _wait.create_scan(self, ledger, name, expires_in, metadata)
 
 
 class StepOptions:

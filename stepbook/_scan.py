@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from . import _failure
+from ._attempt import check_name, shorten
 from ._errors import BookBusyError, ScanAlreadyDelivered, ScanClosed, ScanNotFoundError
-from ._execute import check_name, shorten
 from ._inbox import delivery
-from ._model import DEFAULT_SCAN, PENDING, RUNNING, SUCCEEDED
+from ._model import DEFAULT_SCAN, PENDING, RUNNING, SUCCEEDED, fields_of
 from ._wait import open_session
 
 if TYPE_CHECKING:
@@ -67,11 +66,12 @@ def _state(records: Records, run_id: str) -> State:
 
 def _waiting(state: State) -> dict[str, int]:
     """Return the waits that are going on, by name, with the numbers of their sessions."""
-    return {
-        step.name: json.loads(step.progress)["number"]
+    numbers = {
+        step.name: fields_of(step.progress).get("number")
         for step in state.steps.values()
-        if step.kind == "scan" and step.status == RUNNING and step.progress is not None
+        if step.kind == "scan" and step.status == RUNNING
     }
+    return {name: number for name, number in numbers.items() if isinstance(number, int)}
 
 
 def _target(state: State, run_id: str, name: str | None) -> _Target:

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ._model import ENDED, PHASES
+
 _ATTEMPT_COLUMNS: Final = """
   run_id VARCHAR NOT NULL,
   seq BIGINT NOT NULL,
@@ -141,6 +143,26 @@ _STEP_VALUES: Final = f"""
 """
 
 
+def _rank(row: str) -> str:
+    """What only grows in the life of a step: its attempt, and how far that is."""
+    phases = " ".join(f"WHEN '{status}' THEN {phase}" for status, phase in PHASES.items())
+    return f"{row}attempt::BIGINT * 4 + CASE {row}status {phases} ELSE {ENDED} END"
+
+
+#: Leaves out what comes too late for its step, as ``_model.is_late`` says, event by event.
+_DROP_LATE: Final = f"""
+DELETE FROM staged WHERE n IN (
+  SELECT n FROM (
+    SELECT n, rank, max(rank) OVER (PARTITION BY name ORDER BY n) AS reached
+    FROM (
+      SELECT n, r.name AS name, {_rank("r.")} AS rank FROM staged WHERE type = 'step'
+      UNION ALL
+      SELECT 0, name, {_rank("")} FROM steps
+      WHERE run_id = $1 AND name IN (SELECT r.name FROM staged WHERE type = 'step')))
+  WHERE rank < reached)
+"""
+
+
 def _latest(kind: str, key: str) -> str:
     """The newest staged event of each *key*."""
     # Numbers are compared, not whole rows: a window over them takes three times as long.
@@ -173,6 +195,7 @@ FOLD: Final[dict[str, tuple[str, ...]]] = {
             WHERE runs.id = $1""",
     ),
     "step": (
+        _DROP_LATE,
         *_replace("steps", "step", (("name", "r.name"),), _STEP_VALUES),
         *_replace("attempts", "step", (("name", "r.name"), ("attempt", "r.attempt")), _STEP_VALUES),
     ),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import click
 
-from . import _listing, _text
+from . import _failure, _listing, _text
 from ._duration import describe
 from ._tell import stable
 from ._text import Role, Span
@@ -197,9 +197,9 @@ def _title(column: Column) -> str:
 def _cell(row: Row, column: Column) -> Span:
     value = row[column.field]
     if column.kind == "status":
-        return Span(f"{_text.GLYPHS[value]} {value}", value)
+        return Span(f"{_text.glyph(value)} {value}", _text.role_of(value))
     if column.kind == "glyph":
-        return Span(_text.GLYPHS[value], value)
+        return Span(_text.glyph(value), _text.role_of(value))
     if column.kind == "outcome":
         return Span(_outcome(row), "value" if row["error"] is None else "failed")
     if isinstance(value, datetime):
@@ -214,9 +214,7 @@ def _cell(row: Row, column: Column) -> Span:
 def _outcome(row: Row) -> str:
     """Return what a step returned, or why it failed."""
     if row["error"] is not None:
-        from ._failure import summary  # noqa: PLC0415 - only for failed steps
-
-        return summary(json.loads(row["error"]))
+        return _failure.summary(_failure.read(row["error"]))
     return "" if row["return"] in (None, "null") else _text.readable(row["return"])
 
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from ._records import Records
     from .timeline._widget import Timeline
 
-#: A page of its own holds each return and error up to so many characters.
-_PAGE_CHARS = 64 * 1024
-
 
 class Shown(Facts):
     """The looks of a run."""
@@ -45,7 +42,7 @@ class Shown(Facts):
         """Write the run as one self-contained, interactive page, and return its path.
 
         The page loads nothing from anywhere and works without a kernel. Values longer than 64 KiB
-        are shortened in it.
+        are shortened in it, and further if all together take more than 64 MiB.
 
         Args:
             path: the file to write; replaced if it exists.
@@ -61,7 +58,8 @@ class Shown(Facts):
 
         follower = Follower(self.book, self.id)
         page = _html.page_html(
-            follower.snapshot(room=max(_PAGE_CHARS, _wire.room_for(len(follower.steps)))),
+            f"{follower.run.loop} {follower.run.id}",
+            _wire.encode(follower.whole()),
             _bundle.bundle(),
             _html.static_html(follower.run, follower.steps),
         )

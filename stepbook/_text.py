@@ -10,11 +10,11 @@ import json
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from . import _decode, _failure
 from ._duration import describe
-from ._model import now_us
+from ._model import fields_of, now_us
 from ._nodes import TAG
 from ._tell import asks_new, stable
 from ._values import DECODERS
@@ -107,7 +107,8 @@ def spans(
 def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> list[Span]:
     done = sum(step.status == "succeeded" for step in steps)
     failed = sum(step.status == "failed" for step in steps)
-    facts: list[str] = [run.status]
+    role = role_of(run.status)
+    facts: list[str] = [one_line(run.status, None)]
     if not steps:
         facts.append("no steps yet")
     elif done == len(steps):
@@ -119,14 +120,24 @@ def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> list[Span
     if not stable():
         if run.started_at is not None and run.completed_at is not None:
             facts.append(describe((run.completed_at - run.started_at) / 1e6))
-        facts.append(run.id)
+        facts.append(one_line(run.id, None))
     name = one_line(run.loop, None if width is None else _NAME_LIMIT)
     return [
-        Span(GLYPHS[run.status] + " ", run.status),
+        Span(glyph(run.status) + " ", role),
         Span(name, "title"),
-        Span("  " + facts[0], run.status),
+        Span("  " + facts[0], role),
         Span("".join(" · " + fact for fact in facts[1:]), "quiet"),
     ]
+
+
+def glyph(status: str) -> str:
+    """Return the sign of a status; of one that nobody knows, a question mark."""
+    return GLYPHS.get(status, "?")
+
+
+def role_of(status: str) -> Role:
+    """Return what a piece of text is that shows this status."""
+    return cast("Role", status) if status in GLYPHS else "quiet"
 
 
 def _tree(steps: Sequence[StepRow]) -> list[_Placed]:
@@ -176,7 +187,7 @@ def _row(placed: _Placed, name: str, column: int, width: int | None) -> list[Spa
     step = placed.step
     line = [
         Span(placed.rails, "quiet"),
-        Span(GLYPHS[step.status] + " ", step.status),
+        Span(glyph(step.status) + " ", role_of(step.status)),
         Span(name, "name"),
     ]
     facts = " · ".join(_facts(step))
@@ -192,16 +203,17 @@ def _row(placed: _Placed, name: str, column: int, width: int | None) -> list[Spa
 
 
 def _facts(step: StepRow) -> Iterator[str]:
-    progress = _progress(step)
+    progress = fields_of(step.progress)
     if step.status == "running":
         until = progress.get("until")
         if step.kind in ("scan", "sleep"):
             verb = "waiting" if step.kind == "scan" else "sleeping"
-            timed = isinstance(until, int) and not stable()
-            yield f"{verb} until {_moment(until, step.started_at)}" if timed else verb
-        elif "done" in progress:
+            at = "" if stable() else _moment(until, step.started_at)
+            yield f"{verb} until {at}" if at else verb
+        elif progress.get("done") is not None:
             total = progress.get("total")
-            yield f"{progress['done']}" + (f" of {total}" if total is not None else "")
+            done = f"{progress['done']}" + (f" of {total}" if total is not None else "")
+            yield one_line(done, None)
             if progress.get("message"):
                 yield one_line(str(progress["message"]), None)
         else:
@@ -211,33 +223,37 @@ def _facts(step: StepRow) -> Iterator[str]:
     if step.status == "failed" and step.handled:
         yield "handled"
     if progress.get("resolved"):
-        yield f"resolved {progress['resolved']}"
+        yield one_line(f"resolved {progress['resolved']}", None)
     if step.stale:
         yield "stale"
 
 
-def _progress(step: StepRow) -> dict[str, Any]:
-    found = json.loads(step.progress) if step.progress else {}
-    return found if isinstance(found, dict) else {}
-
-
 def _moment(at: Any, since: int | None) -> str:
-    """Return a time in UTC, with its date unless that is the one of *since*."""
-    moment = datetime.fromtimestamp(at / 1e6, UTC)
-    same = since is not None and datetime.fromtimestamp(since / 1e6, UTC).date() == moment.date()
+    """Return a time in UTC, with its date unless that is the one of *since*.
+
+    Nothing for what is no time, or one that no calendar has.
+    """
+    try:
+        moment = datetime.fromtimestamp(at / 1e6, UTC)
+        begun = None if since is None else datetime.fromtimestamp(since / 1e6, UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ""
+    same = begun is not None and begun.date() == moment.date()
     return moment.strftime("%H:%M:%S UTC" if same else "%Y-%m-%d %H:%M:%S UTC")
 
 
 def _beneath(placed: _Placed, width: int | None) -> Iterator[list[Span]]:
     step = placed.step
     if step.status == "failed" and step.error is not None:
-        lines = _failure.summary(json.loads(step.error)).rstrip().split("\n")
+        lines = _failure.summary(_failure.read(step.error)).rstrip().split("\n")
         more = 0 if width is None else len(lines) - _ERROR_LINES
         room = None if width is None else width - cells(placed.below)
         for line in lines[: len(lines) if more <= 1 else _ERROR_LINES]:
             yield [Span(placed.below, "quiet"), Span(one_line(line, room), "failed")]
         if more > 1:
             yield [Span(f"{placed.below}… {more} more lines", "quiet")]
+    elif step.left_on_disk:
+        yield [Span(placed.below, "quiet"), Span("its value is in the book", "quiet")]
     elif step.value is not None and step.value != "null":
         yield _value(placed.below, step.value, width)
 
@@ -257,7 +273,7 @@ def readable(text: str) -> str:
     try:
         value = json.loads(text, object_hook=_in_words)
         spaced = json.dumps(value, ensure_ascii=False, default=lambda v: _mark(str(v)))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return text
     return spaced.replace(f'"{_OPEN}', "").replace(f'{_CLOSE}"', "")
 

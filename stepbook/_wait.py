@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import _execute, _failure
+from . import _attempt, _execute, _failure
 from ._context import log_row
 from ._duration import Duration, describe, seconds
 from ._errors import ScanFailed, ScanTimeout
@@ -29,6 +29,7 @@ from ._model import (
     ScanRow,
     ScanStatus,
     StepRow,
+    fields_of,
     new_id,
     now_us,
 )
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ._context import StepContext
-    from ._ledger import State
+    from ._inbox import Inbox, MemoryInbox
+    from ._ledger import Ledger, State
     from ._run import Run
 
 POLL_S: Final = 0.1
@@ -52,30 +54,40 @@ def open_session(sessions: list[ScanRow]) -> ScanRow | None:
     return sessions[-1] if sessions and sessions[-1].status in _OPEN else None
 
 
-def close_sessions(state: State) -> list[ScanRow]:
-    """Return the ends of sessions that were lost with their process: their steps have ended."""
+def close_sessions(state: State, inbox: Inbox | MemoryInbox) -> list[ScanRow]:
+    """Return the ends of sessions that were lost with their process: their steps have ended.
+
+    Args:
+        state: the run's rows.
+        inbox: has the payload still, where memory has no room for it.
+    """
     ends = []
     for name, sessions in state.scans.items():
         session, step = open_session(sessions), state.steps.get(name)
         if session is None or step is None or step.status not in {SUCCEEDED, FAILED}:
             continue
-        if json.loads(step.progress or "{}").get("session") == session.id:
+        if fields_of(step.progress).get("session") == session.id:
             status: ScanStatus = "completed"
             if step.status == FAILED:
-                failed = json.loads(step.error or "{}").get("type")
+                failed = _failure.read(step.error)["type"]
                 status = "timeout" if failed == "ScanTimeout" else "failed"
+            results = step.value
+            if step.left_on_disk:
+                found = inbox.read(state.run.id, name, len(sessions))
+                results = None if found is None else found.payload
             ends.append(
-                session._replace(status=status, results=step.value, completed_at=step.completed_at)
+                session._replace(status=status, results=results, completed_at=step.completed_at)
             )
     return ends
 
 
-def create_scan(run: Run, name: str, expires_in: Duration | None, metadata: Any) -> dict[str, Any]:
+def create_scan(
+    run: Run, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
+) -> dict[str, Any]:
     """Create the session of a scan, or make the one that waits ready; see ``ScanConnector``."""
-    name = _execute.check_name(name)
+    name = _attempt.check_name(name)
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
     text = None if metadata is None else run._codec.encode(metadata)
-    ledger = run._owned()
     with run._lock:
         session = open_session(ledger.state.scans.get(name, []))
         if session is None:
@@ -139,8 +151,13 @@ class _Sleep(_Wait):
         return self.deadline.left() <= 0
 
     def finish(self) -> None:
-        """Record the end."""
-        self.run._owned().commit(self._end(SUCCEEDED, value="null"))
+        """Record the end.
+
+        Raises:
+            StepError: another process has ended this attempt.
+        """
+        ledger = _attempt.taker(self.run, self.context)
+        ledger.commit(self._end(SUCCEEDED, value="null"))
 
 
 class _ScanWait(_Wait):
@@ -167,10 +184,11 @@ class _ScanWait(_Wait):
         Raises:
             ScanTimeout: nothing arrived, and there is no default.
             ScanFailed: the sender reported an error.
+            StepError: another process has ended this attempt.
         """
         found = self.found
         assert found is not None  # noqa: S101 - poll() said so
-        ledger = self.run._owned()
+        ledger = _attempt.taker(self.run, self.context)
         session = self.session._replace(completed_at=now_us())
         if found.payload is not None:
             # The step first: of two events only the first may survive, and close_sessions() tells
@@ -181,7 +199,7 @@ class _ScanWait(_Wait):
             )
             return self.run._codec.decode(found.payload)
         error: ScanTimeout | ScanFailed
-        name = _execute.shorten(self.session.step)
+        name = _attempt.shorten(self.session.step)
         if found.timeout:
             waited = describe(self._end(FAILED).seconds)
             error = ScanTimeout(f"nothing was delivered for the scan {name} in {waited}.")
@@ -219,11 +237,11 @@ def _going_on(run: Run, name: str, kind: Any) -> Iterator[StepContext]:
     if old is not None and old.status == RUNNING and old.kind == kind:
         context = run._take_up(old)
     else:
-        context = _execute.start(run, name, kind)
+        context = _attempt.start(run, name, kind)
     try:
         yield context
     finally:
-        _execute.leave(run, context)
+        _attempt.leave(run, context)
 
 
 def _replayed(run: Run, name: str, default: Any) -> tuple[Any, bool]:
@@ -309,11 +327,12 @@ def _sleep(run: Run, name: str, duration: Duration) -> Iterator[_Sleep]:
     length = seconds(duration)
     with _going_on(run, name, "sleep") as context:
         row = context._row
-        if row.progress is None:
+        until = fields_of(row.progress).get("until")
+        if not isinstance(until, int):
             until = (row.started_at or now_us()) + int(length * 1e6)
             context._row = row = row._replace(progress=json.dumps({"until": until}))
             run._owned().commit(row)
-        yield _Sleep(run, context, json.loads(row.progress or "{}")["until"])
+        yield _Sleep(run, context, until)
 
 
 def sleep(run: Run, name: str, duration: Duration) -> None:

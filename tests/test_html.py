@@ -94,7 +94,8 @@ def test_hostile_data_stays_text():
     run = RunRow("run_1", HOSTILE, "k", "failed", "user", json.dumps(HOSTILE), 0)
     static = _html.static_html(run, [step])
     assert "img" not in Parsed(static).tags
-    page = _html.page_html(_wire.snapshot(run, [step], rev=1, now=0), "export{};", static)
+    data = _wire.encode(_wire.snapshot(run, [step], rev=1, now=0))
+    page = _html.page_html(HOSTILE, data, "export{};", static)
     assert page.count("</script") == 2
     assert "<img" not in page
 
@@ -135,7 +136,8 @@ def test_a_missing_bundle_says_what_to_run(monkeypatch, tmp_path):
 def test_the_page_asks_for_nothing_from_outside():
     run, steps = recorded_run()
     snapshot = _wire.snapshot(run, steps, rev=1, now=run.created_at)
-    page = _html.page_html(snapshot, _bundle.bundle(), _html.static_html(run, steps))
+    static = _html.static_html(run, steps)
+    page = _html.page_html("title", _wire.encode(snapshot), _bundle.bundle(), static)
     assert not re.search(r"(?:src|href)\s*=\s*[\"'`]?\s*(?:https?:)?//", page)
     assert "default-src 'none'" in page
 

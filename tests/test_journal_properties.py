@@ -26,6 +26,7 @@ TABLES = ("runs", "steps", "attempts", "scans", "passes")
 
 LOG = ("log", "said", "1e400")
 EVENTS = (LOG, ("start", "a"), ("succeed", "a", "1"), ("redo", "a"), ("pass", 3), LOG, LOG)
+LATE = (("late", "a", 0, False), ("fold",), ("late", "a", 1, True), ("late", "a", 1, False))
 
 names = st.sampled_from(["a", "b", "ä\n", 'c\0"d'])
 texts = st.text(max_size=20)
@@ -38,6 +39,7 @@ events = st.one_of(
     st.tuples(st.just("succeed"), names, values),
     st.tuples(st.just("fail"), names, texts),
     st.tuples(st.just("redo"), names),
+    st.tuples(st.just("late"), names, st.integers(0, 2), st.booleans()),
     st.tuples(st.just("resolve"), names, values),
     st.tuples(st.just("log"), texts, st.none() | values),
     st.tuples(st.just("scan"), names, st.sampled_from(["ready", "completed", "timeout"]), values),
@@ -149,6 +151,15 @@ class Play:
         old = steps.get(name) or Step(len(steps) + 1, name, "do", PENDING, 1)
         self.note(LogRow("info", "resolved", self.now(), step=name))
         self.commit(old._replace(status=SUCCEEDED, value=value, error=None, seconds=0.0))
+
+    def late(self, name, earlier, ended):
+        """What a timer says for the attempt that it was started in, and an end that comes late."""
+        old = self.ledger.state.steps.get(name)
+        if old is not None:
+            status, attempt = (FAILED if ended else RUNNING), max(1, old.attempt - earlier)
+            row = Step(old.seq, name, "do", status, attempt, progress=json.dumps(self.now()))
+            if attempt < old.attempt or not ended:
+                self.note(row)
 
     def log(self, text, metadata):
         self.note(LogRow("info", text, self.now(), metadata=metadata))
@@ -346,6 +357,8 @@ def test_any_interleaving_of_events_crashes_and_folds_gives_the_same_tables(chil
     @given(plays, st.booleans(), st.sampled_from([1, 500, 1 << 20]))
     @example([LOG, LOG, ("interrupt in a fold", 0), LOG, ("fold",)], False, 1 << 20)  # noqa: FBT003
     @example([*EVENTS, ("crash", 500, True), ("crash in a fold", 1), LOG], False, 1)  # noqa: FBT003
+    @example([*EVENTS[:3], *LATE, ("redo", "a"), *LATE, ("start", "a"), *LATE], False, 1)  # noqa: FBT003
+    @example([*EVENTS[:3], *LATE[::2], *EVENTS, *LATE[::2]], False, 1 << 20)  # noqa: FBT003
     @example(
         [*EVENTS, ("failing sync", ""), LOG, ("crash while journals are removed", 1), *EVENTS],
         False,  # noqa: FBT003
@@ -360,7 +373,10 @@ def test_any_interleaving_of_events_crashes_and_folds_gives_the_same_tables(chil
                 act(play, *action)
             play.own()
             play.records.close()
-            assert tables(play.records) == undisturbed(play.told)
+            found = tables(play.records)
+            assert found == undisturbed(play.told)
+            expected = [(s.name, s.status, str(s.attempt)) for s in play.expected().steps.values()]
+            assert sorted((r[2], r[6], r[7]) for r in found["steps"]) == sorted(expected)
             assert not list(play.records.journals.iterdir())
 
     play_all()

@@ -40,6 +40,7 @@ def step(seq, name, status="succeeded", **fields):
         "attempt": 1,
         "started_at": AT,
         "seconds": 0.012,
+        "value": "null" if status == "succeeded" else None,
     }
     return StepRow(**{**known, **fields})
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 
-from .. import _execute
-from .._context import current
+from .. import _attempt, _execute
+from .._context import current, noted
 from .._duration import describe
 from .._errors import NotSerializableError, StaleStepError, StepbookWarning
 from .._heartbeat import heartbeat
@@ -77,7 +77,7 @@ class CellStep:
         request = self._request
         if request.problem:
             raise UsageError(request.problem)
-        name = _execute.check_name(request.name)
+        name = _attempt.check_name(request.name)
         self._run = run = self._session.current()
         step = run._state().steps.get(name)
         edited = _names.claim_cell(run, name, self._body.fingerprint)
@@ -110,7 +110,7 @@ class CellStep:
         self._changed = step.fingerprint not in (None, self._body.fingerprint)
         if not self._changed:
             if step.stale:
-                run._owned().note(step._replace(stale=False))
+                run._owned().note(run.book._whole(run.id, step)._replace(stale=False))
             return False
         if edited:
             tell(f"stepbook: the cell of {name!r} was edited; it is executed again.")
@@ -121,7 +121,7 @@ class CellStep:
             return True
         if policy == "error":
             raise StaleStepError(
-                f"the cell of step {_execute.shorten(name)} has changed since it was recorded. "
+                f"the cell of step {_attempt.shorten(name)} has changed since it was recorded. "
                 f"{line} executes it again; --on-change warn uses what was recorded."
             )
         if policy == "warn":
@@ -130,7 +130,7 @@ class CellStep:
 
     def _warn(self, run: Run, step: StepRow, line: str) -> None:
         if not step.stale:
-            run._owned().note(step._replace(stale=True))
+            run._owned().note(run.book._whole(run.id, step)._replace(stale=True))
         key = (run.id, step.name, self._body.fingerprint)
         if key in self._session.warned:
             return
@@ -150,7 +150,7 @@ class CellStep:
         self._value, self._ran = None, []
         self._around = around = contextlib.ExitStack()
         try:
-            self._context = context = _execute.start(
+            self._context = context = _attempt.start(
                 run,
                 self._request.name,
                 "cell",
@@ -238,7 +238,7 @@ class CellStep:
                 variables,
                 writer.encode(shown) if shown else None,
             )
-            _execute.complete(run, context, self._value, text, seconds, cell)
+            _attempt.complete(run, context, self._value, text, seconds, cell)
         if context._files:  # they are in the store now
             Restorer(run._codec, self._names, variables, context.name, self._names.get).finish({})
         self._end()
@@ -282,7 +282,7 @@ class CellStep:
     def _fail(self, error: BaseException) -> None:
         context = self._context
         if context is not None:
-            _execute.fail(self._running, context, error)
+            _attempt.fail(self._running, context, error)
         self._around.close()
 
     def _end(self) -> None:
@@ -299,6 +299,9 @@ class CellStep:
         if not shown:
             return
         run, context = self._running, self._context
+        ledger = run._ledger
+        if ledger is None:
+            return  # let go of since; the failure itself is recorded
         with run._codec.writing() as writer:
             row = CellRow(
                 context.name,
@@ -306,7 +309,7 @@ class CellStep:
                 self._request.source,
                 outputs=writer.encode(shown),
             )
-            run._owned().note(row)
+            noted(ledger, row)
 
     def cell_ended(self) -> None:
         """Take in what IPython has shown behind the body of a failed attempt: its plots."""
@@ -353,4 +356,9 @@ class CellStep:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
             value = run._codec.decode(text, hint=classes_in(self._names), where=step.name)
-            show(self._shell, run._codec.decode(cell.outputs, where=step.name), value)
+            outputs = run._codec.decode(cell.outputs, where=step.name)
+            if not show(self._shell, outputs, value):
+                tell(
+                    f"stepbook: of the outputs recorded for {step.name!r} some are not as stepbook "
+                    f"writes them, and are left out. %stepbook redo {step.name} makes them again."
+                )

@@ -9,8 +9,8 @@ import types
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .. import _pass
+from .._attempt import shorten
 from .._errors import DuplicateStepError, NotSerializableError
-from .._execute import shorten
 from .._model import PENDING
 
 if TYPE_CHECKING:

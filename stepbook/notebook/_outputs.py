@@ -237,15 +237,33 @@ def flush_figures() -> None:
         backend.flush_figures()
 
 
-def show(shell: InteractiveShell, outputs: list[dict[str, Any]], value: Any) -> None:
+def _is_output(output: Any) -> bool:
+    """Whether *output* is as :meth:`Recorder.outputs` gives it."""
+    match output:
+        case {"output_type": "stream", "name": "stdout" | "stderr", "text": str()}:
+            return True
+        case {
+            "output_type": "display_data" | "execute_result",
+            "data": dict(),
+            "metadata": dict() | None,
+        }:
+            return True
+    return False
+
+
+def show(shell: InteractiveShell, outputs: Any, value: Any) -> bool:
     """Show recorded outputs again, in order.
 
     Args:
         shell: where.
-        outputs: what :meth:`Recorder.outputs` gave.
+        outputs: what :meth:`Recorder.outputs` gave; somebody may have changed the record since.
         value: what ``_`` and ``Out`` get of an ``execute_result``.
+
+    Returns:
+        Whether all of it could be shown.
     """
-    for output in outputs:
+    found = outputs if isinstance(outputs, list) else [outputs]
+    for output in filter(_is_output, found):
         kind = output["output_type"]
         if kind == "stream":
             stream = sys.stderr if output["name"] == "stderr" else sys.stdout
@@ -262,3 +280,4 @@ def show(shell: InteractiveShell, outputs: list[dict[str, Any]], value: Any) -> 
                 hook.update_user_ns(value)
                 hook.fill_exec_result(value)
             hook.finish_displayhook()
+    return all(map(_is_output, found))

@@ -10,6 +10,7 @@ how it has left the random generators of the modules random and numpy.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.utils.text import SList
 
 from .._book import Book, connect
-from .._errors import BookNotFoundError, NotSerializableError, RunNotFoundError
+from .._errors import ArtifactError, BookNotFoundError, NotSerializableError, RunNotFoundError
+from .._nodes import expect
 from .._run import Run
 from ._chance import changed, from_state, hidden, set_hidden, state_of
 from ._effects import defined_names
@@ -28,7 +30,7 @@ from ._stub import NotStored
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from .._codec import Codec
     from .._encode import Writer
@@ -375,10 +377,23 @@ class Restorer:
         self._codec = codec
         self._names = names
         self._step = step
-        self._entries: dict[str, Any] = json.loads(text) if text else {}
-        self.ran: list[int] = self._entries.pop(DEFINITIONS, [])
+        with self._reading():
+            self._entries: dict[str, Any] = expect(json.loads(text or "{}"), dict)
+            self.ran: list[int] = expect(self._entries.pop(DEFINITIONS, []), list)
         self._chance: Any = self._entries.pop(CHANCE, None)
         self._done: dict[str, Any] = {}
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say of a record that is not as stepbook writes it what to do."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ArtifactError(
+                f"{self._step}: what was recorded of its variables is damaged: "
+                f"{type(error).__name__}: {error}. %stepbook redo {self._step} executes the cell "
+                "again."
+            ) from error
 
     def up_to(self, number: int | None, order: dict[str, int]) -> None:
         """Bring back what is bound before statement *number*; None for all that is left."""
@@ -397,11 +412,18 @@ class Restorer:
     def _restore(self, name: str) -> Any:
         if name in self._done:
             return self._done[name]
-        entry = self._entries[name]
+        with self._reading():
+            value = self._value(expect(self._entries[name], dict), name)
+        self._done[name] = value
+        self._set(name, value)
+        return value
+
+    def _value(self, entry: dict[str, Any], name: str) -> Any:
+        value: Any
         if "value" in entry:
             value = self._decode(entry["value"], name)
         elif "lines" in entry:
-            value = SList(entry["lines"])
+            value = SList(expect(entry["lines"], list))
         elif "random" in entry:
             value = from_state(self._decode(entry["random"], name))
         elif "book" in entry:
@@ -414,8 +436,6 @@ class Restorer:
             value = self._alive(name)
             if value is None:
                 value = NotStored(name, self._step, entry["type"], entry["missing"])
-        self._done[name] = value
-        self._set(name, value)
         return value
 
     def _found(self, entry: dict[str, str], name: str) -> Any:

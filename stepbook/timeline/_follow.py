@@ -7,26 +7,29 @@ other run the journal is read on where it was left.
 from __future__ import annotations
 
 import contextlib
-import json
 import operator
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
-from stepbook import _queries, _tables
+from stepbook import _ledger, _queries, _tables
 from stepbook._errors import StepbookError
-from stepbook._model import PENDING, RUNNING, SUCCEEDED, now_us
+from stepbook._model import PENDING, RUNNING, fields_of, now_us
 from stepbook._store import BUSY_S
 
 from . import _wire
 from ._tail import Tail
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from stepbook._book import Book
     from stepbook._ledger import State
     from stepbook._model import RunRow, StepRow
 
 #: So many rows of a table are sent when more are asked for.
 MORE_ROWS: Final = 50
+#: A page of its own holds each return and error up to so many characters.
+_PAGE_CHARS: Final = 64 * 1024
 #: What is told of an attempt.
 _PAST = ("attempt", "status", "started_at", "seconds", "return", "error", "run")
 
@@ -130,6 +133,37 @@ class Follower:
             expires=self._expires,
         )
 
+    def whole(self) -> dict[str, Any]:
+        """Return the message that holds everything, with the values that were left on disk.
+
+        Each is sent up to 64 KiB; if memory had no room for them all, then so much of each that
+        all together take no more than a run may keep there.
+        """
+        room, count = _PAGE_CHARS, len(self.steps)
+        if any(step.left_on_disk for step in self.steps):
+            room = max(_wire.HEAD_CHARS, min(room, _ledger.VALUE_BUDGET // count))
+        return _wire.snapshot(
+            self.run,
+            self._with_values(),
+            rev=self.rev,
+            now=now_us(),
+            room=max(room, _wire.room_for(count)),
+            usual=self._usual or {},
+            expires=self._expires,
+        )
+
+    def _with_values(self) -> Iterator[StepRow]:
+        """Yield the steps with their values, read a piece at a time."""
+        ahead: dict[tuple[str, int], str] = {}
+        for step in self.steps:
+            if not step.left_on_disk:
+                yield step
+                continue
+            key = step.name, step.attempt
+            if key not in ahead:
+                ahead = self._book._values(self._run_id, step)
+            yield step._replace(value=ahead[key])
+
     def since(self, rev: int) -> dict[str, Any]:
         """Return the message that brings a reader from revision *rev* to this one."""
         if rev < self._floor or rev > self.rev:
@@ -156,8 +190,8 @@ class Follower:
         text = None
         if step is not None:
             text = step.error if field == "error" else step.value
-            if text is None and field == "return" and step.status == SUCCEEDED:
-                text = self._book._values(self._run_id, step.seq).get(step.name)
+            if field == "return" and step.left_on_disk:
+                text = self._book._whole(self._run_id, step).value
         if text is None:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
@@ -179,7 +213,7 @@ class Follower:
                 for long in (step.value, step.error)
             )
         }
-        if any(step.value is None and step.status == SUCCEEDED for step in self.steps):
+        if any(step.left_on_disk for step in self.steps):
             self._records.fresh()
             with self._records.store.reading() as reader:
                 found.update(seq for (seq,) in reader.execute(_queries.FOUND, [self._run_id, text]))
@@ -217,7 +251,8 @@ class Follower:
         self._records.fresh()
         with self._records.store.reading() as reader:
             rows = reader.execute(query, parameters)
-        return [dict(zip(_PAST, row, strict=False)) for row in rows]
+        found = [dict(zip(_PAST, row, strict=False)) for row in rows]
+        return [{**past, "status": _wire.known_status(past["status"])} for past in found]
 
     def _look(self, timeout: float) -> State | None:
         """Return the state if it may have changed since the last time, else None."""
@@ -241,7 +276,7 @@ class Follower:
                 ends[name] = sessions[-1].expires_at
         for step in changed:
             if step.kind == "sleep" and step.progress:
-                until = json.loads(step.progress).get("until")
+                until = fields_of(step.progress).get("until")
                 if isinstance(until, int):
                     ends[step.name] = until
         return ends

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -66,8 +65,7 @@ class Runs(anywidget.AnyWidget):
         if runs == self._runs and self.rev:
             return
         self._runs, self.rev = runs, self.rev + 1
-        message = _wire.runs(runs)
-        self.snapshot = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+        self.snapshot = _wire.encode(_wire.runs(runs)).encode()
 
     def static(self) -> dict[str, str]:
         """Return what is shown where there is no widget."""
@@ -77,7 +75,7 @@ class Runs(anywidget.AnyWidget):
     def slotted(self) -> dict[str, str]:
         """Return the static list in a place that the live one takes while there is a kernel."""
         data = self.static()
-        data["text/html"] = f'<div class="stepbook-slot-{self.slot}">{data["text/html"]}</div>'
+        data["text/html"] = _html.slotted(self.slot, _html.Markup(data["text/html"]))
         return data
 
     def _answer(self, _widget: object, content: Any, _buffers: object) -> None:
@@ -97,7 +95,7 @@ class Runs(anywidget.AnyWidget):
             answer = _wire.refusal(request, str(error))
         except Exception as error:  # noqa: BLE001 - a door: the page waits for an answer
             answer = _wire.refusal(request, f"{type(error).__name__}: {error}")
-        self.send({}, buffers=[json.dumps(answer, ensure_ascii=False).encode()])
+        self.send({}, buffers=[_wire.encode(answer).encode()])
 
     def __repr__(self) -> str:
         return repr(self._book)

@@ -172,7 +172,7 @@ class Timeline(anywidget.AnyWidget):
     def slotted(self) -> dict[str, str]:
         """Return the static view in a place that the live one takes while there is a kernel."""
         data = self.static()
-        data["text/html"] = f'<div class="stepbook-slot-{self.slot}">{data["text/html"]}</div>'
+        data["text/html"] = _html.slotted(self.slot, _html.Markup(data["text/html"]))
         return data
 
     def refresh(self) -> None:
@@ -215,4 +215,4 @@ def _answer_on_subshell(comm: Any) -> None:
 
 
 def _bytes(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _wire.encode(message).encode()

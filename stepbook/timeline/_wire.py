@@ -10,7 +10,11 @@ Pure: records in, plain JSON out.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+import math
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from stepbook import _failure
+from stepbook._model import PENDING, Kind, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from stepbook._html import RunLine
     from stepbook._model import RunRow, StepRow
 
+_STATUSES: Final = frozenset(get_args(Status))
+_KINDS: Final = frozenset(get_args(Kind))
 WIRE_VERSION: Final = 1
 
 #: The columns of a row, in the order in which a row travels as an array.
@@ -71,7 +77,10 @@ def room_for(rows: int) -> int:
 
 def run_fields(run: RunRow) -> dict[str, Any]:
     """Return what the timeline shows of a run itself."""
-    return {name: getattr(run, name) for name in _RUN_FIELDS}
+    return {
+        **{name: getattr(run, name) for name in _RUN_FIELDS},
+        "status": known_status(run.status),
+    }
 
 
 def row_fields(
@@ -89,15 +98,16 @@ def row_fields(
         usual: seconds of the step in the previous run of the loop.
         expires_at: when the open wait ends, in microseconds since the epoch.
     """
-    value, value_size = _cut(step.value, room)
+    # Of a value that was left on disk nothing is known but that it is there.
+    value, value_size = ("", 0) if step.left_on_disk else _cut(step.value, room)
     error, error_size = _cut_error(step.error, room)
     return [
         step.seq,
         step.name,
-        step.kind,
+        step.kind if step.kind in _KINDS else "do",
         step.parent,
         step.item,
-        step.status,
+        known_status(step.status),
         step.attempt,
         step.started_at,
         step.completed_at,
@@ -136,8 +146,11 @@ def snapshot(
         usual: seconds of each step in the previous run of the loop, by name.
         expires: the end of each open wait, by the step's name.
     """
+    if room is None:
+        steps = list(steps)
+        room = room_for(len(steps))
     head = {"type": "snapshot", "rev": rev}
-    return _message(head, run, list(steps), now=now, room=room, usual=usual, expires=expires)
+    return _message(head, run, steps, now=now, room=room, usual=usual, expires=expires)
 
 
 def delta(
@@ -152,13 +165,40 @@ def delta(
     expires: Mapping[str, int] = _NOTHING,
 ) -> dict[str, Any]:
     """Return the message that holds the rows that changed after revision *since*."""
+    if room is None:
+        steps = list(steps)
+        room = room_for(len(steps))
     head = {"type": "delta", "since": since, "rev": rev}
-    return _message(head, run, list(steps), now=now, room=room, usual=usual, expires=expires)
+    return _message(head, run, steps, now=now, room=room, usual=usual, expires=expires)
+
+
+def encode(message: Any) -> str:
+    """Return a message as JSON that every reader reads: no NaN, and nothing that UTF-8 refuses."""
+    try:
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(message), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode()
+
+
+def _finite(value: Any) -> Any:
+    """Return *value* with None for every number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def known_status(status: str) -> str:
+    """Return *status* if a page knows it; of any other nothing is known to have been done."""
+    return status if status in _STATUSES else PENDING
 
 
 def runs(lines: Iterable[RunLine]) -> dict[str, Any]:
     """Return the message that holds the list of a book's runs."""
-    return {"v": WIRE_VERSION, "type": "runs", "runs": [line._asdict() for line in lines]}
+    records = [{**line._asdict(), "status": known_status(line.status)} for line in lines]
+    return {"v": WIRE_VERSION, "type": "runs", "runs": records}
 
 
 def reply(request: int, value: Any) -> dict[str, Any]:
@@ -174,14 +214,13 @@ def refusal(request: int, error: str) -> dict[str, Any]:
 def _message(
     head: dict[str, Any],
     run: RunRow,
-    steps: list[StepRow],
+    steps: Iterable[StepRow],
     *,
     now: int,
-    room: int | None,
+    room: int,
     usual: Mapping[str, float],
     expires: Mapping[str, int],
 ) -> dict[str, Any]:
-    room = room_for(len(steps)) if room is None else room
     return {
         "v": WIRE_VERSION,
         **head,
@@ -214,7 +253,10 @@ def without_bytes(text: str) -> str:
     """Return the JSON of a table or array without its bytes: its shape and preview are shown."""
     if not text.startswith('{"$stepbook":') or '"shape":' not in text[:200]:
         return text
-    node = json.loads(text)
+    try:
+        node = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
     node.pop("data", None)
     return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
@@ -223,9 +265,6 @@ def _cut_error(text: str | None, room: int) -> tuple[str | None, int | None]:
     """Return an error record, without its stack if it is longer than *room*: still JSON."""
     if text is None or len(text) <= room:
         return text, None
-    try:
-        error = json.loads(text)
-        short = {"type": str(error["type"]), "message": str(error["message"])[:room]}
-    except (ValueError, TypeError, KeyError):
-        short = {"type": "Error", "message": text[:HEAD_CHARS]}
+    error = _failure.read(text)
+    short = {"type": error["type"][:HEAD_CHARS], "message": error["message"][:room]}
     return json.dumps(short, ensure_ascii=False), len(text)

@@ -1,0 +1,100 @@
+"""What somebody has written into the tables is neither run nor trusted when a cell is replayed."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from driver import Kernel
+
+BAD = '"><img src=x onerror=hacked()></script><script>hacked()</script>\u2028\x1b[31m'
+CELL = (
+    "%%step A\nfrom IPython.display import display\nx = 1\nprint('said')\ndisplay('shown')\nx + 1"
+)
+OUTPUTS = [
+    BAD,
+    {BAD: BAD},
+    [5, None, BAD],
+    [{}],
+    [{"output_type": BAD}],
+    [{"output_type": "stream"}, {"output_type": "stream", "name": 5, "text": [BAD]}],
+    [{"output_type": "display_data", "data": BAD}, {"output_type": "execute_result"}],
+]
+VARIABLES = [
+    5,
+    [1],
+    BAD,
+    {"x": 5},
+    {"x": None},
+    {"x": {}},
+    {"x": {"same": "x"}},
+    {"x": {"lines": 5}},
+]
+
+
+@pytest.fixture
+def changed(kernel: Kernel) -> Iterator[object]:
+    """Record a cell, change what is recorded of it, and open the run again."""
+    kernel.ok(CELL)
+    run = kernel.value("run.id")
+
+    def change(**columns: object) -> None:
+        kernel.ok("%stepbook close\nrun.book.close()")
+        with duckdb.connect(kernel.value("str(run.book.path)")) as connection:
+            for column, value in columns.items():
+                connection.execute(
+                    f"UPDATE cells SET {column} = $1 WHERE run_id = $2", [json.dumps(value), run]
+                )
+        kernel.ok("%stepbook run tests")
+
+    yield change
+    kernel.run("%stepbook close")
+
+
+@pytest.mark.parametrize("outputs", OUTPUTS, ids=range(len(OUTPUTS)))
+def test_outputs_of_another_shape_are_left_out_and_told_of(
+    kernel: Kernel, changed: object, outputs: object
+) -> None:
+    changed(outputs=outputs)
+    result = kernel.ok(CELL)
+    assert kernel.value("x") == 1
+    assert "outputs recorded for 'A'" in result.text()
+    assert not any("text/html" in output.get("data", {}) for output in result.outputs)
+
+
+@pytest.mark.parametrize("variables", VARIABLES, ids=range(len(VARIABLES)))
+def test_variables_of_another_shape_are_an_error_that_says_what_to_do(
+    kernel: Kernel, changed: object, variables: object
+) -> None:
+    changed(variables=variables)
+    result = kernel.run(CELL)
+    assert result.error is not None
+    assert result.error["ename"] == "ArtifactError"
+    assert "%stepbook redo A" in result.error["evalue"]
+
+
+def test_a_failure_and_a_run_are_shown_as_text(kernel: Kernel) -> None:
+    name = f"A {BAD}".replace("\u2028", "")
+    kernel.ok(f"bad = {name!r}")
+    kernel.ok(
+        "def body(): raise ValueError(bad)\n"
+        "try: run.do(bad, body)\nexcept ValueError: pass\nrun.do('b', lambda: 1)"
+    )
+    kernel.ok("%stepbook run tests")
+    again = kernel.run("run.do(bad, body)")
+    assert again.error is not None
+    assert "is replayed" in again.traceback
+    assert not any("data" in output for output in again.outputs)
+    shown = kernel.ok(
+        "from IPython.display import display\ndisplay(run._repr_mimebundle_(), raw=True)"
+    )
+    (html,) = [o["data"]["text/html"] for o in shown.outputs if "data" in o]
+    assert "<img" not in html
+    assert "<script" not in html
+    assert "&lt;img src=x onerror=hacked()&gt;" in html
