@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import xxhash
 
 from ._errors import ArtifactError
-from ._platform import FileLock, disk
+from ._locks import FileLock
+from ._platform import disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

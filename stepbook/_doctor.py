@@ -15,7 +15,8 @@ from ._artifacts import NAME, TEMPORARY
 from ._decode import files_in
 from ._errors import BookError
 from ._journal_format import files_by_run, merge, read_files
-from ._platform import FileLock, describe_owner
+from ._locks import FileLock
+from ._platform import describe_owner
 from ._schema import SCHEMA_VERSION
 from ._text import Role, Span
 

@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from . import _models
-from ._common import FORMAT, LIBRARIES, library, to_text, with_fresh_stack
+from ._common import FORMAT, LIBRARIES, library, to_text
 from ._errors import JournalWriteError, NotSerializableError
+from ._interrupts import in_thread
 from ._nodes import TAG, Encoder, b64, name_of, step, unstorable
 from ._values import ENCODERS
 
@@ -97,7 +98,7 @@ class Writer(Encoder):
             # Whatever it is, hours of work may be in the value.
             raise _refusal("", f"{type(error).__name__}: {error}", value) from error
         try:
-            return with_fresh_stack(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
+            return in_thread(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
         except RecursionError as error:

@@ -19,7 +19,8 @@ from ._errors import (
 from ._inbox import Inbox, MemoryInbox
 from ._journal_format import files_by_run, files_of, merge, read_files, read_header
 from ._ledger import Ledger, State, run_from_header
-from ._platform import FileLock, disk, write_file
+from ._locks import FileLock
+from ._platform import disk, write_file
 from ._store import BUSY_S, Store
 from ._tell import asks_new
 

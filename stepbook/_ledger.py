@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._errors import JournalWriteError
 from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
+from ._locks import FileLock
 from ._model import (
     CellRow,
     LogRow,
@@ -22,7 +23,7 @@ from ._model import (
     StepRow,
     row_from_json,
 )
-from ._platform import FileLock, owner
+from ._platform import owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

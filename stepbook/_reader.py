@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import NAME
+from ._interrupts import load
 from ._model import CellRow, RunRow, ScanRow, StepRow
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ class Reader:
     def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Return the result of *query* as a DataFrame, as DuckDB makes it."""
         given = parameters if isinstance(parameters, dict) else list(parameters)
+        load("pandas")  # DuckDB would, in the middle of its call
 
         with warnings.catch_warnings():
             # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.

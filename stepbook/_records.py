@@ -21,8 +21,9 @@ from ._files import Files
 from ._folder import Folder
 from ._journal_format import files_by_run, files_of, merge, read_files
 from ._ledger import Ledger, State
+from ._locks import FileLock
 from ._model import now_us
-from ._platform import FileLock, describe_owner, disk, owner
+from ._platform import describe_owner, disk, owner
 from ._store import BUSY_S, POLL_S, GapError
 from ._tell import asks_new
 

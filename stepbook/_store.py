@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
+from ._interrupts import load
 from ._platform import describe_process, disk
 from ._reader import Reader
 from ._schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
@@ -55,7 +56,7 @@ class Store:
 
     def create(self, book_id: str) -> None:
         """Create the tables, whole or not at all; nothing if they exist."""
-        import duckdb  # noqa: PLC0415 - 0.2 s that a pass without tables does not need
+        duckdb = load("duckdb")
 
         if self.path is None:
             with self.connected:
@@ -146,15 +147,15 @@ class Store:
             time.sleep(POLL_S)
 
     def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        import duckdb  # noqa: PLC0415 - see create
+        duckdb = load("duckdb")
 
         try:
             try:
-                return duckdb.connect(path, read_only=read_only)
+                return duckdb.connect(path, read_only=read_only)  # type: ignore[no-any-return]
             except duckdb.ConnectionException:
                 # This kernel has its own connection of the other kind; share that instance.
                 if read_only:
-                    return duckdb.connect(path)
+                    return duckdb.connect(path)  # type: ignore[no-any-return]
                 raise
         except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
             raise self._explain(path, error) from None
@@ -197,7 +198,7 @@ class Store:
     def _check(self, connection: duckdb.DuckDBPyConnection) -> None:
         if self._checked:
             return
-        import duckdb  # noqa: PLC0415 - see create
+        duckdb = load("duckdb")
 
         try:
             meta = Reader(connection).meta()
@@ -290,7 +291,7 @@ class Writer:
 
     def checkpoint(self) -> bool:
         """Write everything into the database file itself; return whether that worked."""
-        import duckdb  # noqa: PLC0415 - see Store.create
+        duckdb = load("duckdb")
 
         try:
             self._connection.execute("CHECKPOINT")
@@ -314,7 +315,7 @@ class Writer:
 @contextlib.contextmanager
 def _translated(path: Path | None) -> Iterator[None]:
     """Turn an error of DuckDB in a block into one of stepbook."""
-    import duckdb  # noqa: PLC0415 - see Store.create
+    duckdb = load("duckdb")
 
     try:
         yield
