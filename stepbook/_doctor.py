@@ -16,7 +16,6 @@ from ._decode import files_in
 from ._errors import BookError
 from ._journal_format import files_by_run, merge, read_files
 from ._locks import FileLock
-from ._platform import describe_owner
 from ._schema import SCHEMA_VERSION
 from ._text import Role, Span
 
@@ -264,11 +263,14 @@ def _locks(records: Records) -> Checked:
         checked.problems.append(
             Problem(str(records.home), "cannot be written to, so no run can be opened. Mend it.")
         )
+    kind = ""
     try:
         for path in sorted(records.locks.glob("run_*.lock")):
             holder = _holder(path)
             if holder is not None:
-                checked.facts.append(f"{path.stem} is open in {describe_owner(holder)}")
+                checked.facts.append(f"{path.stem} is open in {holder}")
+        if (records.locks / "open.lock").exists():
+            kind = FileLock.try_out(records.locks / "open.lock")
     except OSError as error:
         checked.problems.append(
             Problem(
@@ -278,18 +280,16 @@ def _locks(records: Records) -> Checked:
         )
     if not checked.facts:
         checked.facts.append("no run is open")
+    if kind:
+        checked.facts.append(f"kind: {kind}")
     return checked
 
 
-def _holder(path: Path) -> dict[str, Any] | None:
-    """Return who holds a lock, or None if nobody does."""
+def _holder(path: Path) -> str | None:
+    """Return words for who holds a lock, or None if nobody does."""
     if not os.access(path, os.W_OK):
         raise PermissionError(13, f"{path.name} cannot be written to")
-    lock = FileLock.at(path)
-    if lock.acquire():
-        lock.release()
-        return None
-    return lock.note()
+    return None if FileLock.try_out(path) else FileLock.at(path).describe_holder()
 
 
 def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:

@@ -170,9 +170,9 @@ def _on_sigint(number: int, frame: FrameType | None) -> None:
 class section:  # noqa: N801 - used as a statement, like contextlib.suppress
     """Keep interrupts away for the length of a block; what came meanwhile arrives at its end.
 
-    In the main thread by a handler of its own for Ctrl-C, put in place for this block; in every
-    thread, what limits the time of a step (:mod:`stepbook._timeout`) asks before it raises. Sections
-    nest. In the block nothing is awaited: another task would run in this section.
+    In the main thread by a handler of its own for Ctrl-C, put in place for this block; and what
+    limits the time of a step, in any thread, asks before it raises. Sections nest. In the block
+    nothing is awaited: another task would run in this section.
 
     Args:
         *locks: what to hold meanwhile, taken in this order.
@@ -313,10 +313,10 @@ class Bell:
 
 
 def in_thread(call: Callable[[], Any]) -> Any:
-    """Return what *call* returns, called in a thread of its own: at the bottom of a stack, and
-    where no handler of a signal runs.
+    """Return what *call* returns, called in a thread of its own.
 
-    With the low-level module, as starting a Thread takes frames that may not be there any more.
+    There it is at the bottom of a stack, and no handler of a signal runs. With the low-level
+    module, as starting a Thread takes frames that may not be there any more.
     """
     outcome: list[tuple[bool, Any]] = []
     done = _thread.allocate_lock()

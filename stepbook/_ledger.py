@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ._errors import JournalWriteError
 from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
-from ._locks import FileLock
 from ._model import (
     CellRow,
     LogRow,
@@ -28,6 +27,8 @@ from ._platform import owner
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ._locks import FileLock
 
 #: Characters of returned values that an open run keeps in memory; the rest is read on demand.
 VALUE_BUDGET: Final = 64 * 1024 * 1024

@@ -66,6 +66,7 @@ class FileLock:
     Attributes:
         path: the file; its folder exists.
         kind: what it is locked with, in words; empty until it was locked once.
+        previous: the note that was there before this process wrote its own.
     """
 
     #: Those that have a file open here, or are about to. Strong references: a description that
@@ -78,6 +79,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.kind = ""
+        self.previous: dict[str, Any] = {}
         self._fd: int | None = None
         self._holders = 0
         self._exclusive = False
@@ -106,6 +108,16 @@ class FileLock:
                     os.close(fd)
         cls.held_here = set()
         cls._known = weakref.WeakValueDictionary()
+
+    @classmethod
+    def try_out(cls, path: Path) -> str:
+        """Take and give back the lock at *path*; return its kind, empty while others hold it."""
+        lock = cls.at(path)
+        with section():
+            if not lock.acquire():
+                return ""
+            lock.release()
+            return lock.kind
 
     # ---- taking and giving back -------------------------------------------------------------
 
@@ -218,6 +230,7 @@ class FileLock:
         """Write into the lock's file who holds it; only while holding it exclusively."""
         with section(self._mutex):
             if self._fd is not None:
+                self.previous = self.note()
                 # The first line counts: whoever reads before the rest is cut off sees it whole.
                 data = json.dumps(note).encode() + b"\n"
                 os.lseek(self._fd, 0, os.SEEK_SET)
@@ -237,7 +250,7 @@ class FileLock:
         return f"{who}, a child of {describe_owner(note)}, which has ended"
 
     def is_lost(self) -> bool:
-        """Whether the file was removed or replaced while it is held: others can lock the new one."""
+        """Whether the file was removed or replaced meanwhile, so that others can lock another."""
         with section(self._mutex):
             if self._fd is None:
                 return True

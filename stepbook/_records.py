@@ -23,7 +23,7 @@ from ._journal_format import files_by_run, files_of, merge, read_files
 from ._ledger import Ledger, State
 from ._locks import FileLock
 from ._model import now_us
-from ._platform import describe_owner, disk, owner
+from ._platform import disk, owner
 from ._store import BUSY_S, POLL_S, GapError
 from ._tell import asks_new
 
@@ -110,20 +110,19 @@ class Records(Files):
             return None
         lock = FileLock.at(self.locks / f"{run_id}.lock")
         if not lock.acquire(timeout=timeout):
-            holder = lock.note()
             raise RunInUseError(
-                f"run {run_id} is in use by {describe_owner(holder)}. Close it there "
+                f"run {run_id} is in use by {lock.describe_holder()}. Close it there "
                 "(run.close() or %stepbook close, or shut the kernel down), or start another run "
                 f"with {asks_new.get()}.",
-                pid=holder.get("pid"),
+                pid=lock.note().get("pid"),
             )
+        lock.write_note({**owner(), "opened_at": now_us()})
         return lock
 
     def _adopt(self, ledger: Ledger) -> None:
         self.ledgers[ledger.state.run.id] = ledger
         if ledger.lock is not None:
-            ledger.previous = ledger.lock.note()
-            ledger.lock.write_note({**owner(), "opened_at": now_us()})
+            ledger.previous = ledger.lock.previous
         if self._folder is None or not self._folder.is_alive():
             self._folder = Folder(self)
             self._folder.start()
