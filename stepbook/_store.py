@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import BookBusyError, BookError, BookMismatchError, BookVersionError, NotABookError
-from ._interrupts import load
+from ._interrupts import allowed, load, section
 from ._platform import describe_process, disk
 from ._reader import Reader
 from ._schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
@@ -59,7 +59,7 @@ class Store:
         duckdb = load("duckdb")
 
         if self.path is None:
-            with self.connected:
+            with section(self.connected):
                 if self._memory is None:
                     connection = duckdb.connect()
                     _create(connection, book_id)
@@ -68,7 +68,7 @@ class Store:
         if self.path.exists():
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
-        with self.connected:
+        with section(self.connected, patient=False):
             for left in (fresh, _wal(fresh), _wal(self.path)):  # a log without its database
                 left.unlink(missing_ok=True)
             with contextlib.closing(duckdb.connect()) as connection:
@@ -125,15 +125,13 @@ class Store:
         self, timeout: float, *, read_only: bool
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         if self.path is None:
-            with self.connected:
+            with section(self.connected):
                 assert self._memory is not None  # noqa: S101 - create() comes first
                 yield self._memory
             return
         deadline = time.monotonic() + timeout
         while True:
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(_interruptible())
-                stack.enter_context(self.connected)
+            with section(self.connected, patient=False), contextlib.ExitStack() as stack:
                 try:
                     connection = self._open(self.path, read_only=read_only)
                 except BookBusyError:
@@ -144,7 +142,8 @@ class Store:
                     self._check(connection)
                     yield connection
                     return
-            time.sleep(POLL_S)
+            with allowed():
+                time.sleep(POLL_S)
 
     def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         duckdb = load("duckdb")
@@ -240,7 +239,7 @@ class Store:
 
     def close(self) -> None:
         """Drop a database in memory."""
-        with self.connected:
+        with section(self.connected):
             if self._memory is not None:
                 self._memory.close()
                 self._memory = None
@@ -324,17 +323,6 @@ def _translated(path: Path | None) -> Iterator[None]:
             f"{path}: DuckDB refused to write: {_first_line(error)}. Nothing recorded is lost: it "
             "is in the journal and is tried again. `stepbook doctor` looks at the whole book."
         ) from error
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C during a query be what it is elsewhere."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
-            raise
-        raise KeyboardInterrupt from error
 
 
 class GapError(Exception):
