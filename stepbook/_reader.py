@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import NAME
-from ._interrupts import load
+from ._interrupts import allowed, load
 from ._model import CellRow, RunRow, ScanRow, StepRow
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ class Reader:
         self._known: dict[str, Recorded] = {}
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, list(parameters)).fetchall()
+        with allowed():
+            return self._connection.execute(query, list(parameters)).fetchall()
 
     def meta(self) -> dict[str, str]:
         """Return the rows of the table meta."""
@@ -168,7 +169,7 @@ class Reader:
         given = parameters if isinstance(parameters, dict) else list(parameters)
         load("pandas")  # DuckDB would, in the middle of its call
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), allowed():
             # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.
             warnings.filterwarnings("ignore", "The inplace keyword", category=Warning)
             return self._connection.execute(query, given).df()
