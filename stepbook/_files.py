@@ -17,6 +17,7 @@ from ._errors import (
     RunNotFoundError,
 )
 from ._inbox import Inbox, MemoryInbox
+from ._interrupts import section
 from ._journal_format import files_by_run, files_of, merge, read_files, read_header
 from ._ledger import Ledger, State, run_from_header
 from ._locks import FileLock
@@ -84,7 +85,7 @@ class Files:
         Raises:
             NotABookError: the path cannot hold a book.
         """
-        with self.lock:
+        with section(self.lock, patient=False):
             return False if self.book_id and self.store.exists else self._create()
 
     def _create(self) -> bool:
@@ -145,19 +146,19 @@ class Files:
     def open_lock(self) -> Any:
         """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
         if self.path is None:
-            with self.lock:
+            with section(self.lock):
                 yield
             return
-        lock = FileLock.at(self.locks / "open.lock")
-        try:
-            held = lock.held(timeout=_OPEN_S)
-            held.__enter__()
-        except TimeoutError as error:
-            raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
-        try:
-            yield
-        finally:
-            held.__exit__(None, None, None)
+        with section():
+            held = FileLock.at(self.locks / "open.lock").held(timeout=_OPEN_S)
+            try:
+                held.__enter__()
+            except TimeoutError as error:
+                raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
+            try:
+                yield
+            finally:
+                held.__exit__(None, None, None)
 
     # ---- finding ----------------------------------------------------------------------------
 
