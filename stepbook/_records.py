@@ -19,6 +19,7 @@ from ._errors import (
 )
 from ._files import Files
 from ._folder import Folder
+from ._interrupts import allowed, section
 from ._journal_format import files_by_run, files_of, merge, read_files
 from ._ledger import Ledger, State
 from ._locks import FileLock
@@ -55,20 +56,21 @@ class Records(Files):
 
     def create(self, row: RunRow) -> Ledger:
         """Create a run and own it; under the open lock."""
-        lock = self._take(row.id, OWN_S)
-        ledger = Ledger(
-            State(row),
-            None if self.path is None else self.journals,
-            lock,
-            self.book_id,
-            merge([], 0),
-            0,
-            known=False,
-        )
-        with _released_on_error(lock):
-            ledger.begin()
-        self._adopt(ledger)
-        return ledger
+        with section():
+            lock = self._take(row.id, OWN_S)
+            ledger = Ledger(
+                State(row),
+                None if self.path is None else self.journals,
+                lock,
+                self.book_id,
+                merge([], 0),
+                0,
+                known=False,
+            )
+            with _released_on_error(lock):
+                ledger.begin()
+            self._adopt(ledger)
+            return ledger
 
     def own(self, run_id: str, timeout: float = OWN_S) -> Ledger:
         """Return the ledger of a run; from a dead owner it is taken over.
@@ -79,7 +81,7 @@ class Records(Files):
             BookMismatchError: tables and journals do not fit together.
             JournalDamagedError: a synced line cannot be read.
         """
-        with self.lock:
+        with section(self.lock, patient=False):
             ledger = self.ledgers.get(run_id)
             if ledger is not None:
                 with contextlib.suppress(ValueError):
@@ -132,11 +134,11 @@ class Records(Files):
 
     def release(self, run_id: str) -> None:
         """Let go of a run: fold it, remove its journals if nothing can be lost, unlock."""
-        with self.lock:
+        with section(self.lock, patient=False):
             ledger = self.ledgers.get(run_id)
             if ledger is None:
                 return
-            with ledger.fold_lock:
+            with section(ledger.fold_lock, patient=False):
                 with contextlib.suppress(OSError):
                     ledger.settle()
                 try:
@@ -183,14 +185,14 @@ class Records(Files):
             BookMismatchError: the tables are older than a journal.
         """
         while self._abandoned:
-            with self.lock:
+            with section(self.lock, patient=False):
                 if self._abandoned:
                     ledger = self._abandoned.pop()
                     if self.ledgers.get(ledger.state.run.id) is ledger:
                         self.release(ledger.state.run.id)
         for ledger in list(self.ledgers.values()):
             if ledger.unfolded:
-                with ledger.fold_lock:
+                with section(ledger.fold_lock, patient=False):
                     if not ledger.ended:  # else it was let go meanwhile, and may be another's
                         self._fold(ledger, timeout, tidy=False)
 
@@ -210,6 +212,8 @@ class Records(Files):
                 except GapError as error:
                     raise self.gap(run_id, error.missing) from None
                 ledger.mark_folded(lines)
+                with allowed():  # nothing is under way here
+                    pass
                 lines = ledger.unfolded_lines() if folded < goal else []
                 if not lines:
                     break
@@ -252,30 +256,32 @@ class Records(Files):
             except BookBusyError:  # wait without the run's lock: its owner may want it
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(POLL_S)
+                with allowed():
+                    time.sleep(POLL_S)
 
     def _fold_one_left(self, run_id: str) -> None:
-        lock = FileLock.at(self.locks / f"{run_id}.lock")
-        if not lock.acquire():
-            return  # its owner folds it within a second
-        try:
-            ledger = self._load(run_id, lock, timeout=0.0)
-            with ledger.fold_lock:
-                self._fold(ledger, timeout=0.0, tidy=True)
-        except RunNotFoundError:
-            # Its process died while it created the file: nobody was told of this run.
-            for path in files_of(self.journals, run_id):
-                disk.unlink(path)
-        except BookBusyError:
-            raise
-        except (BookError, OSError) as error:
-            warnings.warn(
-                f"stepbook: the journal of run {run_id} was left as it is. {error}",
-                StepbookWarning,
-                stacklevel=6,
-            )
-        finally:
-            lock.release()
+        with section():
+            lock = FileLock.at(self.locks / f"{run_id}.lock")
+            if not lock.acquire():
+                return  # its owner folds it within a second
+            try:
+                ledger = self._load(run_id, lock, timeout=0.0)
+                with section(ledger.fold_lock):
+                    self._fold(ledger, timeout=0.0, tidy=True)
+            except RunNotFoundError:
+                # Its process died while it created the file: nobody was told of this run.
+                for path in files_of(self.journals, run_id):
+                    disk.unlink(path)
+            except BookBusyError:
+                raise
+            except (BookError, OSError) as error:
+                warnings.warn(
+                    f"stepbook: the journal of run {run_id} was left as it is. {error}",
+                    StepbookWarning,
+                    stacklevel=6,
+                )
+            finally:
+                lock.release()
 
     def fresh(self) -> None:
         """Bring the tables up to date, as far as this process may.
@@ -315,21 +321,23 @@ class Records(Files):
         Raises:
             RunInUseError: a live process holds it.
         """
-        lock = self._take(run_id, OWN_S)
-        try:
-            with self.open_lock(), self.store.writing(BUSY_S) as writer:
-                # Files first: a journal that came back after a power cut would bring back the run.
-                self.inbox.remove_run(run_id)
+        with section():
+            lock = self._take(run_id, OWN_S)
+            try:
+                with self.open_lock(), self.store.writing(BUSY_S) as writer:
+                    # Files first: a journal that came back after a power cut would bring back the
+                    # run.
+                    self.inbox.remove_run(run_id)
+                    if lock is not None:
+                        for path in files_of(self.journals, run_id):
+                            disk.unlink(path)
+                        disk.sync_dir(self.journals)
+                    writer.delete_runs([run_id])
+                    if self.artifacts is not None:
+                        self.artifacts.forget(run_id)
+            finally:
                 if lock is not None:
-                    for path in files_of(self.journals, run_id):
-                        disk.unlink(path)
-                    disk.sync_dir(self.journals)
-                writer.delete_runs([run_id])
-                if self.artifacts is not None:
-                    self.artifacts.forget(run_id)
-        finally:
-            if lock is not None:
-                lock.release()
+                    lock.release()
 
     def remove_artifacts(self) -> None:
         """Remove the files that no run refers to any more."""
