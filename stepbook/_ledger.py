@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import JournalWriteError
+from ._interrupts import section
 from ._journal import Journal, MemoryJournal
 from ._journal_format import Events, files_of, number_of
 from ._model import (
@@ -171,7 +172,7 @@ class Ledger:
     def journal(self) -> Journal | MemoryJournal:
         """The journal, begun when the first event is to be written."""
         if self._journal is None:
-            with self._opening:
+            with section(self._opening):
                 if self._journal is None:
                     self._journal = self._begin()
         return self._journal
