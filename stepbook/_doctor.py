@@ -8,7 +8,7 @@ import os
 import re
 import textwrap
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from . import _screen
 from ._artifacts import NAME, TEMPORARY

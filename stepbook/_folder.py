@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from ._errors import BookBusyError, StepbookWarning
-from ._interrupts import Bell
+from ._interrupts import Bell, section
 from ._platform import leave_signals_to_others
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Folder(threading.Thread):
         self._end.ring()
         self._bell.ring()
         if self is not threading.current_thread():
-            self.join(timeout=5.0)
+            with section():  # a join that is cut short leaves a lock behind
+                self.join(timeout=5.0)
 
     def run(self) -> None:
         """Fold until stopped."""
