@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import JournalWriteError
+from ._interrupts import section, take
 from ._journal_format import FORMAT, number_of, seal, seq_of
 from ._model import ROW_TYPES, Row, row_to_json
 from ._platform import disk, write_all
@@ -137,15 +138,19 @@ class Journal:
         Raises:
             JournalWriteError: it could not be written; it stays queued.
         """
+        held: list[object] = []
         try:
-            with self._lock:
-                seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
-                self._queue.append(_Queued(seq, row, durable))
-                if not durable:
-                    self._write()
+            take(self._lock, held)
+            seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
+            self._queue.append(_Queued(seq, row, durable))
+            if not durable:
+                self._write()
         except BaseException:
             self.left = True
             raise
+        finally:
+            if held:
+                self._lock.release()
         return seq
 
     def sync(self, seq: int | None = None) -> None:
@@ -160,12 +165,12 @@ class Journal:
         while self._queue:
             if seq is not None and self._synced.seq >= seq:
                 return
-            with self._sync_lock:
+            held: list[object] = []
+            try:
+                take(self._sync_lock, held)
                 if seq is not None and self._synced.seq >= seq:
                     return
-                with self._lock:
-                    self._write()
-                    target, fd = self._written, self._fd
+                target, fd = self._write_all()
                 try:
                     disk.sync(fd)
                 except OSError as error:
@@ -174,22 +179,41 @@ class Journal:
                         raise _write_error(self.path, error) from error
                     failed_before = True
                     continue
-                with self._lock:
-                    self._settle(target)
+                self._settle(target)
+            finally:
+                if held:
+                    self._sync_lock.release()
             if seq is None and self._synced.seq >= target.seq:
                 return
 
+    def _write_all(self) -> tuple[_Position, int]:
+        """Write what is queued; return how far the file goes then, and its descriptor."""
+        held: list[object] = []
+        try:
+            take(self._lock, held)
+            self._write()
+            return self._written, self._fd
+        finally:
+            if held:
+                self._lock.release()
+
     def _settle(self, target: _Position) -> None:
-        for queued in self._queue:
-            if queued.seq > target.seq:
-                break
-            if queued.durable:
-                self._apply(queued.row)
-        self._synced = target
-        while self._queue and self._queue[0].seq <= target.seq:
-            self._queue.popleft()
-        if not self._queue:
-            self.left = False
+        held: list[object] = []
+        try:
+            take(self._lock, held)
+            for queued in self._queue:
+                if queued.seq > target.seq:
+                    break
+                if queued.durable:
+                    self._apply(queued.row)
+            self._synced = target
+            while self._queue and self._queue[0].seq <= target.seq:
+                self._queue.popleft()
+            if not self._queue:
+                self.left = False
+        finally:
+            if held:
+                self._lock.release()
 
     def _write(self) -> None:
         if self._failed is not None:
@@ -236,7 +260,7 @@ class Journal:
         Args:
             limit: about how many bytes to return at the most; at least one line is returned.
         """
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             regions = [*self._older, (self.path, self._folded.offset, self._synced.offset)]
         path, start, end = next((r for r in regions if r[1] < r[2]), regions[-1])
         with path.open("rb") as file:
@@ -249,7 +273,7 @@ class Journal:
     def mark_folded(self, lines: list[bytes]) -> None:
         """Say that *lines*, as :meth:`read_unfolded` returned them, are in the tables."""
         size = sum(map(len, lines)) + len(lines)
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             if self._older:
                 path, start, end = self._older[0]
                 self._older[:1] = [(path, start + size, end)] if start + size < end else []
@@ -258,7 +282,7 @@ class Journal:
 
     def close(self) -> None:
         """Give back the reserved space and close the file; what is pending must be synced."""
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             fd, self._fd = self._fd, -1  # whoever writes later gets an error, not another file
             with contextlib.suppress(OSError):
                 disk.truncate(fd, self._written.offset)
@@ -291,7 +315,7 @@ class MemoryJournal:
 
     def append(self, row: Row, *, durable: bool) -> int:  # noqa: ARG002 - the face of Journal
         """Record one event; it takes effect at once."""
-        with self._lock:
+        with section(self._lock):
             seq = self.synced_seq + 1
             line = seal(seq, self.synced_seq, ROW_TYPES[type(row)], row_to_json(row))
             self._lines.append(line[:-1])
@@ -304,12 +328,12 @@ class MemoryJournal:
 
     def read_unfolded(self, limit: int) -> list[bytes]:  # noqa: ARG002 - the face of Journal
         """Return the lines that :meth:`mark_folded` has not passed."""
-        with self._lock:
+        with section(self._lock):
             return list(self._lines)
 
     def mark_folded(self, lines: list[bytes]) -> None:
         """Say that *lines* are in the tables."""
-        with self._lock:
+        with section(self._lock):
             del self._lines[: len(lines)]
 
     def close(self) -> None:
