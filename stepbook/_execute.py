@@ -21,6 +21,7 @@ from ._errors import (
     StepTimeout,
 )
 from ._heartbeat import heartbeat
+from ._interrupts import take
 from ._model import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
 from ._pass import same_flow
 from ._timeout import call_within
@@ -240,7 +241,9 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
         JournalWriteError: the journal cannot be written.
     """
     ledger = run._owned()
-    with run._lock:
+    held: list[object] = []
+    try:
+        take(run._lock, held)
         parent = current.get() or run._walk().body_of(run)
         if executing(run, name):
             raise DuplicateStepError(
@@ -269,6 +272,9 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
         except BaseException:
             leave(run, context)
             raise
+    finally:
+        if held:
+            run._lock.release()
     return context
 
 
