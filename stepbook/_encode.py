@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from . import _models
 from ._common import FORMAT, LIBRARIES, library, to_text
 from ._errors import JournalWriteError, NotSerializableError
-from ._interrupts import in_thread
+from ._interrupts import in_thread, section
 from ._nodes import TAG, Encoder, b64, name_of, step, unstorable
 from ._values import ENCODERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ._artifacts import Artifacts, Stored
@@ -52,7 +51,8 @@ class Writer(Encoder):
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
         self._own: dict[str, dict[str, Any]] = {}
-        self._lock: AbstractContextManager[None] | None = None
+        self._section: section | None = None  # begun with the artifact lock
+        self._holds = False
         self._hint: Any = None
         self._classes: _models.Classes | None = None
         self._room = PREVIEW_BYTES
@@ -65,10 +65,16 @@ class Writer(Encoder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        lock, self._lock = self._lock, None
-        # An event that waits to be written names what was stored: prune stays away for good.
-        if lock is not None and not isinstance(error, JournalWriteError):
-            lock.__exit__(None, None, None)
+        here, self._section = self._section, None
+        if here is None or self._artifacts is None:
+            return
+        try:
+            # An event that waits to be written names what was stored: prune stays away for good.
+            if self._holds and not isinstance(error, JournalWriteError):
+                self._artifacts.let_go()
+            self._holds = False
+        finally:
+            here.__exit__(None, None, None)
 
     def encode(
         self, value: Any, *, hint: Any = None, files: Mapping[str, Path] | None = None
@@ -241,10 +247,11 @@ class Writer(Encoder):
         if artifacts is None:
             raise TypeError("this writer has nowhere to write to")
         try:
-            if self._lock is None:
-                lock = artifacts.writing()
-                lock.__enter__()
-                self._lock = lock
+            if self._section is None:
+                self._section = section().__enter__()
+            if not self._holds:
+                artifacts.hold()
+                self._holds = True
             return use(artifacts)
         except OSError as error:
             raise NotSerializableError(

@@ -157,14 +157,22 @@ class FileLock:
             TimeoutError: others still hold it after *timeout* seconds.
         """
         with section():
-            if not self.acquire(shared=shared, timeout=timeout):
-                raise TimeoutError(
-                    f"{self.path} is locked by {self.describe_holder()} for over {timeout:g} s"
-                )
+            self.hold(shared=shared, timeout=timeout)
             try:
                 yield
             finally:
                 self.release()
+
+    def hold(self, *, shared: bool = False, timeout: float = 0.0) -> None:
+        """Take the lock, as :meth:`acquire` does.
+
+        Raises:
+            TimeoutError: others still hold it after *timeout* seconds.
+        """
+        if not self.acquire(shared=shared, timeout=timeout):
+            raise TimeoutError(
+                f"{self.path} is locked by {self.describe_holder()} for over {timeout:g} s"
+            )
 
     def _try(self, *, shared: bool) -> bool:
         with section(self._mutex):
