@@ -127,7 +127,7 @@ class Artifacts:
         FileLock.at(self._lock_path).hold(shared=True, timeout=LOCK_TIMEOUT_S)
 
     def let_go(self) -> None:
-        """Undo one :meth:`hold`."""
+        """Undo one :meth:`hold`; in a section."""
         FileLock.at(self._lock_path).release()
 
     def write(self, ext: str, produce: Callable[[Sink], object]) -> Stored:

@@ -242,7 +242,10 @@ class Writer(Encoder):
         return self._locked(lambda artifacts: artifacts.write(ext, produce))
 
     def _locked(self, use: Callable[[Artifacts], Stored]) -> Stored:
-        """Write with the artifact lock, taken at the first time and held until the block ends."""
+        """Write with the artifact lock.
+
+        It is taken at the first time, and held until the block ends: in a section from here on.
+        """
         artifacts = self._artifacts
         if artifacts is None:
             raise TypeError("this writer has nowhere to write to")

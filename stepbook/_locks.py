@@ -164,7 +164,7 @@ class FileLock:
                 self.release()
 
     def hold(self, *, shared: bool = False, timeout: float = 0.0) -> None:
-        """Take the lock, as :meth:`acquire` does.
+        """Take the lock, as :meth:`acquire` does; in a section.
 
         Raises:
             TimeoutError: others still hold it after *timeout* seconds.

@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
@@ -60,7 +61,12 @@ def _after_fork() -> None:
     try:
         _fork.section.__exit__(None, None, None)
     except BaseException:  # noqa: BLE001 - what a hook raises is only printed
-        threading.Timer(_SOON_S, _thread.interrupt_main).start()
+        _thread.start_new_thread(_interrupt_soon, ())
+
+
+def _interrupt_soon() -> None:
+    time.sleep(_SOON_S)
+    _thread.interrupt_main()
 
 
 def _after_fork_in_child() -> None:

@@ -108,6 +108,7 @@ class Records(Files):
         return Ledger(state, folder, lock, self.book_id, events, last, known=folded is not None)
 
     def _take(self, run_id: str, timeout: float) -> FileLock | None:
+        """Take a run's lock and sign it; in a section."""
         if self.path is None:
             return None
         lock = FileLock.at(self.locks / f"{run_id}.lock")
@@ -122,6 +123,7 @@ class Records(Files):
         return lock
 
     def _adopt(self, ledger: Ledger) -> None:
+        """Own a run; in a section."""
         self.ledgers[ledger.state.run.id] = ledger
         if ledger.lock is not None:
             ledger.previous = ledger.lock.previous
@@ -372,7 +374,7 @@ class Records(Files):
 
 @contextlib.contextmanager
 def _released_on_error(lock: FileLock | None) -> Iterator[None]:
-    """Give a run's lock back if the block does not come to own the run."""
+    """Give a run's lock back if the block does not come to own the run; in a section."""
     try:
         yield
     except BaseException:
