@@ -7,7 +7,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from ._errors import BookBusyError, StepbookWarning
+from ._errors import BookBusyError, JournalWriteError, StepbookWarning
 from ._interrupts import Bell, section
 from ._platform import leave_signals_to_others
 
@@ -75,8 +75,6 @@ class Folder(threading.Thread):
     def _report(self, error: Exception) -> None:
         if not self._reported:
             self._reported = True
-            warnings.warn(
-                f"stepbook: the tables are behind the journal; recording goes on. {error}",
-                StepbookWarning,
-                stacklevel=1,
-            )
+            goes_on = not isinstance(error, JournalWriteError)
+            state = "the tables are behind the journal; recording goes on. " if goes_on else ""
+            warnings.warn(f"stepbook: {state}{error}", StepbookWarning, stacklevel=1)

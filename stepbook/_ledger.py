@@ -21,6 +21,7 @@ from ._model import (
     RunRow,
     ScanRow,
     StepRow,
+    now_us,
     row_from_json,
 )
 from ._platform import owner
@@ -167,6 +168,7 @@ class Ledger:
         self._opening = threading.Lock()
         #: Whether the run was let go; another process may have it.
         self.ended = False
+        self._lost = ""
 
     @property
     def journal(self) -> Journal | MemoryJournal:
@@ -178,6 +180,8 @@ class Ledger:
         return self._journal
 
     def _begin(self) -> Journal | MemoryJournal:
+        if self._lost:
+            raise JournalWriteError(self._lost)
         if self.ended:
             raise JournalWriteError(
                 f"run {self.state.run.id} was closed while this was to be recorded. Use the run "
@@ -267,6 +271,22 @@ class Ledger:
             del self._backlog[: len(lines)]
         elif lines and self._journal is not None:
             self._journal.mark_folded(lines)
+
+    def keep(self) -> None:
+        """Make sure that the run is still ours: its lock's file can be removed or replaced.
+
+        Raises:
+            JournalWriteError: another process has opened it; from now on nothing is recorded here.
+        """
+        if self.lock is None or self._lost or self.lock.regain({**owner(), "opened_at": now_us()}):
+            return
+        self._lost = (
+            f"the lock {self.lock.path} was removed or replaced, and {self.lock.describe_holder()} "
+            f"has opened run {self.state.run.id} meanwhile. Nothing more is recorded here. Close "
+            "it there, then restart this process and run the step again."
+        )
+        self.end()
+        raise JournalWriteError(self._lost, path=str(self.lock.path))
 
     def end(self) -> None:
         """Close the journal; from now on nothing is recorded here."""

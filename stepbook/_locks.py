@@ -224,7 +224,7 @@ class FileLock:
     def note(self) -> dict[str, Any]:
         """Return what the holder wrote about itself; empty if nothing can be read."""
         with section(self._mutex), contextlib.suppress(OSError, BookError):
-            if self._fd is not None:
+            if self._fd is not None and not self.is_lost():
                 # Opening it once more and closing that would drop a record lock.
                 return _parsed(_read(self._fd))
             fd = open_plain(self.path, create=False)
@@ -284,7 +284,7 @@ class FileLock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             fd = open_plain(self.path)
             try:
-                if not self._lock(fd, shared=False) or _parsed(_read(fd)):
+                if not self._lock(fd, shared=False) or _is_of_another(_parsed(_read(fd)), note):
                     return False
                 self._fd, fd = fd, self._fd
                 self.write_note(note)
@@ -317,6 +317,12 @@ def _not_plain(path: Path) -> BookError:
         f"{path} is not a plain file but a link, a folder or a device, so it was left untouched. "
         "stepbook makes its own files there: remove it and try again."
     )
+
+
+def _is_of_another(found: dict[str, Any], note: dict[str, Any]) -> bool:
+    """Whether a note is there, and not of the same process: a copy of the folder holds a copy."""
+    who = ("host", "pid", "started_at")
+    return bool(found) and [found.get(k) for k in who] != [note.get(k) for k in who]
 
 
 def _read(fd: int) -> bytes:

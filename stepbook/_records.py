@@ -200,6 +200,7 @@ class Records(Files):
 
     def _fold(self, ledger: Ledger, timeout: float, *, tidy: bool) -> None:
         run_id = ledger.state.run.id
+        ledger.keep()
         ledger.settle()
         files = [] if self.path is None else files_of(self.journals, run_id)
         if not ledger.unfolded and not (tidy and files):

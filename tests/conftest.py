@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from pythons import environment
 
 import stepbook
-from pythons import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ def environment() -> dict[str, str]:
 @functools.cache
 def pythons() -> dict[str, str]:
     """Return one executable for each version, the one that runs the tests first."""
-    found = {"%d.%d" % sys.version_info[:2]: sys.executable}
+    found = {f"{sys.version_info.major}.{sys.version_info.minor}": sys.executable}
     named = os.environ.get("STEPBOOK_PYTHONS", "").split(os.pathsep)
     for name in filter(None, (*named, *map(shutil.which, _NAMES))):
         done = subprocess.run(

@@ -35,10 +35,13 @@ def names_of_locks(trees) -> set[str]:
     for tree in trees:
         for node in ast.walk(tree):
             value = getattr(node, "value", None)
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(value, ast.Call):
-                if last(value) in LOCKS:
-                    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                    found |= {last(target) for target in targets}
+            if (
+                isinstance(node, (ast.Assign, ast.AnnAssign))
+                and isinstance(value, ast.Call)
+                and last(value) in LOCKS
+            ):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                found |= {last(target) for target in targets}
     return found
 
 
@@ -84,9 +87,11 @@ def faults(tree: ast.Module, locks: set[str]) -> list[str]:
     def visit(node: ast.AST, parents: list[ast.AST]) -> None:
         where = f"line {getattr(node, 'lineno', 0)}"
         if isinstance(node, (ast.With, ast.AsyncWith)):
-            for item in node.items:
-                if last(item.context_expr) in locks:
-                    found.append(f"{where}: with {ast.unparse(item.context_expr)}")
+            found.extend(
+                f"{where}: with {ast.unparse(item.context_expr)}"
+                for item in node.items
+                if last(item.context_expr) in locks
+            )
         if isinstance(node, ast.Call):
             name = last(node)
             if name in FORBIDDEN and not (name == "Event" and isinstance(node.func, ast.Name)):

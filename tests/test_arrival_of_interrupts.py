@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,8 +10,8 @@ import threading
 import time
 
 import pytest
-
 from pythons import pythons
+
 from stepbook._interrupts import Bell, allowed, gate, in_thread, load, section, take
 from stepbook._timeout import call_within
 
@@ -169,7 +170,7 @@ def test_random_interrupts_leave_no_lock_behind(child, version):
     sender = threading.Thread(target=send_interrupts, args=(one, ended, 0.0004))
     sender.start()
     try:
-        figures = __import__("json").loads(one.expect("figures"))
+        figures = json.loads(one.expect("figures"))
     finally:
         ended.set()
         sender.join()
@@ -177,7 +178,7 @@ def test_random_interrupts_leave_no_lock_behind(child, version):
     print(version, figures)
     assert code == 0, errors
     assert "ignored" not in errors  # an interrupt that was only printed is lost
-    hits, leaks, shut = figures.pop("acquired_then_tried")
+    _, leaks, _ = figures.pop("acquired_then_tried")
     assert leaks > 0  # or this test finds nothing
     assert {name: (leaks, shut) for name, (_, leaks, shut) in figures.items()} == dict.fromkeys(
         figures, (0, 0)
@@ -245,11 +246,15 @@ def test_ctrl_c_still_works_after_the_handlers_of_other_signals_have_raised(chil
 
 def test_an_interrupt_in_a_section_arrives_right_after_it():
     done = []
-    with pytest.raises(KeyboardInterrupt):
+
+    def work():
         with section():
             ctrl_c()
             done.append("inside")
         done.append("after")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
     assert done == ["inside"]
     with section():
         done.append("again")
@@ -268,10 +273,9 @@ def test_in_nested_sections_it_arrives_after_the_outermost():
 
 def test_in_an_allowed_part_it_arrives_at_once_and_one_that_came_before_at_its_beginning():
     done = []
-    with pytest.raises(KeyboardInterrupt), section():
-        with allowed():
-            ctrl_c()
-            done.append("not reached")
+    with pytest.raises(KeyboardInterrupt), section(), allowed():
+        ctrl_c()
+        done.append("not reached")
     with pytest.raises(KeyboardInterrupt), section():
         ctrl_c()
         done.append("before")
@@ -412,7 +416,7 @@ def test_a_bell_that_rings_before_or_during_a_wait_ends_it_and_rings_together_co
 # ---- time limits --------------------------------------------------------------------------------
 
 
-class TooLate(Exception):
+class TooLateError(Exception):
     pass
 
 
@@ -440,8 +444,8 @@ def test_a_time_limit_in_a_section_is_noticed_after_it():
                 busy_for(0.001)
             done.append("not reached")
 
-        with pytest.raises(TooLate):
-            call_within(0.02, TooLate, work)
+        with pytest.raises(TooLateError):
+            call_within(0.02, TooLateError, work)
         assert done == ["inside"]
 
     everywhere(check)
@@ -449,8 +453,8 @@ def test_a_time_limit_in_a_section_is_noticed_after_it():
 
 def test_a_time_limit_in_an_allowed_part_of_a_section_is_noticed_there():
     def check():
-        with pytest.raises(TooLate), section():
-            call_within(0.02, TooLate, leave_a_section)
+        with pytest.raises(TooLateError), section():
+            call_within(0.02, TooLateError, leave_a_section)
 
     def leave_a_section():
         with section(), allowed():
@@ -464,8 +468,8 @@ def test_a_time_limit_in_an_allowed_part_of_a_section_is_noticed_there():
 def test_of_two_limits_the_one_that_is_over_counts_and_the_other_goes_on():
     def check():
         def outer():
-            with pytest.raises(TooLate):
-                call_within(0.02, TooLate, lambda: busy_for(10))
+            with pytest.raises(TooLateError):
+                call_within(0.02, TooLateError, lambda: busy_for(10))
             for _ in range(1000):
                 busy_for(0.001)
 
@@ -492,8 +496,8 @@ def test_random_time_limits_leave_no_lock_behind():
 
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            with pytest.raises(TooLate):
-                call_within(random.uniform(0.0001, 0.002), TooLate, work)
+            with pytest.raises(TooLateError):
+                call_within(random.uniform(0.0001, 0.002), TooLateError, work)
             assert not first.locked()
             assert not second.locked()
             assert not gate().is_shut

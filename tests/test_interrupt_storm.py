@@ -1,6 +1,6 @@
 """Hundreds of real interrupts around opening, recording, folding and closing.
 
-``STEPBOOK_INTERRUPTS`` says how many for each Python (150); ``STEPBOOK_PYTHONS`` names more Pythons.
+``STEPBOOK_INTERRUPTS`` says how many for each Python (150); for other Pythons see pythons.py.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import signal
 import threading
 
 import pytest
+from pythons import pythons
 
 import stepbook
-from pythons import pythons
 
 INTERRUPTS = int(os.environ.get("STEPBOOK_INTERRUPTS", "150"))
 

@@ -25,6 +25,15 @@ OWNER = """
     for number in range(5):
         assert run.do(f"step {number}", lambda: number) == number
     print("recorded", run.id, flush=True)
+
+
+    def refused(call):
+        try:
+            call()
+        except stepbook.StepbookError as error:
+            print("refused", error, flush=True)
+
+
     for line in sys.stdin:
         exec(line)
         print("did it", flush=True)
@@ -57,9 +66,7 @@ def does(owner, line):
     ],
     ids=["copytree", "open and close", "dup"],
 )
-def test_reading_the_files_of_an_open_run_in_its_process_lets_nobody_else_in(
-    child, path, strange
-):
+def test_reading_the_files_of_an_open_run_in_its_process_lets_nobody_else_in(child, path, strange):
     one = child(OWNER, path, name="owner.py")
     run_id = one.expect("recorded")
     does(one, strange)
@@ -178,7 +185,7 @@ def test_a_child_that_keeps_the_lock_of_a_dead_owner_is_named(child, path):
 def test_a_program_that_the_owner_is_starting_does_not_keep_a_lock_that_was_given_back(tmp_path):
     lock = FileLock.at(tmp_path / "a.lock")
     assert lock.acquire()
-    os.set_inheritable(lock._fd, True)
+    os.set_inheritable(lock._fd, True)  # noqa: FBT003 - it takes no keyword
     heir = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1, close_fds=False)
     lock.release()
     try:
@@ -242,9 +249,7 @@ def test_a_lock_of_which_the_file_was_removed_or_replaced_is_lost(tmp_path):
     lock.release()
 
 
-def test_a_lock_of_which_the_file_was_removed_is_made_again_if_nobody_has_taken_it(
-    child, tmp_path
-):
+def test_a_lock_of_which_the_file_was_removed_is_made_again_if_nobody_has_taken_it(child, tmp_path):
     path = tmp_path / "locks" / "run.lock"
     path.parent.mkdir()
     lock = FileLock.at(path)
@@ -267,6 +272,39 @@ def test_a_lock_of_which_the_file_was_removed_is_made_again_if_nobody_has_taken_
     assert path.read_text() == '{"pid": 1}\n'
     assert lock.acquire()
     lock.release()
+
+
+def test_an_owner_whose_lock_was_removed_records_nothing_more_when_another_has_the_run(child, path):
+    one = child(OWNER, path, name="owner.py")
+    run_id = one.expect("recorded")
+    does(one, "run.book.steps()")  # all is folded: its folding thread looks at nothing
+    shutil.rmtree(path.parent / f"{path.name}.d" / "locks")
+    (path.parent / f"{path.name}.d" / "locks").mkdir()
+    run = stepbook.connect(path).run("loop")
+    assert run.id == run_id
+    run.do("mine", lambda: "mine")
+    does(one, "time = __import__('time'); run.log('wakes the folding thread'); time.sleep(1.5)")
+    one.say('refused(lambda: run.do("theirs", lambda: 1))')
+    refused = one.expect("refused")
+    assert f"process {os.getpid()} " in refused
+    assert "was removed or replaced" in refused
+    one.expect("did it")
+    does(one, "run.close()")
+    run.do("after", lambda: "after")
+    run.close()
+    names = [*(f"step {number}" for number in range(5)), "mine", "after"]
+    assert list(run.steps()["name"]) == names
+
+
+def test_an_owner_whose_lock_was_removed_goes_on_when_nobody_else_has_the_run(child, path):
+    one = child(OWNER, path, name="owner.py")
+    one.expect("recorded")
+    shutil.rmtree(path.parent / f"{path.name}.d" / "locks")
+    does(one, "run.do('after', lambda: 5); run.book.steps()")
+    assert f"process {one.pid} " in child(SECOND, path, name="second.py").expect("refused")
+    does(one, "run.do('more', lambda: 6); run.close()")
+    names = [*(f"step {number}" for number in range(5)), "after", "more"]
+    assert list(stepbook.connect(path).steps()["name"]) == names
 
 
 def test_threads_exclude_each_other_and_share(tmp_path):
@@ -327,7 +365,8 @@ REFUSING = """
 
     fcntl.fcntl = refusing
     lock = FileLock.at(Path(sys.argv[1]))
-    print("locked" if lock.acquire(shared="shared" in sys.argv) else "refused", lock.kind, flush=True)
+    got = lock.acquire(shared="shared" in sys.argv)
+    print("locked" if got else "refused", lock.kind, flush=True)
     for line in sys.stdin:
         exec(line)
         print("did it", flush=True)
