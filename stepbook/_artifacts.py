@@ -12,6 +12,7 @@ edits). Against somebody who forges files on purpose no hash in the same folder 
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import hashlib
 import os
@@ -21,14 +22,16 @@ import secrets
 import shutil
 import stat
 import sys
-import threading
 import time
+import weakref
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import xxhash
 
 from ._errors import ArtifactError, JournalWriteError
-from ._platform import FileLock, disk, not_plain, read_plain
+from ._interrupts import allowed, section
+from ._locks import FileLock
+from ._platform import disk, not_plain, read_plain
 from ._writing import IN_VALUE, refusals
 
 if TYPE_CHECKING:
@@ -110,14 +113,26 @@ class Artifacts:
         Raises:
             JournalWriteError: the lock cannot be taken, or a prune has held it for over a minute.
         """
-        held = FileLock.at(self._lock_path).held(shared=True, timeout=LOCK_TIMEOUT_S)
+        with section():
+            self.hold()
+            try:
+                yield
+            finally:
+                self.let_go()
+
+    def hold(self) -> None:
+        """Keep prune away until :meth:`let_go`; in a section.
+
+        Raises:
+            JournalWriteError: the lock cannot be taken, or a prune has held it for over a minute.
+        """
         with refusals(f"the lock {self._lock_path}", IN_VALUE):
             self._lock_path.parent.mkdir(parents=True, exist_ok=True)
-            held.__enter__()
-        try:
-            yield
-        finally:
-            held.__exit__(None, None, None)
+            FileLock.at(self._lock_path).hold(shared=True, timeout=LOCK_TIMEOUT_S)
+
+    def let_go(self) -> None:
+        """Undo one :meth:`hold`; in a section."""
+        FileLock.at(self._lock_path).release()
 
     def write(self, ext: str, produce: Callable[[Sink], object]) -> Stored:
         """Store what *produce* writes and return its name; durable on return.
@@ -331,6 +346,8 @@ class Artifacts:
                 self._refer(text, live)
             freed = 0
             for path in self.folder.iterdir():
+                with allowed():  # one more or one less: the next prune goes on
+                    pass
                 if path.name in live or not (
                     NAME.fullmatch(path.name) or path.name.endswith(TEMPORARY)
                 ):
@@ -443,33 +460,58 @@ class Digest:
         self._xxh3 = xxhash.xxh3_128()
         self._threshold = _THREAD_BYTES if threaded else sys.maxsize
         self._seen = 0
-        self._queue: queue.Queue[memoryview | None] | None = None
-        self._thread: threading.Thread | None = None
+        self._hashing: _Hashing | None = None
 
     def update(self, view: memoryview) -> None:
         """Add *view*."""
         self._seen += view.nbytes
-        if self._queue is None and self._seen >= self._threshold:
-            self._queue = queue.Queue(_WAITING)
-            self._thread = threading.Thread(target=self._work, args=(self._queue,), daemon=True)
-            self._thread.start()
-        if self._queue is None:
+        if self._hashing is None and self._seen >= self._threshold:
+            self._hashing = _Hashing(self._sha256)
+        if self._hashing is None:
             self._sha256.update(view)
         else:
-            self._queue.put(view)
+            self._hashing.add(view)
         self._xxh3.update(view)
 
     def stored(self, ext: str) -> Stored:
         """Return what tells of a file of all that was added; nothing can be added afterwards."""
-        if self._queue is not None and self._thread is not None:
-            self._queue.put(None)
-            self._thread.join()
-            self._queue = self._thread = None
+        if self._hashing is not None:
+            self._hashing.finish()
+            self._hashing = None
         return Stored(f"{self._sha256.hexdigest()}.{ext}", self._seen, self._xxh3.hexdigest())
 
-    def _work(self, waiting: queue.Queue[memoryview | None]) -> None:
-        while (view := waiting.get()) is not None:
-            self._sha256.update(view)
+
+class _Hashing:
+    """A thread that adds to a hash, a few buffers behind. It ends with this object, at the latest.
+
+    With queues that take no lock in Python, which an interrupt could leave behind.
+    """
+
+    def __init__(self, digest: Any) -> None:
+        self._views: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_WAITING):
+            self._room.put(None)
+        self._gone = weakref.ref(self, self._views.put)
+        _thread.start_new_thread(_hash_views, (digest, self._views, self._room))
+
+    def add(self, view: memoryview) -> None:
+        """Hash *view* after what was added before; wait while too many do."""
+        self._room.get()
+        self._views.put(view)
+
+    def finish(self) -> None:
+        """Return when everything is hashed."""
+        self._views.put(None)
+        for _ in range(_WAITING + 1):
+            self._room.get()
+
+
+def _hash_views(digest: Any, views: queue.SimpleQueue[Any], room: queue.SimpleQueue[None]) -> None:
+    while isinstance(view := views.get(), memoryview):
+        digest.update(view)
+        room.put(None)
+    room.put(None)
 
 
 def _hash(file: Any, digest: Any) -> None:

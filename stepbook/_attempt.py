@@ -15,6 +15,7 @@ from ._errors import (
     StepError,
     StepNameError,
 )
+from ._interrupts import take
 from ._model import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
 from ._pass import same_flow
 
@@ -62,7 +63,9 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
         JournalWriteError: the journal cannot be written.
     """
     ledger = run._owned()
-    with run._lock:
+    held: list[object] = []
+    try:
+        take(run._lock, held)
         parent = current.get() or run._walk().body_of(run)
         if executing(run, name):
             raise DuplicateStepError(
@@ -91,6 +94,9 @@ def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
         except BaseException:
             leave(run, context)
             raise
+    finally:
+        if held:
+            run._lock.release()
     return context
 
 

@@ -20,6 +20,7 @@ from ._errors import (
     StepError,
 )
 from ._find import book_path, run_key
+from ._interrupts import section
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
 from ._platform import describe_owner
 from ._records import Records
@@ -67,7 +68,7 @@ def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = 
         book = Book(None)
     else:
         found = book_path(path)
-        with _process.lock:
+        with section(_process.lock):
             book = _process.by_path.get(str(found)) or Book(found)
             _process.by_path[str(found)] = book
     if allow_pickle and not book._codec.allow_pickle:
@@ -148,7 +149,7 @@ class Book(ShownBook):
         age = None if max_age is None else seconds(max_age, "max_age")
         text = self._codec.encode(None if input is _UNSET else input)
         wanted = run_key(key, text)
-        with self._records.lock, self._records.store.kept_open():
+        with section(self._records.lock, patient=False), self._records.store.kept_open():
             created = self._records.ensure()
             found = None if new else self._find(loop, wanted, age)
             run = None if found is None else self._open(found.id)
@@ -206,16 +207,16 @@ class Book(ShownBook):
                     environment=_process.environment(),
                 )
                 self._records.create(row)
+                run = self._run_of(row)
         if found is not None:  # somebody else has created it just now
             return self.run(loop, input=self._codec.decode(text), key=key, reopen=reopen)  # type: ignore[arg-type]
-        run = self._run_of(row)
         run._owned()
         run._begin_pass()
         return run
 
     def _run_of(self, row: RunRow) -> Run:
         """Return the one object that stands for a run in this process."""
-        with self._lock:
+        with section(self._lock):
             run = self._runs.get(row.id)
             if run is None:
                 run = self._runs[row.id] = Run(self, row)

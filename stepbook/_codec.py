@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ._common import no_constant, with_fresh_stack
+from ._common import no_constant
 from ._decode import Reader, shown
 from ._encode import Writer
 from ._errors import ArtifactError
+from ._interrupts import in_thread
 
 if TYPE_CHECKING:
     from ._artifacts import Artifacts
@@ -97,7 +98,7 @@ class Codec:
         except ArtifactError as error:
             raise _explained(error, where) from error.__cause__
         try:
-            return with_fresh_stack(lambda: self._read(text, hint, ready))
+            return in_thread(lambda: self._read(text, hint, ready))
         except RecursionError as error:
             raise _explained(ArtifactError("it is nested too deep"), where) from error
         except ArtifactError as error:

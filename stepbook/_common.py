@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import importlib
 import json
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -40,28 +39,3 @@ def no_constant(text: str) -> NoReturn:
 def library(name: str) -> Any:
     """Return the module of this package that stores the values of a library."""
     return importlib.import_module(f".{name}", __package__)
-
-
-def with_fresh_stack(call: Callable[[], Any]) -> Any:
-    """Return what *call* returns, called in a thread of its own, at the bottom of a stack.
-
-    With the low-level module, as starting a Thread takes frames that may not be there any more.
-    """
-    outcome: list[tuple[bool, Any]] = []
-    done = _thread.allocate_lock()
-    done.acquire()
-
-    def work() -> None:
-        try:
-            outcome.append((True, call()))
-        except BaseException as error:  # noqa: BLE001 - raised again where it belongs
-            outcome.append((False, error))
-        finally:
-            done.release()
-
-    _thread.start_new_thread(work, ())
-    done.acquire()
-    succeeded, result = outcome[0]
-    if succeeded:
-        return result
-    raise result

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from . import _models
 from ._artifacts import Artifacts, Stored
 from ._common import FORMAT, LIBRARIES, library, no_constant
 from ._errors import ArtifactError, StepbookError
+from ._interrupts import load
 from ._nodes import TAG, expect, step, take, unb64
 from ._values import DECODERS
 
@@ -111,11 +113,14 @@ class Reader:
         if kind == "file":
             take(rest, "name")
             return self._artifacts().check(_stored(node))
-        module = LIBRARIES.get(kind.partition(".")[0])
+        name = kind.partition(".")[0]
+        module = LIBRARIES.get(name)
         if module is None or kind not in (family := library(module)).KINDS:
             raise ArtifactError(
                 f"{kind!r} is unknown: recorded by a newer stepbook, or the record is damaged"
             )
+        with suppress(ImportError):  # told below, with what to install
+            load(name)
         if module == "_pandas":
             return family.decode(kind, rest, content, self.decode)
         return family.decode(kind, rest, content)

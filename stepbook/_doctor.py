@@ -10,7 +10,7 @@ import stat
 import textwrap
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from . import _screen
 from ._artifacts import NAME, TEMPORARY
@@ -18,8 +18,9 @@ from ._decode import files_in
 from ._errors import BookError, StepbookWarning
 from ._files import about_damaged, about_garbled, read_book_id
 from ._journal_format import files_by_run, look, merge, read_files
+from ._locks import FileLock
 from ._model import RUN_ID, is_run_id
-from ._platform import FileLock, describe_owner, not_plain, open_plain, read_plain
+from ._platform import not_plain, open_plain, read_plain
 from ._schema import SCHEMA_VERSION
 from ._text import Role, Span
 
@@ -313,13 +314,16 @@ def _locks(records: Records) -> Checked:
         checked.problems.append(
             Problem(str(records.home), "cannot be written to, so no run can be opened. Mend it.")
         )
+    kind = ""
     try:
         for path in sorted(records.locks.glob("*.lock")):
             if not _expect(path, stat.S_IFREG, checked) or not is_run_id(path.stem):
                 continue
             holder = _holder(path)
             if holder is not None:
-                checked.facts.append(f"{path.stem} is open in {describe_owner(holder)}")
+                checked.facts.append(f"{path.stem} is open in {holder}")
+        if (records.locks / "open.lock").exists():
+            kind = FileLock.try_out(records.locks / "open.lock")
     except OSError as error:
         checked.problems.append(
             Problem(
@@ -329,18 +333,16 @@ def _locks(records: Records) -> Checked:
         )
     if not checked.facts:
         checked.facts.append("no run is open")
+    if kind:
+        checked.facts.append(f"kind: {kind}")
     return checked
 
 
-def _holder(path: Path) -> dict[str, Any] | None:
-    """Return who holds a lock, or None if nobody does."""
+def _holder(path: Path) -> str | None:
+    """Return words for who holds a lock, or None if nobody does."""
     if not os.access(path, os.W_OK):
         raise PermissionError(13, f"{path.name} cannot be written to")
-    lock = FileLock.at(path)
-    if lock.acquire():
-        lock.release()
-        return None
-    return lock.note()
+    return None if FileLock.try_out(path) else FileLock.at(path).describe_holder()
 
 
 def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:

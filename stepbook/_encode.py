@@ -9,15 +9,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from . import _models
-from ._common import FORMAT, LIBRARIES, library, to_text, with_fresh_stack
+from ._common import FORMAT, LIBRARIES, library, to_text
 from ._errors import JournalWriteError, NotSerializableError
+from ._interrupts import in_thread, section
 from ._nodes import TAG, Encoder, b64, name_of, step, unstorable
 from ._platform import not_plain
 from ._values import ENCODERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ._artifacts import Artifacts, Stored
@@ -52,8 +52,9 @@ class Writer(Encoder):
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
         self._own: dict[str, dict[str, Any]] = {}
-        self._lock: AbstractContextManager[None] | None = None
         self._refused: JournalWriteError | None = None
+        self._section: section | None = None  # begun with the artifact lock
+        self._holds = False
         self._hint: Any = None
         self._classes: _models.Classes | None = None
         self._room = PREVIEW_BYTES
@@ -66,11 +67,17 @@ class Writer(Encoder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        lock, self._lock = self._lock, None
-        # An event that waits to be written names what was stored: prune stays away for good.
-        waits = isinstance(error, JournalWriteError) and error is not self._refused
-        if lock is not None and not waits:
-            lock.__exit__(None, None, None)
+        here, self._section = self._section, None
+        if here is None or self._artifacts is None:
+            return
+        try:
+            # An event that waits to be written names what was stored: prune stays away for good.
+            waits = isinstance(error, JournalWriteError) and error is not self._refused
+            if self._holds and not waits:
+                self._artifacts.let_go()
+            self._holds = False
+        finally:
+            here.__exit__(None, None, None)
 
     def encode(
         self, value: Any, *, hint: Any = None, files: Mapping[str, Path] | None = None
@@ -110,7 +117,7 @@ class Writer(Encoder):
             # Whatever it is, hours of work may be in the value.
             raise _refusal("", f"{type(error).__name__}: {error}", value) from error
         try:
-            return with_fresh_stack(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
+            return in_thread(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
         except RecursionError as error:
@@ -261,15 +268,19 @@ class Writer(Encoder):
         return self._locked(lambda artifacts: artifacts.write(ext, produce))
 
     def _locked(self, use: Callable[[Artifacts], Stored]) -> Stored:
-        """Write with the artifact lock, taken at the first time and held until the block ends."""
+        """Write with the artifact lock.
+
+        It is taken at the first time, and held until the block ends: in a section from here on.
+        """
         artifacts = self._artifacts
         if artifacts is None:
             raise TypeError("this writer has nowhere to write to")
         try:
-            if self._lock is None:
-                lock = artifacts.writing()
-                lock.__enter__()
-                self._lock = lock
+            if self._section is None:
+                self._section = section().__enter__()
+            if not self._holds:
+                artifacts.hold()
+                self._holds = True
             return use(artifacts)
         except JournalWriteError:
             raise

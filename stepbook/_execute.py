@@ -20,7 +20,7 @@ from ._errors import (
 )
 from ._heartbeat import heartbeat
 from ._model import FAILED, RUNNING, SUCCEEDED, StepRow
-from ._timeout import interrupt_after
+from ._timeout import call_within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -256,8 +256,8 @@ def _execute(
         if options.timeout_s is None:
             value = fn(*args, **given)
         else:
-            with interrupt_after(options.timeout_s, lambda: _timed_out(name, options)):
-                value = fn(*args, **given)
+            late = functools.partial(_timed_out, name, options)
+            value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
         if hasattr(type(value), "__await__"):
             if inspect.iscoroutine(value):
                 value.close()

@@ -21,6 +21,7 @@ from ._errors import (
     StepbookWarning,
 )
 from ._inbox import Inbox, MemoryInbox
+from ._interrupts import section
 from ._journal_format import (
     JournalFile,
     files_by_run,
@@ -31,8 +32,9 @@ from ._journal_format import (
     read_header,
 )
 from ._ledger import Ledger, State, run_from_header
+from ._locks import FileLock
 from ._model import is_book_id
-from ._platform import FileLock, disk, not_plain, read_plain, write_file
+from ._platform import disk, not_plain, read_plain, write_file
 from ._store import BUSY_S, Store
 from ._tell import asks_new
 from ._writing import NO_ROOM, refused, trouble, unusable
@@ -121,7 +123,7 @@ class Files:
             NotABookError: the path cannot hold a book.
         """
         self.check_folders()
-        with self.lock:
+        with section(self.lock, patient=False):
             whole = self.book_id and self.store.exists and self.has_folders
             return False if whole else self._create()
 
@@ -213,21 +215,22 @@ class Files:
     def open_lock(self) -> Any:
         """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
         if self.path is None:
-            with self.lock:
+            with section(self.lock):
                 yield
             return
-        lock = FileLock.at(self.locks / "open.lock")
-        try:
+        with section():
+            lock = FileLock.at(self.locks / "open.lock")
             held = lock.held(timeout=_OPEN_S)
-            held.__enter__()
-        except TimeoutError as error:
-            raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
-        except OSError as error:
-            raise trouble(f"the lock {lock.path}", error, "nothing was begun") from error
-        try:
-            yield
-        finally:
-            held.__exit__(None, None, None)
+            try:
+                held.__enter__()
+            except TimeoutError as error:
+                raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
+            except OSError as error:
+                raise trouble(f"the lock {lock.path}", error, "nothing was begun") from error
+            try:
+                yield
+            finally:
+                held.__exit__(None, None, None)
 
     # ---- finding ----------------------------------------------------------------------------
 

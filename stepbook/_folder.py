@@ -7,7 +7,8 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Final
 
-from ._errors import BookBusyError, StepbookWarning
+from ._errors import BookBusyError, JournalWriteError, StepbookWarning
+from ._interrupts import Bell, section
 from ._platform import leave_signals_to_others
 
 if TYPE_CHECKING:
@@ -25,33 +26,35 @@ class Folder(threading.Thread):
     def __init__(self, records: Records) -> None:
         super().__init__(name="stepbook-fold", daemon=True)
         self._records = records
-        self._wake = threading.Event()
-        self._stopped = threading.Event()
+        self._bell = Bell()
+        self._end = Bell()
+        self._ended = False
         self._behind_since: float | None = None
         self._reported = False
 
     def wake(self) -> None:
         """Say that there is something to fold."""
-        if not self._wake.is_set():
-            self._wake.set()
+        self._bell.ring()
 
     def stop(self) -> None:
         """End the thread; a fold that is going on is waited for."""
-        self._stopped.set()
-        self._wake.set()
+        self._ended = True
+        self._end.ring()
+        self._bell.ring()
         if self is not threading.current_thread():
-            self.join(timeout=5.0)
+            with section():  # a join that is cut short leaves a lock behind
+                self.join(timeout=5.0)
 
     def run(self) -> None:
         """Fold until stopped."""
         # A signal that this thread or one of DuckDB's takes does not wake the main thread: an
         # interrupt during a fold would be noticed only at the end of a blocking call there.
         leave_signals_to_others()
-        while not self._stopped.is_set():
-            self._wake.wait()
-            if self._stopped.wait(GATHER_S):
+        while not self._ended:
+            self._bell.wait()
+            if self._end.wait(GATHER_S):
                 return
-            self._wake.clear()
+            self._bell.wait(0)  # what has come meanwhile is folded now
             try:
                 self._records.fold_open(timeout=0.0)
             except BookBusyError as error:
@@ -66,14 +69,12 @@ class Folder(threading.Thread):
         self._behind_since = self._behind_since or now
         if now - self._behind_since > _REPORT_S:
             self._report(error)
-        self._stopped.wait(_RETRY_S)
-        self._wake.set()
+        self._end.wait(_RETRY_S)
+        self._bell.ring()
 
     def _report(self, error: Exception) -> None:
         if not self._reported:
             self._reported = True
-            warnings.warn(
-                f"stepbook: the tables are behind the journal; recording goes on. {error}",
-                StepbookWarning,
-                stacklevel=1,
-            )
+            goes_on = not isinstance(error, JournalWriteError)
+            state = "the tables are behind the journal; recording goes on. " if goes_on else ""
+            warnings.warn(f"stepbook: {state}{error}", StepbookWarning, stacklevel=1)

@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._errors import ScanFailed
+from ._interrupts import section
 from ._model import now_us
 from ._platform import disk, read_plain, write_file
 from ._writing import refusals
@@ -131,7 +132,7 @@ class MemoryInbox:
 
     def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
         """Create the slot and return True, or False if it exists."""
-        with self._lock:
+        with section(self._lock):
             return self._slots.setdefault((run_id, step, session), content) is content
 
     def read(self, run_id: str, step: str, session: int) -> Delivery | None:
@@ -144,6 +145,6 @@ class MemoryInbox:
 
     def remove_run(self, run_id: str) -> None:
         """Remove all slots of a run."""
-        with self._lock:
+        with section(self._lock):
             for key in [key for key in self._slots if key[0] == run_id]:
                 del self._slots[key]

@@ -22,6 +22,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._errors import JournalWriteError, StepbookWarning
+from ._interrupts import section, take
 from ._journal_file import File, NameLostError, create, free_path
 from ._journal_format import FORMAT, number_of, seal, seq_of
 from ._model import ROW_TYPES, Row, row_to_json
@@ -214,7 +215,7 @@ class Journal:
         Raises:
             JournalWriteError: that is impossible.
         """
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             try:
                 for index, file in enumerate(self._files):
                     file.look(self._end_of(index))
@@ -278,15 +279,19 @@ class Journal:
         Raises:
             JournalWriteError: it could not be written; it stays queued.
         """
+        held: list[object] = []
         try:
-            with self._lock:
-                seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
-                self._queue.append(_Queued(seq, row, durable))
-                if not durable:
-                    self._write()
+            take(self._lock, held)
+            seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
+            self._queue.append(_Queued(seq, row, durable))
+            if not durable:
+                self._write()
         except BaseException:
             self.left = True
             raise
+        finally:
+            if held:
+                self._lock.release()
         return seq
 
     def sync(self, seq: int | None = None) -> None:
@@ -306,12 +311,12 @@ class Journal:
         while self._queue:
             if seq is not None and self._synced.seq >= seq:
                 return
-            with self._sync_lock:
+            held: list[object] = []
+            try:
+                take(self._sync_lock, held)
                 if seq is not None and self._synced.seq >= seq:
                     return
-                with self._lock:
-                    self._write()
-                    target, file = self._written, self._files[-1]
+                target, file = self._write_all()
                 try:
                     disk.sync(file.fd)
                     file.look(target.offset)
@@ -321,22 +326,41 @@ class Journal:
                         raise refused(f"the journal {self.path}", error) from error
                     failed_before = True
                     continue
-                with self._lock:
-                    self._settle(target)
+                self._settle(target)
+            finally:
+                if held:
+                    self._sync_lock.release()
             if seq is None and self._synced.seq >= target.seq:
                 return
 
+    def _write_all(self) -> tuple[_Position, File]:
+        """Write what is queued; return the file, and how far it goes then."""
+        held: list[object] = []
+        try:
+            take(self._lock, held)
+            self._write()
+            return self._written, self._files[-1]
+        finally:
+            if held:
+                self._lock.release()
+
     def _settle(self, target: _Position) -> None:
-        for queued in self._queue:
-            if queued.seq > target.seq:
-                break
-            if queued.durable:
-                self._apply(queued.row)
-        self._synced = target
-        while self._queue and self._queue[0].seq <= target.seq:
-            self._queue.popleft()
-        if not self._queue:
-            self.left = False
+        held: list[object] = []
+        try:
+            take(self._lock, held)
+            for queued in self._queue:
+                if queued.seq > target.seq:
+                    break
+                if queued.durable:
+                    self._apply(queued.row)
+            self._synced = target
+            while self._queue and self._queue[0].seq <= target.seq:
+                self._queue.popleft()
+            if not self._queue:
+                self.left = False
+        finally:
+            if held:
+                self._lock.release()
 
     def _write(self) -> None:
         if self._failed is not None:
@@ -384,7 +408,7 @@ class Journal:
         Args:
             limit: about how many bytes to return at the most; at least one line is returned.
         """
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             index, start = self._next_unfolded()
             fd, end = self._files[index].fd, self._end_of(index)
         data = b""
@@ -406,19 +430,19 @@ class Journal:
 
     def mark_folded(self, lines: list[bytes]) -> None:
         """Say that *lines*, as :meth:`read_unfolded` returned them, are in the tables."""
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             index, offset = self._next_unfolded()
             size = sum(map(len, lines)) + len(lines)
             self._folded = _Folded(seq_of(lines[-1]), index, offset + size)
 
     def mark_unfolded(self) -> None:
         """Say that the tables have lost what they had: everything is to be folded again."""
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             self._folded = _Folded(self.first - 1, 0, self._files[0].start)
 
     def close(self) -> None:
         """Give back the reserved space and close the files; what is pending must be synced."""
-        with self._sync_lock, self._lock:
+        with section(self._sync_lock, self._lock):
             files = self._files
             # Whoever writes later gets an error, not another file.
             self._files = (*files[:-1], replace(files[-1], fd=-1))

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import BookMismatchError, JournalWriteError
+from ._interrupts import allowed, section
 from ._journal import Journal
 from ._journal_format import Events, files_of, merge, number_of, read_files, seq_of
 from ._memory_journal import MemoryJournal
@@ -22,9 +23,10 @@ from ._model import (
     ScanRow,
     StepRow,
     is_late,
+    now_us,
     row_from_json,
 )
-from ._platform import FileLock, identity_of, owner
+from ._platform import identity_of, owner
 from ._store import GapError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ._journal_format import JournalFile
+    from ._locks import FileLock
     from ._store import Writer
 
 #: Characters of returned values that an open run keeps in memory; the rest is read on demand.
@@ -199,17 +202,20 @@ class Ledger:
         self._opening = threading.Lock()
         #: Whether the run was let go; another process may have it.
         self.ended = False
+        self._lost = ""
 
     @property
     def journal(self) -> Journal | MemoryJournal:
         """The journal, begun when the first event is to be written."""
         if self._journal is None:
-            with self._opening:
+            with section(self._opening):
                 if self._journal is None:
                     self._journal = self._begin()
         return self._journal
 
     def _begin(self) -> Journal | MemoryJournal:
+        if self._lost:
+            raise JournalWriteError(self._lost)
         if self.ended:
             raise JournalWriteError(
                 f"run {self.state.run.id} was closed while this was to be recorded. Use the run "
@@ -307,6 +313,22 @@ class Ledger:
         elif lines and self._journal is not None:
             self._journal.mark_folded(lines)
 
+    def keep(self) -> None:
+        """Make sure that the run is still ours: its lock's file can be removed or replaced.
+
+        Raises:
+            JournalWriteError: another process has opened it; from now on nothing is recorded here.
+        """
+        if self.lock is None or self._lost or self.lock.regain({**owner(), "opened_at": now_us()}):
+            return
+        self._lost = (
+            f"the lock {self.lock.path} was removed or replaced, and {self.lock.describe_holder()} "
+            f"has opened run {self.state.run.id} meanwhile. Nothing more is recorded here. Close "
+            "it there, then restart this process and run the step again."
+        )
+        self.end()
+        raise JournalWriteError(self._lost, path=str(self.lock.path))
+
     def fold(self, writer: Writer, goal: int) -> int:
         """Fold events up to number *goal*; hold ``fold_lock``.
 
@@ -320,6 +342,8 @@ class Ledger:
             except GapError:
                 return -1
             self.mark_folded(lines)
+            with allowed():  # nothing is under way here
+                pass
             lines = self.unfolded_lines() if folded < goal else []
             if not lines:
                 return folded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from ._interrupts import section
 from ._journal_format import seal
 from ._model import ROW_TYPES, Row, row_to_json
 
@@ -29,7 +30,7 @@ class MemoryJournal:
 
     def append(self, row: Row, *, durable: bool) -> int:  # noqa: ARG002 - the face of Journal
         """Record one event; it takes effect at once."""
-        with self._lock:
+        with section(self._lock):
             seq = self.synced_seq + 1
             line = seal(seq, self.synced_seq, ROW_TYPES[type(row)], row_to_json(row))
             self._lines.append(line[:-1])
@@ -42,12 +43,12 @@ class MemoryJournal:
 
     def read_unfolded(self, limit: int) -> list[bytes]:  # noqa: ARG002 - the face of Journal
         """Return the lines that :meth:`mark_folded` has not passed."""
-        with self._lock:
+        with section(self._lock):
             return list(self._lines)
 
     def mark_folded(self, lines: list[bytes]) -> None:
         """Say that *lines* are in the tables."""
-        with self._lock:
+        with section(self._lock):
             del self._lines[: len(lines)]
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from ._errors import BookMismatchError, NotABookError
+from ._interrupts import section
 from ._platform import not_plain, open_plain
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _read(path: Path, count: int, offset: int) -> bytes:
         with path.open("rb") as file:
             file.seek(offset)
             return file.read(count)
-    with _lock:
+    with section(_lock):
         found = path.lstat()
         fd = _kept.get((found.st_dev, found.st_ino))
         if fd is None:

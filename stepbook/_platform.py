@@ -1,4 +1,4 @@
-"""What differs between systems: writes, syncs, locks, and who this process is.
+"""What differs between systems: writes, syncs, and who this process is.
 
 All system calls that durability rests on go through :data:`disk`, one object that tests record,
 replay and make fail.
@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import signal
 import socket
 import stat
 import sys
 import threading
-import time
-import weakref
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-if sys.platform == "win32":
-    import msvcrt
-else:
+from ._interrupts import section
+
+if sys.platform == "darwin":
     import fcntl
 
 #: No preallocation there, or the file system cannot do it: the file then grows by its writes.
@@ -115,7 +112,7 @@ class Disk:
         """Write *data* at *offset* and return how many bytes were written."""
         if hasattr(os, "pwrite"):
             return os.pwrite(fd, data, offset)
-        with self._seeking:
+        with section(self._seeking):
             os.lseek(fd, offset, os.SEEK_SET)
             return os.write(fd, data)
 
@@ -123,7 +120,7 @@ class Disk:
         """Return up to *length* bytes at *offset*."""
         if hasattr(os, "pread"):
             return os.pread(fd, length, offset)
-        with self._seeking:
+        with section(self._seeking):
             os.lseek(fd, offset, os.SEEK_SET)
             return os.read(fd, length)
 
@@ -213,177 +210,17 @@ def write_file(path: Path, data: bytes) -> None:
         raise
 
 
-class FileLock:
-    """A lock on a file of its own, held by this process: exclusive, or shared with others.
-
-    POSIX record locks: a forked child does not inherit them, so an orphan cannot keep one. They
-    belong to the process, and closing *any* descriptor of the file drops them, hence one object
-    (and one descriptor) per path in a process, from :meth:`at`. Threads of this process exclude
-    each other by the same object.
-
-    See fcntl(2), "Advisory record locking".
-    """
-
-    _POLL_S: ClassVar[float] = 0.02
-    _all: ClassVar[weakref.WeakValueDictionary[str, FileLock]] = weakref.WeakValueDictionary()
-    _all_lock: ClassVar[threading.Lock] = threading.Lock()
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._fd: int | None = None
-        self._holders = 0
-        self._exclusive = False
-        self._changed = threading.Condition()
-
-    @classmethod
-    def at(cls, path: Path) -> FileLock:
-        """Return this process's lock for *path* (of which the folder exists)."""
-        key = str(path)
-        with cls._all_lock:
-            lock = cls._all.get(key)
-            if lock is None:
-                lock = cls._all[key] = cls(path)
-            return lock
-
-    @classmethod
-    def forget_all(cls) -> None:
-        """Begin anew, in a forked child that holds none of its parent's locks."""
-        cls._all = weakref.WeakValueDictionary()
-        cls._all_lock = threading.Lock()
-
-    def acquire(self, *, shared: bool = False, timeout: float = 0.0) -> bool:
-        """Take the lock; return False if others still hold it after *timeout* seconds."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while not self._try(shared=shared):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return False
-                self._changed.wait(min(left, self._POLL_S))
-            return True
-
-    def release(self) -> None:
-        """Give the lock back."""
-        with self._changed:
-            self._holders -= 1
-            if self._holders == 0 and self._fd is not None:
-                fd, self._fd = self._fd, None
-                os.close(fd)  # drops the lock: no other descriptor of the file is open here
-            self._changed.notify_all()
-
-    @contextlib.contextmanager
-    def held(self, *, shared: bool = False, timeout: float = 0.0) -> Any:
-        """Hold the lock for a block.
-
-        Raises:
-            TimeoutError: others still hold it after *timeout* seconds.
-        """
-        if not self.acquire(shared=shared, timeout=timeout):
-            holder = self.note()
-            raise TimeoutError(
-                f"{self.path} is locked by {describe_owner(holder)} for over {timeout:g} s"
-            )
-        try:
-            yield
-        finally:
-            self.release()
-
-    def note(self) -> dict[str, Any]:
-        """Return what the holder wrote about itself; empty if nothing can be read."""
-        with self._changed, contextlib.suppress(OSError, ValueError):
-            if self._fd is not None:
-                # Held here: opening and closing the file once more would drop the lock.
-                os.lseek(self._fd, 0, os.SEEK_SET)
-                text = os.read(self._fd, 1 << 16)
-            else:
-                text = read_plain(self.path)
-            note = json.loads(text)
-            if isinstance(note, dict):
-                return note
-        return {}
-
-    def write_note(self, note: dict[str, Any]) -> None:
-        """Write into the lock's file who holds it; only while holding it exclusively."""
-        if self._fd is not None:
-            data = json.dumps(note).encode()
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, data, 0) if hasattr(os, "pwrite") else os.write(self._fd, data)
-
-    def regain(self, note: dict[str, Any]) -> bool:
-        """Whether this process is still the only holder; the file may have to be made again.
-
-        Args:
-            note: the holder's, for a new file.
-
-        Returns:
-            False if others hold the file that is there now, or have held it: their note is in it.
-        """
-        with self._changed:
-            if self._fd is None:
-                return False
-            with contextlib.suppress(OSError):
-                if identity_of(os.lstat(self.path)) == identity_of(os.fstat(self._fd)):
-                    return True
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-            with contextlib.suppress(ValueError, AttributeError):
-                # A copy of the folder holds a copy of our own note.
-                others = json.loads(os.read(fd, 1 << 16))
-                if (others.get("pid"), others.get("started_at")) != (
-                    note["pid"],
-                    note["started_at"],
-                ):
-                    os.close(fd)
-                    return False
-            if not _lock_fd(fd, shared=False):
-                os.close(fd)
-                return False
-            os.close(self._fd)
-            self._fd = fd
-            self.write_note(note)
-            return True
-
-    def _try(self, *, shared: bool) -> bool:
-        if self._holders:
-            if self._exclusive or not shared:
-                return False
-            self._holders += 1
-            return True
-        if self._fd is None:
-            self._fd = open_plain(self.path, os.O_RDWR | os.O_CREAT)
-        if not _lock_fd(self._fd, shared=shared):
-            fd, self._fd = self._fd, None
-            os.close(fd)
-            return False
-        self._holders, self._exclusive = 1, not shared
-        return True
-
-
-def _lock_fd(fd: int, *, shared: bool) -> bool:
-    try:
-        if sys.platform == "win32":
-            # A byte far behind the note, which stays readable; Windows has no shared form here.
-            os.lseek(fd, 1 << 30, os.SEEK_SET)
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.lockf(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EAGAIN, errno.EDEADLK):
-            return False
-        raise
-    return True
-
-
 def leave_signals_to_others() -> None:
     """Have this thread, and those that it starts, take no signal that other threads can take."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGALRM, signal.SIGTERM})
 
 
-def _process_started_at() -> int:
-    """When this process started, in microseconds since 1970 UTC; 0 where it is not known."""
+def started_at(pid: int | None = None) -> int:
+    """When a process started (this one), in microseconds since 1970 UTC; 0 if it is not known."""
     try:
         # proc(5): field 22 is the start in clock ticks after boot; the name may hold spaces.
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        ticks = int(Path(f"/proc/{pid or 'self'}/stat").read_text().rpartition(")")[2].split()[19])
         boot = next(
             int(line.split()[1])
             for line in Path("/proc/stat").read_text().splitlines()
@@ -409,7 +246,7 @@ def owner() -> dict[str, Any]:
     """Return who this process is: pid, its start time, host, and the notebook or script."""
     return {
         "pid": os.getpid(),
-        "started_at": _process_started_at(),
+        "started_at": started_at(),
         "host": socket.gethostname(),
         "notebook": _notebook(),
     }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import json
 import os
 import platform
 import sys
 import threading
+import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _failure
 from ._errors import ForkedError, StepbookError
-from ._platform import FileLock
+from ._interrupts import gate, section
+from ._locks import FileLock
 from ._tell import tell
 
 if TYPE_CHECKING:
@@ -28,6 +31,10 @@ books: weakref.WeakSet[Book] = weakref.WeakSet()
 inherited: weakref.WeakSet[Book] = weakref.WeakSet()
 
 
+#: When an interrupt comes again that fell into a fork.
+_SOON_S: Final = 0.05
+
+
 class _Inert:
     """Stands for a ledger in a forked child."""
 
@@ -38,26 +45,36 @@ class _Inert:
         )
 
 
-_held: list[threading.RLock] = []
+_fork = threading.local()
 
 
 def _before_fork() -> None:
-    # No fork while a database is open: a child that closed it could lose the parent's rows.
-    for book in list(books):
-        lock = book._records.store.connected
-        lock.acquire()
-        _held.append(lock)
+    # No fork while a database is open: a child that closed it could lose the parent's rows. And
+    # none between the opening of a lock's file and its entry in the table of what a child closes.
+    _fork.section = section(
+        *(book._records.store.connected for book in list(books)), FileLock.opening
+    )
+    _fork.section.__enter__()
 
 
-def _after_fork_in_parent() -> None:
-    while _held:
-        _held.pop().release()
+def _after_fork() -> None:
+    try:
+        _fork.section.__exit__(None, None, None)
+    except BaseException:  # noqa: BLE001 - what a hook raises is only printed
+        _thread.start_new_thread(_interrupt_soon, ())
+
+
+def _interrupt_soon() -> None:
+    time.sleep(_SOON_S)
+    _thread.interrupt_main()
 
 
 def _after_fork_in_child() -> None:
     global lock  # noqa: PLW0603 - another thread may have held it
     lock = threading.Lock()
     FileLock.forget_all()
+    gate().waiting.clear()  # what came before the fork came to the parent
+    _after_fork()
     for book in list(books):
         inherited.add(book)
         for run in list(book._runs.values()):
@@ -69,7 +86,7 @@ def _after_fork_in_child() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
         before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
+        after_in_parent=_after_fork,
         after_in_child=_after_fork_in_child,
     )
 

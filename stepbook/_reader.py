@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ._artifacts import NAME
+from ._interrupts import allowed, load
 from ._model import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class Reader:
         self._known: dict[str, Recorded] = {}
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, list(parameters)).fetchall()
+        with allowed():
+            return self._connection.execute(query, list(parameters)).fetchall()
 
     def meta(self) -> dict[str, str]:
         """Return the rows of the table meta."""
@@ -175,8 +177,9 @@ class Reader:
     def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Return the result of *query* as a DataFrame, as DuckDB makes it."""
         given = parameters if isinstance(parameters, dict) else list(parameters)
+        load("pandas")  # DuckDB would, in the middle of its call
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), allowed():
             # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.
             warnings.filterwarnings("ignore", "The inplace keyword", category=Warning)
             return self._connection.execute(query, given).df()

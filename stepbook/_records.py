@@ -19,16 +19,12 @@ from ._errors import (
 )
 from ._files import Files, tell_damaged
 from ._folder import Folder
-from ._journal_format import (
-    files_of,
-    look,
-    merge,
-    read_files,
-    set_aside,
-)
+from ._interrupts import allowed, section
+from ._journal_format import files_of, look, merge, read_files, set_aside
 from ._ledger import Ledger, State
+from ._locks import FileLock
 from ._model import now_us
-from ._platform import FileLock, describe_owner, disk, owner, read_plain
+from ._platform import disk, owner, read_plain
 from ._store import BUSY_S, POLL_S
 from ._tell import asks_new
 from ._writing import PENDING, refusals
@@ -67,7 +63,7 @@ class Records(Files):
         new = super().ensure()
         if new:  # also in place of one that was lost: what is open here is folded again
             for ledger in list(self.ledgers.values()):
-                with ledger.fold_lock:
+                with section(ledger.fold_lock):
                     ledger.mark_unfolded(0)
         return new
 
@@ -75,21 +71,22 @@ class Records(Files):
 
     def create(self, row: RunRow) -> Ledger:
         """Create a run and own it; under the open lock."""
-        lock = self._take(row.id, OWN_S)
-        ledger = Ledger(
-            State(row),
-            None if self.path is None else self.journals,
-            lock,
-            self.book_id,
-            merge([], 0),
-            0,
-            known=False,
-            restore=lambda base: self._restore(row.id, lock, base),
-        )
-        with _released_on_error(lock):
-            ledger.begin()
-        self._adopt(ledger)
-        return ledger
+        with section():
+            lock = self._take(row.id, OWN_S)
+            ledger = Ledger(
+                State(row),
+                None if self.path is None else self.journals,
+                lock,
+                self.book_id,
+                merge([], 0),
+                0,
+                known=False,
+                restore=lambda base: self._restore(row.id, lock, base),
+            )
+            with _released_on_error(lock):
+                ledger.begin()
+            self._adopt(ledger)
+            return ledger
 
     def own(self, run_id: str, timeout: float = OWN_S) -> Ledger:
         """Return the ledger of a run; from a dead owner it is taken over.
@@ -100,7 +97,7 @@ class Records(Files):
             BookMismatchError: tables and journals do not fit together.
             JournalDamagedError: a synced line cannot be read.
         """
-        with self.lock:
+        with section(self.lock, patient=False):
             ledger = self.ledgers.get(run_id)
             if ledger is not None:
                 with contextlib.suppress(ValueError):
@@ -171,7 +168,7 @@ class Records(Files):
             kept = lock.regain({**owner(), "opened_at": now_us()})
         if not kept:
             raise JournalWriteError(
-                f"{lost}, and so has its lock: {describe_owner(lock.note())} has opened the run "
+                f"{lost}, and so has its lock: {lock.describe_holder()} has opened the run "
                 "meanwhile. Nothing more is recorded here. Close it there, then restart this "
                 "process and run the step again.",
                 path=str(self.path),
@@ -185,25 +182,26 @@ class Records(Files):
             )
 
     def _take(self, run_id: str, timeout: float) -> FileLock | None:
+        """Take a run's lock and sign it; in a section."""
         if self.path is None:
             return None
         lock = FileLock.at(self.locks / f"{run_id}.lock")
         if not _acquired(lock, timeout):
-            holder = lock.note()
             raise RunInUseError(
-                f"run {run_id} is in use by {describe_owner(holder)}. Close it there "
+                f"run {run_id} is in use by {lock.describe_holder()}. Close it there "
                 "(run.close() or %stepbook close, or shut the kernel down), or start another run "
                 f"with {asks_new.get()}.",
-                pid=holder.get("pid"),
+                pid=lock.note().get("pid"),
             )
+        with contextlib.suppress(OSError):  # a full disk: others are told less, no more
+            lock.write_note({**owner(), "opened_at": now_us()})
         return lock
 
     def _adopt(self, ledger: Ledger) -> None:
+        """Own a run; in a section."""
         self.ledgers[ledger.state.run.id] = ledger
         if ledger.lock is not None:
-            ledger.previous = ledger.lock.note()
-            with contextlib.suppress(OSError):  # a full disk: others are told less, no more
-                ledger.lock.write_note({**owner(), "opened_at": now_us()})
+            ledger.previous = ledger.lock.previous
         if self._folder is None or not self._folder.is_alive():
             self._folder = Folder(self)
             self._folder.start()
@@ -213,11 +211,11 @@ class Records(Files):
 
     def release(self, run_id: str) -> None:
         """Let go of a run: fold it, remove its journals if nothing can be lost, unlock."""
-        with self.lock:
+        with section(self.lock, patient=False):
             ledger = self.ledgers.get(run_id)
             if ledger is None:
                 return
-            with ledger.fold_lock:
+            with section(ledger.fold_lock, patient=False):
                 with contextlib.suppress(OSError):
                     ledger.settle()
                 try:
@@ -256,19 +254,20 @@ class Records(Files):
             BookMismatchError: the tables are older than a journal.
         """
         while self._abandoned:
-            with self.lock:
+            with section(self.lock, patient=False):
                 if self._abandoned:
                     ledger = self._abandoned.pop()
                     if self.ledgers.get(ledger.state.run.id) is ledger:
                         self.release(ledger.state.run.id)
         for ledger in list(self.ledgers.values()):
             if ledger.unfolded:
-                with ledger.fold_lock:
+                with section(ledger.fold_lock, patient=False):
                     if not ledger.ended:  # else it was let go meanwhile, and may be another's
                         self._fold(ledger, timeout, tidy=False)
 
     def _fold(self, ledger: Ledger, timeout: float, *, tidy: bool) -> None:
         run_id = ledger.state.run.id
+        ledger.keep()
         ledger.settle()
         files = [] if self.path is None else files_of(self.journals, run_id)
         if not ledger.unfolded and not (tidy and files):
@@ -336,33 +335,35 @@ class Records(Files):
             except BookBusyError:  # wait without the run's lock: its owner may want it
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(POLL_S)
+                with allowed():
+                    time.sleep(POLL_S)
 
     def _fold_one_left(self, run_id: str) -> None:
-        lock = FileLock.at(self.locks / f"{run_id}.lock")
-        if not _acquired(lock):
-            return  # its owner folds it within a second
-        try:
-            names = look(self.journals)
-            for path in names.unborn.get(run_id, []):
-                # Its process died while it created the file: nobody was told of anything in it.
-                disk.unlink(path)
-            paths = names.files.get(run_id, [])
-            if not paths or self._set_aside_unknown(run_id, paths):
-                return
-            ledger = self._load(run_id, lock, timeout=0.0)
-            with ledger.fold_lock:
-                self._fold(ledger, timeout=0.0, tidy=True)
-        except BookBusyError:
-            raise
-        except (BookError, RunError, OSError) as error:
-            warnings.warn(
-                f"stepbook: the journal of run {run_id} was left as it is. {error}",
-                StepbookWarning,
-                stacklevel=6,
-            )
-        finally:
-            lock.release()
+        with section():
+            lock = FileLock.at(self.locks / f"{run_id}.lock")
+            if not _acquired(lock):
+                return  # its owner folds it within a second
+            try:
+                names = look(self.journals)
+                for path in names.unborn.get(run_id, []):
+                    # Its process died while it created the file: nobody was told of anything in it.
+                    disk.unlink(path)
+                paths = names.files.get(run_id, [])
+                if not paths or self._set_aside_unknown(run_id, paths):
+                    return
+                ledger = self._load(run_id, lock, timeout=0.0)
+                with section(ledger.fold_lock):
+                    self._fold(ledger, timeout=0.0, tidy=True)
+            except BookBusyError:
+                raise
+            except (BookError, RunError, OSError) as error:
+                warnings.warn(
+                    f"stepbook: the journal of run {run_id} was left as it is. {error}",
+                    StepbookWarning,
+                    stacklevel=6,
+                )
+            finally:
+                lock.release()
 
     def _set_aside_unknown(self, run_id: str, paths: list[Path]) -> bool:
         """Set journals aside of which nothing can be read, if the tables do not know their run."""
@@ -412,22 +413,24 @@ class Records(Files):
         Raises:
             RunInUseError: a live process holds it.
         """
-        lock = self._take(run_id, OWN_S)
-        try:
-            with self.open_lock(), self.store.writing(BUSY_S) as writer:
-                # Files first: a journal that came back after a power cut would bring back the run.
-                self.inbox.remove_run(run_id)
+        with section():
+            lock = self._take(run_id, OWN_S)
+            try:
+                with self.open_lock(), self.store.writing(BUSY_S) as writer:
+                    # Files first: a journal that came back after a power cut would bring back the
+                    # run.
+                    self.inbox.remove_run(run_id)
+                    if lock is not None:
+                        for path in files_of(self.journals, run_id):
+                            disk.unlink(path)
+                        if self.journals.exists():
+                            disk.sync_dir(self.journals)
+                    writer.delete_runs([run_id])
+                    if self.artifacts is not None:
+                        self.artifacts.forget(run_id)
+            finally:
                 if lock is not None:
-                    for path in files_of(self.journals, run_id):
-                        disk.unlink(path)
-                    if self.journals.exists():
-                        disk.sync_dir(self.journals)
-                writer.delete_runs([run_id])
-                if self.artifacts is not None:
-                    self.artifacts.forget(run_id)
-        finally:
-            if lock is not None:
-                lock.release()
+                    lock.release()
 
     def remove_artifacts(self) -> None:
         """Remove the files that no run refers to any more."""
@@ -464,7 +467,7 @@ class Records(Files):
 
 @contextlib.contextmanager
 def _released_on_error(lock: FileLock | None) -> Iterator[None]:
-    """Give a run's lock back if the block does not come to own the run."""
+    """Give a run's lock back if the block does not come to own the run; in a section."""
     try:
         yield
     except BaseException:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._attempt import check_name, executing, shorten
 from ._context import log_row
 from ._errors import StepError, StepNotFoundError
+from ._interrupts import section
 from ._model import PENDING, SUCCEEDED, StepRow, now_us
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def rewind(run: Run, name: str | None) -> str:
 def resolve(run: Run, name: str, value: Any) -> None:
     """See ``Run.resolve``."""
     name = check_name(name)
-    with run._codec.writing() as writer, run._lock:
+    with section(run._lock), run._codec.writing() as writer:
         # Whoever gives the value names its class by that.
         text = writer.encode(value, hint=type(value))
         _refuse_executing(run, [name])
@@ -77,7 +78,7 @@ def resolve(run: Run, name: str, value: Any) -> None:
 
 def _reset(run: Run, steps: list[StepRow]) -> None:
     """Make steps pending, each as its next attempt."""
-    with run._lock:
+    with section(run._lock):
         _refuse_executing(run, (step.name for step in steps))
         run._owned().commit(
             *(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from . import _attempt, _execute, _failure, _pass, _revise, _stored, _wait
 from ._context import StepContext, log_row
 from ._errors import DuplicateStepError, NoRunError
+from ._interrupts import section
 from ._model import (
     DEFAULT_SCAN,
     FAILED,
@@ -393,7 +394,7 @@ class Run(Shown):
         """Return the ledger; a run that was let go is taken again."""
         ledger = self._ledger
         if ledger is None:
-            with self._lock:
+            with section(self._lock, patient=False):
                 if self._ledger is None:
                     self._ledger = self.book._own(self.id, self._executing)
                     _open_runs.append(weakref.ref(self))
@@ -409,14 +410,14 @@ class Run(Shown):
         walk = self._pass
         origin = _pass.line() if self._at_prompt else _pass.cell
         if walk is None or walk.origin is not origin:
-            with self._lock:
+            with section(self._lock):
                 self._end_pass(handled=False)
                 walk = self._pass = Pass(origin)
         return walk
 
     def _begin_pass(self) -> None:
         """Begin a pass, unless the cell that is executing is one already; be the current run."""
-        with self._lock:
+        with section(self._lock):
             _open_runs[:] = [*(r for r in _open_runs if r() is not self), weakref.ref(self)]
             if self._pass is None or _pass.cell is None:
                 self._end_pass(handled=False)
@@ -450,7 +451,7 @@ class Run(Shown):
 
     def _take_up(self, row: StepRow) -> StepContext:
         """Go on with an attempt that was left while it waited."""
-        with self._lock:
+        with section(self._lock):
             if _attempt.executing(self, row.name):
                 raise DuplicateStepError(
                     f"the step {_attempt.shorten(row.name)} is waiting right now, elsewhere."

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._catalogue import look_up_built_ins_first, quoted, schema_of, strange_ids
 from ._errors import BookBusyError, BookError, NotABookError, StepbookWarning
+from ._interrupts import allowed, load, section
 from ._opening import State, beside, check_files, check_header, state_of
 from ._platform import describe_process, disk
 from ._reader import Reader
@@ -65,10 +66,10 @@ class Store:
 
     def create(self, book_id: str) -> None:
         """Create the tables, whole or not at all; nothing if they exist."""
-        import duckdb  # noqa: PLC0415 - 0.2 s that a pass without tables does not need
+        duckdb = load("duckdb")
 
         if self.path is None:
-            with self.connected:
+            with section(self.connected):
                 if self._memory is None:
                     connection = duckdb.connect()
                     _create(connection, book_id)
@@ -83,7 +84,7 @@ class Store:
             beside(fresh, ".wal"),
             beside(self.path, ".wal"),
         )  # a log without its database
-        with self.connected:
+        with section(self.connected, patient=False):
             for path in left:
                 _remove(path)
             try:
@@ -140,15 +141,13 @@ class Store:
         self, timeout: float, *, read_only: bool
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         if self.path is None:
-            with self.connected:
+            with section(self.connected):
                 assert self._memory is not None  # noqa: S101 - create() comes first
                 yield self._memory
             return
         deadline = time.monotonic() + timeout
         while True:
-            with contextlib.ExitStack() as stack:
-                stack.enter_context(_interruptible())
-                stack.enter_context(self.connected)
+            with section(self.connected, patient=False), contextlib.ExitStack() as stack:
                 found = check_files(self.path)
                 if found != self._left:
                     check_header(self.path)
@@ -163,18 +162,19 @@ class Store:
                     self._accept(connection, found)
                     yield connection
                     return
-            time.sleep(POLL_S)
+            with allowed():
+                time.sleep(POLL_S)
 
     def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        import duckdb  # noqa: PLC0415 - see create
+        duckdb = load("duckdb")
 
         try:
             try:
-                return duckdb.connect(path, read_only=read_only)
+                return duckdb.connect(path, read_only=read_only)  # type: ignore[no-any-return]
             except duckdb.ConnectionException:
                 # This kernel has its own connection of the other kind; share that instance.
                 if read_only:
-                    return duckdb.connect(path)
+                    return duckdb.connect(path)  # type: ignore[no-any-return]
                 raise
         except (duckdb.IOException, duckdb.ConnectionException, duckdb.BinderException) as error:
             raise self._explain(path, error) from None
@@ -221,7 +221,7 @@ class Store:
             NotABookError: it is not a book, or holds more than one.
             BookVersionError: a newer stepbook has written it.
         """
-        import duckdb  # noqa: PLC0415 - see create
+        duckdb = load("duckdb")
 
         known, self._left = self._left, None
         try:
@@ -272,7 +272,7 @@ class Store:
 
     def close(self) -> None:
         """Drop a database in memory."""
-        with self.connected:
+        with section(self.connected):
             if self._memory is not None:
                 self._memory.close()
                 self._memory = None
@@ -329,7 +329,7 @@ class Writer:
 
     def checkpoint(self) -> bool:
         """Write everything into the database file itself; return whether that worked."""
-        import duckdb  # noqa: PLC0415 - see Store.create
+        duckdb = load("duckdb")
 
         try:
             self._connection.execute(f"CHECKPOINT {quoted(self._name)}")
@@ -353,7 +353,7 @@ class Writer:
 @contextlib.contextmanager
 def _translated(path: Path | None) -> Iterator[None]:
     """Turn an error of DuckDB in a block into one of stepbook."""
-    import duckdb  # noqa: PLC0415 - see Store.create
+    duckdb = load("duckdb")
 
     try:
         yield
@@ -362,17 +362,6 @@ def _translated(path: Path | None) -> Iterator[None]:
             f"{path}: DuckDB refused to write: {_first_line(error)}. Nothing recorded is lost: it "
             "is in the journal and is tried again. `stepbook doctor` looks at the whole book."
         ) from error
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C during a query be what it is elsewhere."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":
-            raise
-        raise KeyboardInterrupt from error
 
 
 class GapError(Exception):
@@ -410,7 +399,7 @@ def _remove(path: Path) -> None:
 
 def _create_file(path: Path, book_id: str) -> None:
     """Create a database file with the tables."""
-    import duckdb  # noqa: PLC0415 - see Store.create
+    duckdb = load("duckdb")
 
     with contextlib.closing(duckdb.connect()) as connection:
         name = str(path).replace("'", "''")

@@ -2,82 +2,113 @@
 
 from __future__ import annotations
 
-import contextlib
+import _thread
 import ctypes
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from ._interrupts import Bell, gate, section, take
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+_SHORTEST_S: Final = 1e-6
 
 
-@contextlib.contextmanager
-def interrupt_after(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
-    """Raise ``error()`` in the block when it takes longer than *seconds*.
+def call_within(seconds: float, error: Callable[[], BaseException], call: Callable[[], Any]) -> Any:
+    """Return ``call()``, in which ``error()`` is raised when it takes longer than *seconds*.
 
     In the main thread by an alarm signal, which also ends a ``time.sleep`` or a read of a socket.
-    Elsewhere, and on systems without alarms, the error arrives when the block next executes
-    Python code: a call into C is not cut short.
+    Elsewhere, and on systems without alarms, the error arrives when the call next executes
+    Python code: a call into C is not cut short. What of stepbook's own must not be cut short is
+    not (:mod:`stepbook._interrupts`).
     """
     main = threading.current_thread() is threading.main_thread()
     if main and hasattr(signal, "setitimer"):
-        with _alarm(seconds, error):
-            yield
-    else:
-        with _raised_from_outside(seconds, error):
-            yield
+        return _with_alarm(seconds, error, call)
+    return _raised_from_outside(seconds, error, call)
 
 
-@contextlib.contextmanager
-def _alarm(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
-    def ring(_signal: int, _frame: Any) -> None:
-        raise error()
+def _with_alarm(seconds: float, error: Callable[[], BaseException], call: Callable[[], Any]) -> Any:
+    going_on = True
 
-    before = signal.signal(signal.SIGALRM, ring)
+    def fire() -> None:
+        if going_on:
+            raise error()
+
+    def ring(number: int, frame: Any) -> None:
+        if going_on:
+            gate().arrive(number, fire)
+        elif callable(before):  # an interrupt has kept it from being put back
+            before(number, frame)
+
+    before: Any = None
     began = time.monotonic()
-    outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-6))
+    outer = 0.0
     try:
-        yield
+        with section():
+            before = signal.signal(signal.SIGALRM, ring)
+            outer, _ = signal.setitimer(signal.ITIMER_REAL, max(seconds, _SHORTEST_S))
+        return call()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        if outer:  # an outer step's alarm goes on with what is left
-            signal.setitimer(signal.ITIMER_REAL, max(outer - (time.monotonic() - began), 1e-6))
+        going_on = False  # whatever cuts short what follows: no alarm of this call goes off later
+        with section():
+            if before is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+            if outer:  # an outer step's alarm goes on with what is left
+                left = outer - (time.monotonic() - began)
+                signal.setitimer(signal.ITIMER_REAL, max(left, _SHORTEST_S))
 
 
-@contextlib.contextmanager
-def _raised_from_outside(seconds: float, error: Callable[[], BaseException]) -> Iterator[None]:
-    thread = threading.get_ident()
-    lock = threading.Lock()
-    ended = rung = False
-
-    class _Late(BaseException):
+def _raised_from_outside(
+    seconds: float, error: Callable[[], BaseException], call: Callable[[], Any]
+) -> Any:
+    class Late(BaseException):
         """What is raised from outside: only a class can be, so it is replaced here."""
 
-    def ring() -> None:
+    def fire() -> NoReturn:
+        raise Late
+
+    thread, here, ended = threading.get_ident(), gate(), Bell()
+    outer = here.watch
+    lock = here.watch = outer or threading.Lock()
+    going_on, rung = True, False
+
+    def watch() -> None:
         nonlocal rung
-        with lock:
-            if not ended:
-                rung = True
+        if ended.wait(seconds):
+            return
+        with section(lock):
+            if not going_on:
+                return
+            rung = True
+            if here.is_shut:
+                here.waiting[id(fire)] = fire
+            else:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread), ctypes.py_object(_Late)
+                    ctypes.c_ulong(thread), ctypes.py_object(Late)
                 )
 
-    timer = threading.Timer(seconds, ring)
-    timer.daemon = True
-    timer.start()
+    held: list[object] = []
     try:
         try:
-            yield
+            _thread.start_new_thread(watch, ())
+            return call()
         finally:
-            with lock:
-                ended = True
-            timer.cancel()
-            if rung:
-                # The error may still be on its way: let it arrive here.
+            going_on = False
+            ended.ring()
+            try:
+                take(lock, held)  # from here on nothing is raised that is not on its way
+            finally:
+                if held:
+                    lock.release()
+            if rung and here.waiting.pop(id(fire), None) is None:
                 for _ in range(100):
-                    time.sleep(0)
-    except _Late:
+                    time.sleep(0)  # let it arrive here
+    except Late:
         raise error() from None
+    finally:
+        here.watch = outer

@@ -21,6 +21,7 @@ from ._context import log_row
 from ._duration import Duration, describe, seconds
 from ._errors import ScanFailed, ScanTimeout
 from ._inbox import Delivery, delivery
+from ._interrupts import section
 from ._model import (
     DEFAULT_SCAN,
     FAILED,
@@ -88,7 +89,7 @@ def create_scan(
     name = _attempt.check_name(name)
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
     text = None if metadata is None else run._codec.encode(metadata)
-    with run._lock:
+    with section(run._lock):
         session = open_session(ledger.state.scans.get(name, []))
         if session is None:
             session = ScanRow(new_id("scan"), name, "pending", now_us())
@@ -260,7 +261,7 @@ def _scan(run: Run, name: str, timeout: Duration | None) -> Iterator[_ScanWait]:
     limit = None if timeout is None else seconds(timeout, "timeout")
     with _going_on(run, name, "scan") as context:
         ledger = run._owned()
-        with run._lock:
+        with section(run._lock):
             sessions = ledger.state.scans.get(name, [])
             session, number = open_session(sessions), len(sessions)
             waiting = session is not None and context._row.progress is not None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+from pythons import environment
 
 import stepbook
 
@@ -38,15 +38,15 @@ def book(path: Path) -> Iterator[stepbook.Book]:
 class Child:
     """A real Python process that executes a script of a test."""
 
-    def __init__(self, script: Path, *arguments: object) -> None:
+    def __init__(self, script: Path, *arguments: object, python: str = sys.executable) -> None:
         self.script = script
         self.process = subprocess.Popen(
-            [sys.executable, str(script), *map(str, arguments)],
+            [python, str(script), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=environment(),
         )
 
     @property
@@ -81,10 +81,12 @@ def child(tmp_path):
     """Start children from source code; those that are left over are killed."""
     started: list[Child] = []
 
-    def start(source: str, *arguments: object, name: str = "child.py") -> Child:
+    def start(
+        source: str, *arguments: object, name: str = "child.py", python: str = sys.executable
+    ) -> Child:
         script = tmp_path / name
         script.write_text(textwrap.dedent(source))
-        started.append(Child(script, *arguments))
+        started.append(Child(script, *arguments, python=python))
         return started[-1]
 
     yield start

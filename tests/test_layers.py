@@ -74,8 +74,9 @@ def test_imports_point_one_way():
 
 
 def test_errors_and_the_model_import_nothing_of_the_package():
-    for name in ("_errors.py", "_model.py", "_platform.py"):
+    for name in ("_errors.py", "_model.py", "_interrupts.py"):
         assert not needs(PACKAGE / name), name
+    assert needs(PACKAGE / "_platform.py") == {PACKAGE / "_interrupts.py"}
 
 
 @pytest.mark.parametrize("library", OWNERS)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stepbook import _ledger, _queries, _tables
 from stepbook._errors import StepbookError
+from stepbook._interrupts import section
 from stepbook._model import PENDING, RUNNING, fields_of, now_us
 from stepbook._store import BUSY_S
 
@@ -109,17 +110,18 @@ class Follower:
         next time, and if the tables cannot be read the timeline goes on without it.
         """
         store = self._records.store
-        if self._usual is not None or not store.connected.acquire(blocking=False):
-            return
-        try:
-            self._usual = {}
-            asked = [self.run.loop, self.run.id, self.run.created_at]
-            with contextlib.suppress(Exception):
-                if store.exists:
-                    with store.reading(timeout=0) as reader:
-                        self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
-        finally:
-            store.connected.release()
+        with section():
+            if self._usual is not None or not store.connected.acquire(blocking=False):
+                return
+            try:
+                self._usual = {}
+                asked = [self.run.loop, self.run.id, self.run.created_at]
+                with contextlib.suppress(Exception):
+                    if store.exists:
+                        with store.reading(timeout=0) as reader:
+                            self._usual = dict(reader.execute(_queries.PREVIOUS_SECONDS, asked))
+            finally:
+                store.connected.release()
 
     def snapshot(self, room: int | None = None) -> dict[str, Any]:
         """Return the message that holds everything, texts up to *room* characters whole."""

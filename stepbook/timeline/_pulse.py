@@ -11,6 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from stepbook._interrupts import Bell, section
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,12 +41,12 @@ class Pulse:
         self._due: dict[Watched, float] = {}
         self._debts: dict[Watched, tuple[float, float]] = {}
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._bell = Bell()
         self._thread: threading.Thread | None = None
 
     def watch(self, thing: Watched) -> None:
         """Look at *thing* from now on."""
-        with self._lock:
+        with section(self._lock):
             self._due[thing] = 0.0
             if self._thread is None or not self._thread.is_alive():
                 # ipykernel 7.0 finds the cell that a message belongs to in a context variable.
@@ -53,15 +55,14 @@ class Pulse:
                     target=context.run, args=(self._go,), name="stepbook-timeline", daemon=True
                 )
                 self._thread.start()
-        self._wake.set()
+        self._bell.ring()
 
     def _go(self) -> None:
         while True:
             pause = self._round()
             if pause is None:
                 return
-            self._wake.wait(pause)
-            self._wake.clear()
+            self._bell.wait(pause)
 
     def _round(self) -> float | None:
         """Look at what is due; return how long nothing will be, or None if nothing is left."""
@@ -75,14 +76,14 @@ class Pulse:
             except Exception:  # noqa: BLE001 - a door: it must not stop the other timelines
                 _log.exception("a timeline has stopped")
                 again = None
-            with self._lock:
+            with section(self._lock):
                 if again is None:
                     self._due.pop(thing, None)
                     self._debts.pop(thing, None)
                 else:
                     rest = self._rest(thing, time.thread_time() - used)
                     self._due[thing] = self._clock() + max(again, rest)
-        with self._lock:
+        with section(self._lock):
             if not self._due:
                 self._thread = None
                 return None

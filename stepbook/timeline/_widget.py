@@ -14,6 +14,7 @@ import traitlets
 
 from stepbook import _html, _revise, _text
 from stepbook._errors import StepbookError
+from stepbook._interrupts import section
 from stepbook._tell import stable
 
 from . import _wire
@@ -84,7 +85,7 @@ class Timeline(anywidget.AnyWidget):
         """Look at the run, send what is new; see :class:`~._pulse.Watched`."""
         if self.comm is None:
             return None
-        with self._guard:
+        with section(self._guard):
             follower = self._follower
             try:
                 follower.recall()
@@ -110,7 +111,7 @@ class Timeline(anywidget.AnyWidget):
         self.send({}, buffers=[_bytes(message)])
 
     def _snapshot_bytes(self) -> bytes:
-        with self._guard:
+        with section(self._guard):
             return _bytes(self._follower.snapshot())
 
     # ---- from the page ------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Timeline(anywidget.AnyWidget):
     def _answer_to(self, content: dict[str, Any]) -> dict[str, Any]:
         kind, request = content.get("type"), content.get("id", 0)
         if kind == "snapshot":
-            with self._guard:
+            with section(self._guard):
                 self._follower.update()
                 self._sent = self._follower.rev
                 return self._follower.snapshot()
@@ -162,7 +163,7 @@ class Timeline(anywidget.AnyWidget):
 
     def static(self) -> dict[str, str]:
         """Return what is shown where there is no widget."""
-        with self._guard:
+        with section(self._guard):
             run, steps = self._follower.run, self._follower.steps
             return {
                 "text/plain": _text.timeline(run, steps),
@@ -177,7 +178,7 @@ class Timeline(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Look at the run now."""
-        with self._guard:
+        with section(self._guard):
             self._follower.update()
 
     @property

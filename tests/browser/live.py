@@ -99,9 +99,13 @@ def step(seq, name=None, *, status="succeeded", **more):
 
 def error(kind="ValueError", message="image is 640 px wide", lines=30):
     """The record of an error with a stack long enough to scroll."""
-    frames = "".join(f'  File "/home/ada/{n}.py", line {n}, in f{n}\n    call({n})\n' for n in range(lines))
+    frames = "".join(
+        f'  File "/home/ada/{n}.py", line {n}, in f{n}\n    call({n})\n' for n in range(lines)
+    )
     stack = f"Traceback (most recent call last):\n{frames}{kind}: {message}\n"
-    return json.dumps({"type": kind, "message": message, "stack": stack, "notes": [], "cause": None})
+    return json.dumps(
+        {"type": kind, "message": message, "stack": stack, "notes": [], "cause": None}
+    )
 
 
 class Live:
@@ -116,7 +120,9 @@ class Live:
         )  # fmt: skip
         self.steps = {}
         # An address of its own: the clipboard is open to secure pages only.
-        page.route("http://localhost/**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.route(
+            "http://localhost/**", lambda route: route.fulfill(body=PAGE, content_type="text/html")
+        )
         page.goto("http://localhost/")
         page.evaluate(HOST, [_bundle.bundle(), "timeline" if runs is None else "runs", runs])
         if runs is None:
@@ -151,7 +157,8 @@ class Live:
     def drawn(self):
         """Wait until the last change is in the page, and two frames longer."""
         self.page.wait_for_function(
-            "rev => Number(document.querySelector('.sb-root')?.dataset.rev ?? rev) >= rev", arg=self.rev
+            "rev => Number(document.querySelector('.sb-root')?.dataset.rev ?? rev) >= rev",
+            arg=self.rev,
         )
         self.frames()
 
@@ -183,7 +190,9 @@ class Live:
 
     def row(self, name):
         """A row."""
-        return self.root.locator(".sb-row", has=self.page.locator(".sb-name").get_by_text(name, exact=True))
+        return self.root.locator(
+            ".sb-row", has=self.page.locator(".sb-name").get_by_text(name, exact=True)
+        )
 
     def open(self, name):
         """Open a row, and return it."""
