@@ -20,7 +20,8 @@ body[data-jp-theme-light="false"] { background: #111; --jp-content-font-color1: 
  --jp-layout-color0: #111; --jp-brand-color1: #2196f3; --jp-error-color1: #f44336;
  --jp-success-color1: #4caf50; --jp-warn-color0: #ffb74d }</style>
 <button id="elsewhere">elsewhere</button>
-<main id="panel"><section id="cell"><div id="output"></div></section></main><aside id="other"></aside>"""
+<main id="panel"><section id="cell"><div id="output"></div></section></main>
+<aside id="other"></aside>"""
 
 HOST = """async ([bundle, kind, snapshot]) => {
   const file = new Blob([bundle], { type: "text/javascript" });
@@ -44,13 +45,14 @@ HOST = """async ([bundle, kind, snapshot]) => {
       const answer = window.answers[message.type];
       if (answer === undefined) return;
       const reply = { v: 1, type: "reply", id: message.id, ok: true, value: answer };
-      setTimeout(() => window.tell(answer?.refused ? { ...reply, ok: false, error: answer.refused } : reply), 20);
+      const refusal = answer?.refused && { ...reply, ok: false, error: answer.refused };
+      setTimeout(() => window.tell(refusal || reply), 20);
     },
   };
   window.model = model;
   // An output as notebooks make it: a host whose markup is written anew with every change.
   window.redraw = () => {
-    document.getElementById("output").innerHTML = '<div class="stepbook-slot-live">as recorded</div>';
+    document.getElementById("output").innerHTML = '<div class="stepbook-slot-live">kept</div>';
   };
   window.redraw();
   widget().initialize({ model });
@@ -99,9 +101,13 @@ def step(seq, name=None, *, status="succeeded", **more):
 
 def error(kind="ValueError", message="image is 640 px wide", lines=30):
     """The record of an error with a stack long enough to scroll."""
-    frames = "".join(f'  File "/home/ada/{n}.py", line {n}, in f{n}\n    call({n})\n' for n in range(lines))
+    frames = "".join(
+        f'  File "/home/ada/{n}.py", line {n}, in f{n}\n    call({n})\n' for n in range(lines)
+    )
     stack = f"Traceback (most recent call last):\n{frames}{kind}: {message}\n"
-    return json.dumps({"type": kind, "message": message, "stack": stack, "notes": [], "cause": None})
+    return json.dumps(
+        {"type": kind, "message": message, "stack": stack, "notes": [], "cause": None}
+    )
 
 
 class Live:
@@ -116,7 +122,9 @@ class Live:
         )  # fmt: skip
         self.steps = {}
         # An address of its own: the clipboard is open to secure pages only.
-        page.route("http://localhost/**", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.route(
+            "http://localhost/**", lambda route: route.fulfill(body=PAGE, content_type="text/html")
+        )
         page.goto("http://localhost/")
         page.evaluate(HOST, [_bundle.bundle(), "timeline" if runs is None else "runs", runs])
         if runs is None:
@@ -151,7 +159,8 @@ class Live:
     def drawn(self):
         """Wait until the last change is in the page, and two frames longer."""
         self.page.wait_for_function(
-            "rev => Number(document.querySelector('.sb-root')?.dataset.rev ?? rev) >= rev", arg=self.rev
+            "rev => Number(document.querySelector('.sb-root')?.dataset.rev ?? rev) >= rev",
+            arg=self.rev,
         )
         self.frames()
 
@@ -162,7 +171,7 @@ class Live:
         )
 
     def end(self, *rows, status="succeeded"):
-        """Let the run end, as it does in a notebook: the output is drawn anew after the last row."""
+        """Let the run end as in a notebook: the output is drawn anew after the last row."""
         self.put(*rows, status=status, completed_at=self.now)
         self.page.evaluate("window.redraw()")
         self.frames()
@@ -183,7 +192,9 @@ class Live:
 
     def row(self, name):
         """A row."""
-        return self.root.locator(".sb-row", has=self.page.locator(".sb-name").get_by_text(name, exact=True))
+        return self.root.locator(
+            ".sb-row", has=self.page.locator(".sb-name").get_by_text(name, exact=True)
+        )
 
     def open(self, name):
         """Open a row, and return it."""
@@ -207,7 +218,8 @@ class Live:
                 const box = document.querySelector(".sb-scroll").getBoundingClientRect();
                 return [...document.querySelectorAll(".sb-row")]
                     .map((row) => [row.getBoundingClientRect(), row])
-                    .filter(([at]) => at.height > 0 && at.bottom > box.top + 1 && at.top < box.bottom - 1)
+                    .filter(([at]) => at.height > 0)
+                    .filter(([at]) => at.bottom > box.top + 1 && at.top < box.bottom - 1)
                     .sort(([a], [b]) => a.top - b.top)
                     .map(([, row]) => row.querySelector(".sb-name").textContent);
             }"""

@@ -1,4 +1,4 @@
-"""The reader's place in real notebooks: at a run's end, in hidden tabs, collapsed outputs, panels."""
+"""The reader's place in real notebooks: a run ends, tabs and outputs are hidden, panels moved."""
 
 from __future__ import annotations
 
@@ -115,9 +115,7 @@ def test_a_notebook_that_is_moved_beside_another_keeps_its_place(notebook):
     row = scroll(nb, 2000)
     nb.page.evaluate("window.panel = window.jupyterapp.shell.currentWidget")
     nb.command("launcher:create")
-    nb.page.evaluate(
-        "window.jupyterapp.shell.add(window.panel, 'main', { mode: 'split-right' })"
-    )
+    nb.page.evaluate("window.jupyterapp.shell.add(window.panel, 'main', { mode: 'split-right' })")
     wait_for(nb, row, 0)
     nb.page.evaluate("window.jupyterapp.shell.activateById(window.panel.id)")
 
