@@ -164,6 +164,16 @@ def test_a_table_shows_its_shape_and_beginning_without_its_bytes():
     assert "QVJST1c" not in html
 
 
+def test_the_rows_of_a_table_stand_behind_what_pandas_calls_them():
+    sample = {"index": [["Rome", 1], ["<b>", 2]], "rows": [[1, "x"], [2, "y"]]}
+    value = json.dumps({**json.loads(TABLE), "preview": sample})
+    html = _html.static_html(
+        recorded_run()[0], [StepRow(1, "T", "do", "succeeded", 1, value=value)]
+    )
+    assert "Rome, 1: [1, &quot;x&quot;]" in html
+    assert "&lt;b&gt;, 2: [2, &quot;y&quot;]" in html
+
+
 def test_a_table_travels_without_its_bytes():
     step = StepRow(1, "T", "do", "succeeded", 1, value=TABLE)
     row = dict(zip(_wire.FIELDS, _wire.row_fields(step, 4000), strict=True))

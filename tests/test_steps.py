@@ -101,6 +101,27 @@ def test_equal_values_are_one_file(book):
     assert len(files(book)) == 1
 
 
+def test_the_sample_of_a_frame_has_what_its_rows_are_called(book):
+    run = book.run("x")
+    frame = pd.DataFrame({"n": range(9)}, index=pd.date_range("2026-11-25", periods=9, name="day"))
+    pairs = pd.MultiIndex.from_product([["Rome", "Oslo"], [1, 2]], names=["city", None])
+    run.do("dated", lambda: frame)
+    run.do("series", lambda: pd.Series([1.5, 2.5], index=["a", "b"]))
+    run.do("levels", lambda: pd.DataFrame({"n": [1, 2, 3, 4]}, index=pairs))
+    run.do("counted", lambda: pd.DataFrame({"n": [1, 2]}))
+    shown = {
+        name: node["preview"] for name, node in run.steps().set_index("name")["return"].items()
+    }
+    assert shown["dated"]["index"][0] == ["2026-11-25 00:00:00"]
+    assert shown["dated"]["rows"] == [[0], [1], [2], [3], [4]]
+    assert shown["series"] == {"index": [["a"], ["b"]], "rows": [[1.5], [2.5]]}
+    assert shown["levels"]["index"] == [["Rome", 1], ["Rome", 2], ["Oslo", 1], ["Oslo", 2]]
+    assert shown["counted"] == [[1], [2]]
+    run.close()
+    again = book.run("x").do("dated", lambda: 1 / 0)
+    pd.testing.assert_frame_equal(again, frame)
+
+
 def test_the_record_shows_shape_types_and_a_small_sample(book):
     run = book.run("x")
     run.do("frame", lambda: pd.DataFrame({"a": range(20_000), "b": "x"}))

@@ -256,6 +256,28 @@ def test_more_rows_of_a_table_are_read_from_the_record(run, widget, monkeypatch)
     assert "no table" in wire.ask(type="rows", seq=4, start=0)["error"]
 
 
+def test_more_rows_of_a_table_come_with_what_pandas_calls_them(run, widget, monkeypatch):
+    frame = pd.DataFrame({"n": range(120)}, index=[f"p-{n}" for n in range(120)])
+    places = pd.MultiIndex.from_product([["Rome", "Oslo"], range(60)], names=["city", "day"])
+    wire = Wire(widget, monkeypatch)
+    run.do("Frame", lambda: frame)
+    run.do("Series", lambda: frame["n"].set_axis(places))
+    wire.wait_for("Series")
+    rows = wire.ask(type="rows", seq=1, start=118)["value"]
+    assert rows == {"index": [["p-118"], ["p-119"]], "rows": [[118], [119]]}
+    rows = wire.ask(type="rows", seq=2, start=118)["value"]
+    assert rows == {"index": [["Oslo", 58], ["Oslo", 59]], "rows": [[118], [119]]}
+
+
+def test_an_act_is_answered_in_words_for_the_page(run, widget, monkeypatch):
+    wire = Wire(widget, monkeypatch)
+    run.do("Load", lambda: 1)
+    wire.wait_for("Load")
+    said = wire.ask(type="redo", name="Load")["value"]
+    assert said == "'Load' will be executed again in the next pass."
+    assert wire.ask(type="rewind", name="Load")["value"].startswith("1 step will be executed")
+
+
 def test_one_run_has_one_widget(run, widget):
     assert run.timeline() is widget
 

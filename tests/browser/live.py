@@ -20,7 +20,8 @@ body[data-jp-theme-light="false"] { background: #111; --jp-content-font-color1: 
  --jp-layout-color0: #111; --jp-brand-color1: #2196f3; --jp-error-color1: #f44336;
  --jp-success-color1: #4caf50; --jp-warn-color0: #ffb74d }</style>
 <button id="elsewhere">elsewhere</button>
-<main id="panel"><section id="cell"><div id="output"></div></section></main><aside id="other"></aside>"""
+<main id="panel"><section id="cell"><div id="output"></div></section></main>
+<aside id="other"></aside>"""
 
 HOST = """async ([bundle, kind, snapshot]) => {
   const file = new Blob([bundle], { type: "text/javascript" });
@@ -44,13 +45,14 @@ HOST = """async ([bundle, kind, snapshot]) => {
       const answer = window.answers[message.type];
       if (answer === undefined) return;
       const reply = { v: 1, type: "reply", id: message.id, ok: true, value: answer };
-      setTimeout(() => window.tell(answer?.refused ? { ...reply, ok: false, error: answer.refused } : reply), 20);
+      const refusal = answer?.refused && { ...reply, ok: false, error: answer.refused };
+      setTimeout(() => window.tell(refusal || reply), 20);
     },
   };
   window.model = model;
   // An output as notebooks make it: a host whose markup is written anew with every change.
   window.redraw = () => {
-    document.getElementById("output").innerHTML = '<div class="stepbook-slot-live">as recorded</div>';
+    document.getElementById("output").innerHTML = '<div class="stepbook-slot-live">kept</div>';
   };
   window.redraw();
   widget().initialize({ model });
@@ -169,7 +171,7 @@ class Live:
         )
 
     def end(self, *rows, status="succeeded"):
-        """Let the run end, as it does in a notebook: the output is drawn anew after the last row."""
+        """Let the run end as in a notebook: the output is drawn anew after the last row."""
         self.put(*rows, status=status, completed_at=self.now)
         self.page.evaluate("window.redraw()")
         self.frames()
@@ -216,7 +218,8 @@ class Live:
                 const box = document.querySelector(".sb-scroll").getBoundingClientRect();
                 return [...document.querySelectorAll(".sb-row")]
                     .map((row) => [row.getBoundingClientRect(), row])
-                    .filter(([at]) => at.height > 0 && at.bottom > box.top + 1 && at.top < box.bottom - 1)
+                    .filter(([at]) => at.height > 0)
+                    .filter(([at]) => at.bottom > box.top + 1 && at.top < box.bottom - 1)
                     .sort(([a], [b]) => a.top - b.top)
                     .map(([, row]) => row.querySelector(".sb-name").textContent);
             }"""

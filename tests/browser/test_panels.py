@@ -1,4 +1,4 @@
-"""The reader's place in real notebooks: at a run's end, in hidden tabs, collapsed outputs, panels."""
+"""The reader's place in real notebooks: a run ends, tabs and outputs are hidden, panels moved."""
 
 from __future__ import annotations
 

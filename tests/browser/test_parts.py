@@ -29,7 +29,8 @@ run = stepbook.run("parts", key="now")
 run"""
 STEPS = """run.do("Load", lambda: {"region": "EU", "n": [1, 2], "none": None})
 run.do("Table", lambda: pandas.DataFrame({"n": range(120), "text": ["x"] * 120}))
-run.do("Labelled", lambda: pandas.DataFrame({"age": range(80)}, index=[f"p-{i}" for i in range(80)]))
+labels = [f"p-{i}" for i in range(80)]
+run.do("Labelled", lambda: pandas.DataFrame({"age": range(80)}, index=labels))
 run.do("Long", lambda: {"text": "a" * 9000 + "needle in the haystack"})
 run.do("Large", lambda: b"b" * 100_000)"""
 

@@ -231,7 +231,8 @@ def test_while_a_long_run_is_scrolled_no_frame_is_blank(live):
         f"""async () => {{
             const box = document.querySelector(".sb-scroll");
             const blanks = [];
-            for (const by of [...Array(20).fill(400), ...Array(8).fill(5000), ...Array(30).fill(-333)]) {{
+            const steps = [[20, 400], [8, 5000], [30, -333]];
+            for (const by of steps.flatMap(([n, by]) => Array(n).fill(by))) {{
                 box.scrollTop += by;
                 await new Promise(requestAnimationFrame);
                 // Behind the frame's own drawing.
