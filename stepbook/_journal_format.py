@@ -131,7 +131,7 @@ def read_file(path: Path) -> JournalFile:
 
     Raises:
         BookVersionError: a newer stepbook has written it.
-        OSError: the file cannot be opened or read, or is no plain file.
+        OSError: the file cannot be opened or read, or is not a plain file.
     """
     raws = read_plain(path).split(b"\n")
     found = JournalFile(path, _header(raws[0]))
