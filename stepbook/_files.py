@@ -340,7 +340,7 @@ class Files:
         """Return a run's journal files, read back; see :func:`read_files`.
 
         Raises:
-            BookError: one cannot be read, or is no plain file.
+            BookError: one cannot be read, or is not a plain file.
         """
         if self.path is None:
             return []
@@ -406,7 +406,7 @@ def read_book_id(about: Path) -> str | None:
     """Return the id that ``book.json`` tells; None if it is missing or tells none.
 
     Raises:
-        NotABookError: it cannot be read, or is no plain file.
+        NotABookError: it cannot be read, or is not a plain file.
     """
     try:
         known = json.loads(read_plain(about))["book"]

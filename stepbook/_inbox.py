@@ -84,7 +84,7 @@ class Inbox:
         """Return what the slot holds, or None while it does not exist.
 
         Raises:
-            ScanFailed: the file is damaged, or is no plain file.
+            ScanFailed: the file is damaged, or is not a plain file.
         """
         path = self.path(run_id, step, session)
         try:

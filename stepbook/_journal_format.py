@@ -154,7 +154,7 @@ def read_file(path: Path) -> JournalFile:
 
     Raises:
         BookVersionError: a newer stepbook has written it.
-        OSError: the file cannot be opened or read, or is no plain file.
+        OSError: the file cannot be opened or read, or is not a plain file.
     """
     with os.fdopen(open_plain(path), "rb") as file:
         identity = identity_of(os.fstat(file.fileno()))

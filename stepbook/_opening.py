@@ -1,7 +1,7 @@
 """What is looked at before DuckDB opens a database.
 
 DuckDB follows a ``.wal`` that is a link, and overwrites what it leads to; it waits for a pipe; of a
-SQLite file it fetches an extension. So it gets to see plain files only, of which the first begins
+SQLite file it fetches an extension. So it sees only plain files, and only a database that begins
 as its own do.
 """
 
@@ -48,7 +48,7 @@ def state_of(path: Path) -> State:
 
 
 def check_files(path: Path) -> State:
-    """Return the state of a database of which all files are plain ones.
+    """Return the state of a database whose files are all plain ones.
 
     Raises:
         NotABookError: one is a link, a pipe, or something else that DuckDB must not see.

@@ -46,7 +46,7 @@ def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
     waited for.
 
     Raises:
-        OSError: it cannot be opened, or is no plain file; ``strerror`` says why.
+        OSError: it cannot be opened, or is not a plain file; ``strerror`` says why.
     """
     try:
         fd = os.open(path, flags | _CAREFULLY, 0o644)

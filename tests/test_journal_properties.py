@@ -21,7 +21,7 @@ from stepbook._platform import disk
 from stepbook._records import Records
 
 EXAMPLES = int(os.environ.get("STEPBOOK_EXAMPLES", "14"))
-RUN = RunRow("run_1", "loop", "null", "pending", "user", "null", 1)
+RUN = RunRow("run_0123456789ab", "loop", "null", "pending", "user", "null", 1)
 TABLES = ("runs", "steps", "attempts", "scans", "passes")
 
 LOG = ("log", "said", "1e400")
