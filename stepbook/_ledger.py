@@ -319,15 +319,18 @@ class Ledger:
         Raises:
             JournalWriteError: another process has opened it; from now on nothing is recorded here.
         """
-        if self.lock is None or self._lost or self.lock.regain({**owner(), "opened_at": now_us()}):
+        if self.lock is None:
             return
-        self._lost = (
-            f"the lock {self.lock.path} was removed or replaced, and {self.lock.describe_holder()} "
-            f"has opened run {self.state.run.id} meanwhile. Nothing more is recorded here. Close "
-            "it there, then restart this process and run the step again."
-        )
-        self.end()
-        raise JournalWriteError(self._lost, path=str(self.lock.path))
+        if not self._lost and not self.lock.regain({**owner(), "opened_at": now_us()}):
+            self._lost = (
+                f"the lock {self.lock.path} was removed or replaced, and "
+                f"{self.lock.describe_holder()} has opened run {self.state.run.id} meanwhile. "
+                "Nothing more is recorded here. Close it there, then close it here and run the "
+                "step again."
+            )
+            self.end()
+        if self._lost:
+            raise JournalWriteError(self._lost, path=str(self.lock.path))
 
     def fold(self, writer: Writer, goal: int) -> int:
         """Fold events up to number *goal*; hold ``fold_lock``.

@@ -260,13 +260,15 @@ class Run(Shown):
 
         Using it again opens it again.
         """
-        self._end_pass(handled=False)
-        _open_runs[:] = [r for r in _open_runs if r() not in (self, None)]
-        ledger, self._ledger = self._ledger, None
-        self._ahead = {}
-        if ledger is not None:
-            self._row = ledger.state.run
-        self.book._release(self.id)  # also what an interrupted close has left
+        try:
+            self._end_pass(handled=False)
+        finally:
+            _open_runs[:] = [r for r in _open_runs if r() not in (self, None)]
+            ledger, self._ledger = self._ledger, None
+            self._ahead = {}
+            if ledger is not None:
+                self._row = ledger.state.run
+            self.book._release(self.id)  # also what an interrupted close has left
 
     def __enter__(self) -> Self:
         self._owned()

@@ -163,3 +163,43 @@ def test_waiting_costs_under_one_percent_of_a_core_and_notices_within_half_a_sec
     assert cpu / waited < 0.01
     # The median: a busy machine may keep one of them from running.
     assert statistics.median(delays) < 0.5
+
+
+LIMITED = (
+    BEGIN
+    + """
+    run = book.run("loop")
+    run.do("before", lambda: 1)
+    book.steps()
+    query = "SELECT max(hash(range)) FROM range(20_000_000_000) WHERE hash(range) % 3 = 1"
+
+    def late():
+        print("asking", flush=True)
+        book.sql(query)
+
+    try:
+        run.options(timeout=1).do("late", late)
+    except stepbook.StepTimeout as error:
+        print("timeout", error, flush=True)
+    try:
+        run.do("interrupted", late)
+    except KeyboardInterrupt as error:
+        print("interrupted", flush=True)
+    print(*run.attempts()["error"].dropna().map(lambda error: error["type"]), flush=True)
+    run.finish()
+    print("usable", flush=True)
+"""
+)
+
+
+def test_what_ends_a_query_is_raised_as_what_it_was(child, path):
+    one = child(LIMITED, path)
+    assert "'late' took longer" in one.expect("timeout")
+    one.expect("asking")
+    time.sleep(0.5)
+    one.signal(signal.SIGINT)
+    one.expect("interrupted")
+    one.expect("StepTimeout KeyboardInterrupt")
+    one.expect("usable")
+    code, _, errors = one.end()
+    assert code == 0, errors

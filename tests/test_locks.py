@@ -289,9 +289,11 @@ def test_an_owner_whose_lock_was_removed_records_nothing_more_when_another_has_t
     assert f"process {os.getpid()} " in refused
     assert "was removed or replaced" in refused
     one.expect("did it")
+    does(one, "refused(run.close)")
     does(one, "run.close()")
     run.do("after", lambda: "after")
     run.close()
+    does(one, "assert run.do('after', lambda: 1 / 0) == 'after'; run.close()")  # it has it again
     names = [*(f"step {number}" for number in range(5)), "mine", "after"]
     assert list(run.steps()["name"]) == names
 
