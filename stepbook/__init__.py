@@ -11,18 +11,19 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from . import _errors, _pass
-from ._book import Book, connect
-from ._context import StepContext, context
-from ._errors import *  # noqa: F403 - every error class, listed in __all__ below
-from ._loop import Loop, loop
-from ._models import register
-from ._run import Run
+from . import errors
+from .api.book import Book, connect
+from .api.loop import Loop, loop
+from .api.run import Run
+from .engine import passes
+from .engine.context import StepContext, context
+from .errors import *  # noqa: F403 - every error class, listed in __all__ below
+from .values.types.classes import register
 
 _ERRORS = sorted(
     name
-    for name, value in vars(_errors).items()
-    if isinstance(value, type) and issubclass(value, (_errors.StepbookError, UserWarning))
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, (errors.StepbookError, UserWarning))
 )
 
 __all__ = [  # noqa: PLE0604, F405 - the errors' names are strings; __getattr__ has __version__
@@ -52,24 +53,24 @@ def run(loop: str, **options: Any) -> Run:
 def _follow_cells() -> None:
     """Have each execution of a cell be a pass, where there is an IPython shell."""
     if "IPython" in sys.modules:
-        from .notebook._hooks import attach  # noqa: PLC0415 - only with IPython
+        from .notebook.hooks import attach  # noqa: PLC0415 - only with IPython
 
         attach()
 
 
-_pass.before_open = _follow_cells
+passes.before_open = _follow_cells
 
 
 def load_ipython_extension(shell: Any) -> None:
     """Make ``%stepbook`` and ``%%step`` work: what ``%load_ext stepbook`` calls."""
-    from .notebook._extension import load  # noqa: PLC0415 - only with IPython
+    from .notebook.extension import load  # noqa: PLC0415 - only with IPython
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Take the magics out again: what ``%unload_ext stepbook`` calls."""
-    from .notebook._extension import unload  # noqa: PLC0415 - only with IPython
+    from .notebook.extension import unload  # noqa: PLC0415 - only with IPython
 
     unload(shell)
 

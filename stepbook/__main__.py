@@ -1,6 +1,6 @@
 """``python -m stepbook``: the command line."""
 
-from ._cli import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

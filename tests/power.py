@@ -1,6 +1,6 @@
 """A disk that remembers: what would be on it if the power failed at any moment.
 
-:class:`PowerDisk` stands in for the methods of ``stepbook._platform.disk``. Every call is executed
+:class:`PowerDisk` stands in for the methods of ``stepbook.system.platform.disk``. Every call is executed
 and written down. :func:`after_power_loss` makes a directory as a disk may hold it when the power
 fails behind one of those calls: what was synced is there; of the rest each write, each change of
 size and each change of a directory is there, is torn, or is not, independently.
@@ -17,7 +17,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from stepbook._platform import Disk, disk
+from stepbook.system.platform import Disk, disk
 
 if TYPE_CHECKING:
     import random
@@ -253,7 +253,7 @@ def _change(names: dict[str, int | None], change: tuple[Any, ...]) -> None:
 @contextlib.contextmanager
 def remembered(monkeypatch, root: Path):
     """Remember what stepbook does to the disk below *root*, DuckDB's part included."""
-    from stepbook._store import Store
+    from stepbook.record.tables.store import Store
 
     power = PowerDisk(root)
     connection = Store._connection

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sameness import assert_same
 
-from stepbook._artifacts import Artifacts
-from stepbook._codec import Codec
+from stepbook.record.artifacts import Artifacts
+from stepbook.values.codec import Codec
 
 
 def main():

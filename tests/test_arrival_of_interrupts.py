@@ -12,8 +12,8 @@ import time
 import pytest
 from pythons import pythons
 
-from stepbook._interrupts import Bell, allowed, gate, in_thread, load, section, take
-from stepbook._timeout import call_within
+from stepbook.system.interrupts import Bell, allowed, gate, in_thread, load, section, take
+from stepbook.system.timeouts import call_within
 
 #: Seconds for each pattern of the storm below.
 SECONDS = float(os.environ.get("STEPBOOK_INTERRUPT_SECONDS", "0.4"))
@@ -36,8 +36,8 @@ def _ctrl_c_raises(monkeypatch):
 
 STORM = """
     import contextlib, gc, json, signal, sys, threading, time
-    from stepbook import _interrupts
-    from stepbook._interrupts import Bell, allowed, section, take
+    from stepbook.system import interrupts as _interrupts
+    from stepbook.system.interrupts import Bell, allowed, section, take
 
     first, second = threading.Lock(), threading.Lock()
     bell = Bell()
@@ -187,7 +187,7 @@ def test_random_interrupts_leave_no_lock_behind(child, version):
 
 FOREIGN = """
     import random, signal, sys, threading, time
-    from stepbook._interrupts import allowed, section
+    from stepbook.system.interrupts import allowed, section
 
     class Foreign(Exception):
         pass
@@ -510,7 +510,7 @@ def test_random_time_limits_leave_no_lock_behind():
 
 SLOW = """
     import signal, sys
-    from stepbook._interrupts import load
+    from stepbook.system.interrupts import load
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, sys.argv[1])

@@ -20,9 +20,9 @@ from stepbook import (
     JournalWriteError,
     NotSerializableError,
     StepNotFoundError,
-    _platform,
 )
-from stepbook._artifacts import Artifacts, Digest
+from stepbook.record.artifacts import Artifacts, Digest
+from stepbook.system import platform
 
 HERE = Path(__file__).parent
 
@@ -53,7 +53,7 @@ def big(number=0):
 def test_a_file_is_synced_before_it_gets_its_name(artifacts, monkeypatch):
     calls = []
 
-    class Recording(_platform.Disk):
+    class Recording(platform.Disk):
         def sync(self, fd):
             calls.append("sync")
             super().sync(fd)
@@ -66,7 +66,7 @@ def test_a_file_is_synced_before_it_gets_its_name(artifacts, monkeypatch):
             calls.append("sync_dir")
             super().sync_dir(path)
 
-    monkeypatch.setattr("stepbook._artifacts.disk", Recording())
+    monkeypatch.setattr("stepbook.record.artifacts.disk", Recording())
     artifacts.write("bin", lambda file: file.write(b"x" * 10))
     assert calls == ["sync", "rename", "sync_dir"]
 
@@ -103,13 +103,13 @@ def test_a_failed_write_leaves_nothing(artifacts):
 
 
 def test_a_full_disk_keeps_the_value(book, monkeypatch):
-    class Full(_platform.Disk):
+    class Full(platform.Disk):
         def pwrite(self, *_):
             raise OSError(28, "No space left on device")
 
     run = book.run("x")
     value = big()
-    monkeypatch.setattr("stepbook._artifacts.disk", Full())
+    monkeypatch.setattr("stepbook.record.artifacts.disk", Full())
     with pytest.raises(JournalWriteError, match="No space left") as caught:
         run.do("a", lambda: value)
     assert caught.value.value is value

@@ -161,8 +161,8 @@ def left(path, child):
     """A journal that a killed process has left, with five steps; its lines."""
     one = child(
         """
-        import os, sys, stepbook, stepbook._folder
-        stepbook._folder.GATHER_S = 3600
+        import os, sys, stepbook, stepbook.record.folding
+        stepbook.record.folding.GATHER_S = 3600
         run = stepbook.connect(sys.argv[1]).run("loop")
         for i in range(5):
             run.do(f"s{i}", lambda: i)
@@ -221,7 +221,7 @@ def test_a_last_line_that_the_next_file_calls_synced_is_damage(book, left):
 
 
 def test_a_journal_of_a_newer_format_is_left_untouched(book, left):
-    from stepbook._journal_format import seal
+    from stepbook.record.lines import seal
 
     first = json.loads(left.read_bytes().split(b"\n")[0])
     newer = seal(0, 0, "header", {**first["row"], "format": 99})

@@ -18,9 +18,9 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 
 import stepbook
-from stepbook._cli import cli
-from stepbook._journal_format import files_of
-from stepbook._listing import RUN_COLUMNS, STEP_COLUMNS
+from stepbook.cli.main import cli
+from stepbook.record.lines import files_of
+from stepbook.record.listing import RUN_COLUMNS, STEP_COLUMNS
 
 ANSI = "\x1b["
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from sameness import assert_same
 
 from stepbook import ArtifactError, NotSerializableError, StepbookError
-from stepbook._codec import Codec
+from stepbook.values.codec import Codec
 
 codec = Codec(None)
 
@@ -414,7 +414,7 @@ def test_a_plain_value_imports_no_heavy_library(tmp_path):
 
     script = """
 import sys
-from stepbook._codec import Codec
+from stepbook.values.codec import Codec
 codec = Codec(None)
 assert codec.decode(codec.encode({"a": [1, (2,), None]})) == {"a": [1, (2,), None]}
 heavy = {"numpy", "pandas", "pyarrow", "polars", "pydantic", "torch", "sklearn"} & {*sys.modules}

@@ -14,16 +14,16 @@ import warnings
 import pytest
 
 import stepbook
-from stepbook import _doctor
-from stepbook._journal_format import parse_line
+from stepbook.cli import doctor as doctor_command
+from stepbook.record.lines import parse_line
 
 DAMAGES = 30
 
 KILLED = """
     import os, signal, sys
-    import stepbook, stepbook._folder
+    import stepbook, stepbook.record.folding
 
-    stepbook._folder.GATHER_S = 3600
+    stepbook.record.folding.GATHER_S = 3600
     book = stepbook.connect(sys.argv[1])
     run = book.run("loop")
     if sys.argv[3] == "known":
@@ -102,7 +102,7 @@ class Damaged:
         book = stepbook.connect(self.path)
         return "\n".join(
             f"{problem.where} {problem.what}"
-            for checked in _doctor.examine(book)
+            for checked in doctor_command.examine(book)
             for problem in checked.problems
         )
 

@@ -12,8 +12,8 @@ import click
 import pytest
 
 import stepbook
-from stepbook import _errors
-from stepbook._cli import cli
+from stepbook import errors as all_errors
+from stepbook.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -58,18 +58,18 @@ def test_the_docs_name_no_attribute_that_does_not_exist():
 def test_the_docs_name_no_error_that_does_not_exist():
     named = set(re.findall(r"`(\w+(?:Error|Warning))`", ALL)) - {"DBOSUnexpectedStepError"}
     others = {"TimeoutError", "CancelledError"}  # the standard library's
-    assert {n for n in named if not hasattr(_errors, n)} - others == set()
+    assert {n for n in named if not hasattr(all_errors, n)} - others == set()
 
 
 def test_the_page_of_errors_shows_the_tree_of_the_module_and_a_row_for_each():
-    head = ast.get_docstring(ast.parse(Path(_errors.__file__).read_text("utf-8")))
+    head = ast.get_docstring(ast.parse(Path(all_errors.__file__).read_text("utf-8")))
     tree = inspect.cleandoc(head.partition("::\n\n")[2].partition("\n\nMessages")[0])
     page = PAGES["errors.md"]
     assert tree in page
     groups = ("StepbookError", "BookError", "RunError", "StepError", "ScanError", "StepbookWarning")
     errors = [
         name
-        for name, value in vars(_errors).items()
+        for name, value in vars(all_errors).items()
         if isinstance(value, type) and issubclass(value, (stepbook.StepbookError, UserWarning))
     ]
     assert [n for n in errors if n not in groups and f"\n| `{n}` |" not in page] == []

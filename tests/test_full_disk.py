@@ -12,7 +12,7 @@ import warnings
 import pytest
 
 import stepbook
-from stepbook._platform import Disk, disk
+from stepbook.system.platform import Disk, disk
 
 REFUSALS = 60
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -146,7 +146,7 @@ def test_whichever_call_is_refused_it_is_our_error_and_nothing_is_lost(tmp_path,
     seed = int(os.environ.get("STEPBOOK_SEED", "0")) or random.SystemRandom().randrange(1 << 32)
     print("seed", seed)
     chance = random.Random(seed)
-    monkeypatch.setattr("stepbook._folder.GATHER_S", 3600)
+    monkeypatch.setattr("stepbook.record.folding.GATHER_S", 3600)
     refusing = Refusing(monkeypatch)
     Life(tmp_path / "stepbook.duckdb").live()
     places = [number for number, call in enumerate(refusing.calls) if call == name]
@@ -204,7 +204,7 @@ def test_prune_works_again_after_an_artifact_could_not_be_written(book, monkeypa
     assert caught.value.value == "x" * 100_000
     refusing.refuse = range(0)
     run.finish()
-    monkeypatch.setattr("stepbook._artifacts.LOCK_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("stepbook.record.artifacts.LOCK_TIMEOUT_S", 0.5)
     book.delete(run.id, force=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error", stepbook.StepbookWarning)

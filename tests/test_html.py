@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 import pytest
 from test_wire import recorded_run
 
-from stepbook import _html
-from stepbook._errors import StepbookError
-from stepbook._model import RunRow, StepRow
-from stepbook.timeline import _bundle, _wire
+from stepbook.errors import StepbookError
+from stepbook.model.rows import RunRow, StepRow
+from stepbook.show import html as show_html
+from stepbook.timeline import bundle, wire
 
 HOSTILE = '</script><img src=x onerror="hacked()"><!-- "\'&\u2028'
 SELF_CLOSED = {"meta"}
@@ -41,13 +41,13 @@ class Parsed(HTMLParser):
 
 
 def test_the_static_view_uses_only_what_sanitisers_keep():
-    parsed = Parsed(_html.static_html(*recorded_run()))
+    parsed = Parsed(show_html.static_html(*recorded_run()))
     assert parsed.tags <= {"div", "span", "b", "pre", "details", "summary"}
     assert parsed.attributes <= {"style", "open", "title"}
 
 
 def test_the_static_view_shows_names_statuses_returns_and_errors():
-    text = Parsed(_html.static_html(*recorded_run())).text
+    text = Parsed(show_html.static_html(*recorded_run())).text
     for expected in (
         "health-review",
         "5 of 8 steps, 1 failed",
@@ -61,7 +61,7 @@ def test_the_static_view_shows_names_statuses_returns_and_errors():
 
 
 def test_failed_steps_and_short_returns_stand_open():
-    html = _html.static_html(*recorded_run())
+    html = show_html.static_html(*recorded_run())
     assert re.search(r"<details open><summary[^>]*>(?:(?!</summary>).)*Load profile", html)
     assert re.search(r"<details open><summary[^>]*>(?:(?!</summary>).)*<b>Score</b>", html)
     assert re.search(r"<details><summary[^>]*>(?:(?!</summary>).)*Wait for scan", html)
@@ -76,7 +76,7 @@ def test_a_stable_view_holds_nothing_that_changes_from_run_to_run():
         for step in steps
     ]
     other = run._replace(id="run_other0000000", created_at=5, started_at=6, completed_at=8)
-    assert _html.static_html(run, steps, stable=True) == _html.static_html(
+    assert show_html.static_html(run, steps, stable=True) == show_html.static_html(
         other, later, stable=True
     )
 
@@ -92,10 +92,10 @@ def test_hostile_data_stays_text():
         error=json.dumps({"type": HOSTILE, "message": HOSTILE, "stack": HOSTILE}),
     )
     run = RunRow("run_1", HOSTILE, "k", "failed", "user", json.dumps(HOSTILE), 0)
-    static = _html.static_html(run, [step])
+    static = show_html.static_html(run, [step])
     assert "img" not in Parsed(static).tags
-    data = _wire.encode(_wire.snapshot(run, [step], rev=1, now=0))
-    page = _html.page_html(HOSTILE, data, "export{};", static)
+    data = wire.encode(wire.snapshot(run, [step], rev=1, now=0))
+    page = show_html.page_html(HOSTILE, data, "export{};", static)
     assert page.count("</script") == 2
     assert "<img" not in page
 
@@ -105,7 +105,7 @@ def test_a_long_run_shows_its_failures_and_says_what_is_missing():
         StepRow(n, f"step {n}", "do", "failed" if n == 4321 else "succeeded", 1)
         for n in range(1, 10_001)
     ]
-    html = _html.static_html(recorded_run()[0], steps)
+    html = show_html.static_html(recorded_run()[0], steps)
     assert "step 4321<" in html
     assert "9,800 more steps are in the book." in html
     assert len(html) < 200_000
@@ -124,20 +124,20 @@ def test_a_long_run_shows_its_failures_and_says_what_is_missing():
     ],
 )
 def test_durations_are_for_people(seconds, text):
-    assert _html.format_duration(seconds) == text
+    assert show_html.format_duration(seconds) == text
 
 
 def test_a_missing_bundle_says_what_to_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(_bundle, "PATH", tmp_path / "timeline.js")
+    monkeypatch.setattr(bundle, "PATH", tmp_path / "timeline.js")
     with pytest.raises(StepbookError, match="npm run build"):
-        _bundle.bundle.__wrapped__()
+        bundle.bundle.__wrapped__()
 
 
 def test_the_page_asks_for_nothing_from_outside():
     run, steps = recorded_run()
-    snapshot = _wire.snapshot(run, steps, rev=1, now=run.created_at)
-    static = _html.static_html(run, steps)
-    page = _html.page_html("title", _wire.encode(snapshot), _bundle.bundle(), static)
+    snapshot = wire.snapshot(run, steps, rev=1, now=run.created_at)
+    static = show_html.static_html(run, steps)
+    page = show_html.page_html("title", wire.encode(snapshot), bundle.bundle(), static)
     assert not re.search(r"(?:src|href)\s*=\s*[\"'`]?\s*(?:https?:)?//", page)
     assert "default-src 'none'" in page
 
@@ -156,7 +156,7 @@ TABLE = json.dumps(
 
 
 def test_a_table_shows_its_shape_and_beginning_without_its_bytes():
-    html = _html.static_html(
+    html = show_html.static_html(
         recorded_run()[0], [StepRow(1, "T", "do", "succeeded", 1, value=TABLE)]
     )
     assert "pandas.DataFrame 5,000 × 2" in html  # noqa: RUF001 - meant
@@ -167,7 +167,7 @@ def test_a_table_shows_its_shape_and_beginning_without_its_bytes():
 def test_the_rows_of_a_table_stand_behind_what_pandas_calls_them():
     sample = {"index": [["Rome", 1], ["<b>", 2]], "rows": [[1, "x"], [2, "y"]]}
     value = json.dumps({**json.loads(TABLE), "preview": sample})
-    html = _html.static_html(
+    html = show_html.static_html(
         recorded_run()[0], [StepRow(1, "T", "do", "succeeded", 1, value=value)]
     )
     assert "Rome, 1: [1, &quot;x&quot;]" in html
@@ -176,7 +176,7 @@ def test_the_rows_of_a_table_stand_behind_what_pandas_calls_them():
 
 def test_a_table_travels_without_its_bytes():
     step = StepRow(1, "T", "do", "succeeded", 1, value=TABLE)
-    row = dict(zip(_wire.FIELDS, _wire.row_fields(step, 4000), strict=True))
+    row = dict(zip(wire.FIELDS, wire.row_fields(step, 4000), strict=True))
     assert json.loads(row["return"])["preview"] == [[1, "x"], [2, "y"]]
     assert "data" not in json.loads(row["return"])
     assert row["return_size"] is None

@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner
 
 import stepbook
-from stepbook._cli import cli
-from stepbook._journal_format import seal
+from stepbook.cli.main import cli
+from stepbook.record.lines import seal
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,11 +20,11 @@ INTERRUPTS = int(os.environ.get("STEPBOOK_INTERRUPTS", "150"))
 STORM = """
     import faulthandler, gc, json, signal, sys, threading, time, types
     import duckdb, pandas, stepbook
-    import stepbook._folder
+    import stepbook.record.folding
 
     # What is waited for that long will never come.
     faulthandler.dump_traceback_later(120 + int(sys.argv[2]) // 5, exit=True)
-    stepbook._folder.GATHER_S = 0.01  # the thread that folds is busy, too
+    stepbook.record.folding.GATHER_S = 0.01  # the thread that folds is busy, too
     LOCKS = type(threading.Lock()), type(threading.RLock())
     interrupts = 0
 

@@ -64,10 +64,10 @@ def test_ctrl_c_in_a_query_raises_when_it_ends_at_the_latest_and_the_book_goes_o
 FOLD = (
     BEGIN
     + """
-    import stepbook._folder, stepbook._ledger
+    import stepbook.record.folding, stepbook.record.ledger
 
-    stepbook._folder.GATHER_S = 3600  # the folds are those of this thread
-    stepbook._ledger.FOLD_BYTES = int(sys.argv[3])
+    stepbook.record.folding.GATHER_S = 3600  # the folds are those of this thread
+    stepbook.record.ledger.FOLD_BYTES = int(sys.argv[3])
     run = book.run("loop")
     for i in range(40):
         run.do(str(i), lambda: "x" * 300_000)

@@ -5,8 +5,8 @@ import re
 import zlib
 from pathlib import Path
 
-from stepbook._journal_format import FORMAT, parse_line, read_file, seal
-from stepbook._model import ROW_TYPES, row_from_json, row_to_json
+from stepbook.model.rows import ROW_TYPES, row_from_json, row_to_json
+from stepbook.record.lines import FORMAT, parse_line, read_file, seal
 
 ROOT = Path(__file__).parent.parent
 FIXTURE = ROOT / "tests" / "fixtures" / "journal-v1.jsonl"

@@ -14,11 +14,20 @@ import hypothesis
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
-from stepbook._ledger import State
-from stepbook._model import FAILED, PENDING, RUNNING, SUCCEEDED, LogRow, PassRow, RunRow, ScanRow
-from stepbook._model import StepRow as Step
-from stepbook._platform import disk
-from stepbook._records import Records
+from stepbook.model.rows import (
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    LogRow,
+    PassRow,
+    RunRow,
+    ScanRow,
+)
+from stepbook.model.rows import StepRow as Step
+from stepbook.record.ledger import State
+from stepbook.record.records import Records
+from stepbook.system.platform import disk
 
 EXAMPLES = int(os.environ.get("STEPBOOK_EXAMPLES", "14"))
 RUN = RunRow("run_0123456789ab", "loop", "null", "pending", "user", "null", 1)
@@ -67,7 +76,7 @@ OTHER = """
     import sys
     from pathlib import Path
     import duckdb
-    from stepbook._records import Records
+    from stepbook.record.records import Records
 
     print("ready", flush=True)
     for line in sys.stdin:
@@ -365,8 +374,8 @@ def test_any_interleaving_of_events_crashes_and_folds_gives_the_same_tables(chil
         1,
     )
     def play_all(actions, background, fold_bytes):
-        monkeypatch.setattr("stepbook._folder.GATHER_S", 0.0 if background else 3600.0)
-        monkeypatch.setattr("stepbook._ledger.FOLD_BYTES", fold_bytes)
+        monkeypatch.setattr("stepbook.record.folding.GATHER_S", 0.0 if background else 3600.0)
+        monkeypatch.setattr("stepbook.record.ledger.FOLD_BYTES", fold_bytes)
         with tempfile.TemporaryDirectory() as folder:
             play = Play(Path(folder) / "stepbook.duckdb", other)
             for action in actions:

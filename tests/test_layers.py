@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import stepbook
-from stepbook import _errors
+from stepbook import errors
 
 PACKAGE = Path(stepbook.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -69,12 +69,12 @@ def test_imports_point_one_way():
         for module in free:
             del graph[module]
     order = [module.name for module in placed]
-    layers = ["_errors.py", "_journal.py", "_ledger.py", "_records.py", "_book.py", "_loop.py"]
+    layers = ["errors.py", "_journal.py", "_ledger.py", "_records.py", "_book.py", "_loop.py"]
     assert [order.index(name) for name in layers] == sorted(order.index(n) for n in layers)
 
 
 def test_errors_and_the_model_import_nothing_of_the_package():
-    for name in ("_errors.py", "_model.py", "_interrupts.py"):
+    for name in ("errors.py", "_model.py", "_interrupts.py"):
         assert not needs(PACKAGE / name), name
     assert needs(PACKAGE / "_platform.py") == {PACKAGE / "_interrupts.py"}
 
@@ -132,8 +132,8 @@ def test_all_lists_the_public_names():
 
 ERRORS = [
     value
-    for value in vars(_errors).values()
-    if isinstance(value, type) and issubclass(value, _errors.StepbookError)
+    for value in vars(errors).values()
+    if isinstance(value, type) and issubclass(value, errors.StepbookError)
 ]
 
 
@@ -150,7 +150,7 @@ def test_every_error_pickles_with_its_message_and_fields_and_is_public(cls):
 def test_the_tree_of_errors_in_the_docstring_is_complete_and_right():
     parents: list[str] = []
     drawn = {}
-    for line in (_errors.__doc__ or "").splitlines():
+    for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"    ([│├└─ ]*)([A-Z]\w+)", line)
         if match:
             depth = len(match[1]) // 4
@@ -158,6 +158,6 @@ def test_the_tree_of_errors_in_the_docstring_is_complete_and_right():
             drawn[match[2]] = parents[depth - 1] if depth else None
     drawn.pop("StepbookWarning", None)
     assert drawn == {
-        cls.__name__: None if cls is _errors.StepbookError else cls.__bases__[0].__name__
+        cls.__name__: None if cls is errors.StepbookError else cls.__bases__[0].__name__
         for cls in ERRORS
     }

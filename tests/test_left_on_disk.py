@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import stepbook
-from stepbook import _book, _ledger
-from stepbook.timeline._follow import Follower
+from stepbook.api import book
+from stepbook.record import ledger
+from stepbook.timeline.follow import Follower
 
 #: Characters of values that a run keeps here: two of the values below.
 BUDGET = 2_500
@@ -18,7 +19,7 @@ BUDGET = 2_500
 
 @pytest.fixture(autouse=True)
 def _little_memory(monkeypatch):
-    monkeypatch.setattr(_ledger, "VALUE_BUDGET", BUDGET)
+    monkeypatch.setattr(ledger, "VALUE_BUDGET", BUDGET)
 
 
 def never():
@@ -174,7 +175,7 @@ def test_a_value_that_the_tables_have_lost_is_an_error_that_says_what_to_do(book
 
 
 def test_threads_that_replay_different_steps_at_once_get_each_its_own(book, monkeypatch):
-    monkeypatch.setattr(_book, "_AHEAD", 1_500)
+    monkeypatch.setattr(book, "_AHEAD", 1_500)
     recorded(book, 24).close()
     for _ in range(3):
         run = book.run("loop")
@@ -259,7 +260,7 @@ def test_the_end_of_a_session_that_a_crash_kept_back_has_its_results(book, path,
     other = child(
         """
         import os, signal, sys, stepbook
-        from stepbook._model import ScanRow
+        from stepbook.model.rows import ScanRow
         book = stepbook.connect(sys.argv[1])
         run = book.run("loop")
         for n in range(4):

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import stepbook
-from stepbook._cli import cli
+from stepbook.cli.main import cli
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ PLACES = {
 USER = """
 import json, os, sys, warnings
 import stepbook
-from stepbook import _doctor
+from stepbook.cli import doctor as _doctor
 warnings.simplefilter("ignore")
 run_id, *books = sys.argv[1:]
 

@@ -13,8 +13,8 @@ import threading
 import pytest
 
 import stepbook
-from stepbook._locks import FileLock
-from stepbook._platform import owner
+from stepbook.system.locks import FileLock
+from stepbook.system.platform import owner
 
 OWNER = """
     import os, shutil, sys
@@ -356,7 +356,7 @@ def test_a_note_is_seen_whole_however_long_the_one_before_it_was(tmp_path):
 REFUSING = """
     import errno, fcntl, sys
     from pathlib import Path
-    from stepbook._locks import FileLock
+    from stepbook.system.locks import FileLock
 
     real = fcntl.fcntl
 

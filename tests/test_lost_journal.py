@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import stepbook
-import stepbook._records
+import stepbook.record.records
 
 # Does what it is told, one line of input at a time, and says how it ended.
 OWNER = """
     import os, sys, warnings
-    import stepbook, stepbook._folder
+    import stepbook, stepbook.record.folding
 
     if sys.argv[2] == "unfolded":
-        stepbook._folder.GATHER_S = 3600
+        stepbook.record.folding.GATHER_S = 3600
     warnings.showwarning = lambda message, *_, **__: print("told", message, flush=True)
     warnings.simplefilter("always")
     book = stepbook.connect(sys.argv[1])
@@ -393,7 +393,7 @@ def test_threads_that_record_while_the_journal_vanishes_lose_nothing(book, path)
         for one in done:
             one.result()
     assert len(acknowledged) == 480
-    steps = stepbook._records.Records(path).peek_journals(run.id).steps
+    steps = stepbook.record.records.Records(path).peek_journals(run.id).steps
     assert set(acknowledged) == {n for n, step in steps.items() if step.status == "succeeded"}
     run.close()
     all_there(path, acknowledged)

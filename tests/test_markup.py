@@ -11,10 +11,11 @@ import duckdb
 import pytest
 
 import stepbook
-from stepbook import _html, _text
-from stepbook._model import RunRow, StepRow
-from stepbook.timeline import _wire
-from stepbook.timeline._follow import Follower
+from stepbook.model.rows import RunRow, StepRow
+from stepbook.show import html as show_html
+from stepbook.show import text as show_text
+from stepbook.timeline import wire as wire_format
+from stepbook.timeline.follow import Follower
 
 #: What DuckDB stores of everything that could be taken for something else.
 HOSTILE = (
@@ -174,9 +175,9 @@ def test_every_view_of_a_hostile_book_is_text_and_nothing_else(opened, tmp_path)
     follower.recall()
     for step in follower.steps:
         for answer in (follower.attempts(step.name), follower.previous(step.name)):
-            json.loads(_wire.encode(_wire.reply(1, answer)), parse_constant=pytest.fail)
+            json.loads(wire_format.encode(wire_format.reply(1, answer)), parse_constant=pytest.fail)
     assert follower.search("nothing like it") == []
-    json.loads(_wire.encode(follower.since(-1)), parse_constant=pytest.fail)
+    json.loads(wire_format.encode(follower.since(-1)), parse_constant=pytest.fail)
 
 
 def test_times_that_no_calendar_has_are_left_out(recorded, tmp_path):
@@ -204,11 +205,11 @@ def test_what_is_no_json_is_shown_as_it_is(text, status):
             [("do", None), ("scan", f"0{HOSTILE}"), ("sleep", "x"), (HOSTILE, None), ("map", None)]
         )
     ]  # fmt: skip
-    static = _html.static_html(run, steps)
+    static = show_html.static_html(run, steps)
     harmless(static)
-    assert "\x1b" not in _text.timeline(run, steps)
-    data = _wire.encode(_wire.snapshot(run, steps, rev=1, now=0, room=10))
-    page = _html.page_html(HOSTILE, data, "export{};", static)
+    assert "\x1b" not in show_text.timeline(run, steps)
+    data = wire_format.encode(wire_format.snapshot(run, steps, rev=1, now=0, room=10))
+    page = show_html.page_html(HOSTILE, data, "export{};", static)
     assert page.count("</script") == 2
     page.encode()
 
@@ -218,13 +219,15 @@ def test_steps_that_name_each_other_as_the_outer_one_are_shown():
         StepRow(1, "a", "do", "succeeded", 1, parent="b", value="1"),
         StepRow(2, "b", "do", "succeeded", 1, parent="a", value="2"),
     ]
-    text = harmless(_html.static_html(RunRow("r", "l", "k", "failed", "user", "1", 1), steps)).text
+    text = harmless(
+        show_html.static_html(RunRow("r", "l", "k", "failed", "user", "1", 1), steps)
+    ).text
     assert text.count("a ") >= 1
     assert text.count("b ") >= 1
 
 
 def test_one_module_makes_markup():
-    """Elements are written by ``_html.tag``; every other module goes through it."""
+    """Elements are written by ``show_html.tag``; every other module goes through it."""
     package = Path(stepbook.__file__).parent
     makers = [
         path.name
@@ -250,8 +253,8 @@ def test_one_module_makes_markup():
     ],
 )
 def test_what_is_escaped_is_seen(given, seen):
-    assert _html.escaped(given) == seen
-    assert _html.escaped(_html.escaped(given)) == seen
+    assert show_html.escaped(given) == seen
+    assert show_html.escaped(show_html.escaped(given)) == seen
 
 
 # ---- what ctx.progress records -------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from power import after_power_loss, remembered
 
 import stepbook
-from stepbook._platform import disk
+from stepbook.system.platform import disk
 
 LOSSES = 50
 JOURNAL_LOSSES = 1500
@@ -200,7 +200,7 @@ def journals(path):
 
 def opened_elsewhere(path, run_id):
     """The run as another process would read it from the journals alone."""
-    from stepbook._records import Records
+    from stepbook.record.records import Records
 
     return Records(path).peek_journals(run_id)
 
@@ -208,7 +208,7 @@ def opened_elsewhere(path, run_id):
 @pytest.fixture
 def still(monkeypatch):
     """No folds in the background, so that the calls of a test are its own."""
-    monkeypatch.setattr("stepbook._folder.GATHER_S", 3600)
+    monkeypatch.setattr("stepbook.record.folding.GATHER_S", 3600)
 
 
 def test_a_failed_sync_goes_on_in_a_new_file_and_the_step_succeeds(book, path, still, failing):

@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 import stepbook
-from stepbook import RecordedError, _failure
+from stepbook import RecordedError
+from stepbook.model import failures
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def module(monkeypatch):
 
 
 def rebuilt(kind, message="m", **fields):
-    return _failure.rebuild({"type": kind, "message": message, "stack": "", **fields})
+    return failures.rebuild({"type": kind, "message": message, "stack": "", **fields})
 
 
 NEVER = [
@@ -127,9 +128,9 @@ def test_a_cause_is_not_built_at_all(module):
 
 def test_building_calls_nothing_of_the_class(module):
     error = rebuilt("hostile_module.Loud", "quiet")
-    _failure.mark(error, "run_1", "a", 1)
-    _failure.note(error, "a note")
-    assert _failure.origin(error) == ("run_1", "a")
+    failures.mark(error, "run_1", "a", 1)
+    failures.note(error, "a note")
+    assert failures.origin(error) == ("run_1", "a")
     assert type(error) is module.Loud
     assert BaseException.args.__get__(error) == ("quiet",)
     assert type(rebuilt("hostile_module.Strange", "odd")) is module.Strange
@@ -196,10 +197,10 @@ STRANGE = [
 
 @pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
 def test_whatever_the_record_holds_an_error_of_the_work_comes_back(text):
-    error = _failure.rebuild(_failure.read(text))
+    error = failures.rebuild(failures.read(text))
     assert isinstance(error, Exception)
     str(error)
-    assert isinstance(_failure.summary(_failure.read(text)), str)
+    assert isinstance(failures.summary(failures.read(text)), str)
 
 
 @pytest.mark.parametrize("kind", [*NEVER, "SystemExit nested"])

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import stepbook
-from stepbook._inbox import Inbox, delivery
+from stepbook.record.inbox import Inbox, delivery
 
 RACES = 1000
 
@@ -205,15 +205,15 @@ def test_a_delivery_arrives_although_another_process_holds_the_database(book, pa
 
 def leave_a_wait(run, name="Wait for scan"):
     """Begin to wait and be interrupted, as Ctrl-C does."""
-    waits = stepbook._wait._ScanWait
+    waits = stepbook.engine.waits._ScanWait
 
     class Interrupting(waits):
         def poll(self):
             raise KeyboardInterrupt
 
-    stepbook._wait._ScanWait = Interrupting
+    stepbook.engine.waits._ScanWait = Interrupting
     try:
         with pytest.raises(KeyboardInterrupt):
             run.wait_for_scan(name=name, timeout=60)
     finally:
-        stepbook._wait._ScanWait = waits
+        stepbook.engine.waits._ScanWait = waits

@@ -246,7 +246,8 @@ def test_an_interrupted_wait_stays_running_and_goes_on_with_its_deadline(book, m
     run = book.run("loop")
     with monkeypatch.context() as patch:
         patch.setattr(
-            "stepbook._wait._ScanWait.poll", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+            "stepbook.engine.waits._ScanWait.poll",
+            lambda _: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         with pytest.raises(KeyboardInterrupt):
             run.wait_for_scan(timeout=0.3)

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 import stepbook
-from stepbook import _catalogue, _store
-from stepbook._cli import cli
-from stepbook._schema import MIGRATIONS
+from stepbook.cli.main import cli
+from stepbook.record.tables import catalogue, store
+from stepbook.record.tables.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -329,7 +329,7 @@ def test_a_newer_duckdb_that_writes_tables_in_another_way_reads_books_all_the_sa
     path, monkeypatch
 ):
     record(path)
-    monkeypatch.setattr(_catalogue, "KNOWN", {})
+    monkeypatch.setattr(catalogue, "KNOWN", {})
     book = stepbook.connect(path)
     execute(path, "UPDATE runs SET note = 'looked at again'")
     assert len(book.runs()) == 2
@@ -338,17 +338,17 @@ def test_a_newer_duckdb_that_writes_tables_in_another_way_reads_books_all_the_sa
 
 def test_the_tables_of_every_schema_version_are_known_as_this_duckdb_writes_them():
     for version in range(1, len(MIGRATIONS) + 1):
-        made = _catalogue._made(duckdb.connect, MIGRATIONS[:version])
-        assert _catalogue._digest(made) == _catalogue.KNOWN[version]
-    assert len(_catalogue.KNOWN) == len(MIGRATIONS)
+        made = catalogue._made(duckdb.connect, MIGRATIONS[:version])
+        assert catalogue._digest(made) == catalogue.KNOWN[version]
+    assert len(catalogue.KNOWN) == len(MIGRATIONS)
 
 
 def test_a_migration_makes_its_tables_in_the_book_whatever_the_file_shadows(path, monkeypatch):
     record(path)
     execute(path, "CREATE MACRO upper(x) AS 'shadowed'", "CREATE TYPE mood AS ENUM ('x')")
     more = ("CREATE TABLE ratings (id VARCHAR)", "UPDATE runs SET note = upper('good')")
-    monkeypatch.setattr(_store, "MIGRATIONS", (*MIGRATIONS, more))
-    monkeypatch.setattr(_store, "SCHEMA_VERSION", len(MIGRATIONS) + 1)
+    monkeypatch.setattr(store, "MIGRATIONS", (*MIGRATIONS, more))
+    monkeypatch.setattr(store, "SCHEMA_VERSION", len(MIGRATIONS) + 1)
     book = stepbook.connect(path)
     with book.run("after") as run:
         run.do("Load", lambda: 1)
@@ -418,8 +418,8 @@ def test_200_connects_of_the_user_during_folds_all_succeed(path):
     """In a process of its own, which folds as fast as it can in the background."""
     code = """
         import sys, threading, time
-        import duckdb, stepbook, stepbook._folder
-        stepbook._folder.GATHER_S = 0.0
+        import duckdb, stepbook, stepbook.record.folding
+        stepbook.record.folding.GATHER_S = 0.0
         path = sys.argv[1]
         book = stepbook.connect(path)
         run = book.run("review")

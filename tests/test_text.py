@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from rich.cells import cell_len
 
-from stepbook import _text
-from stepbook._codec import Codec
-from stepbook._model import RunRow, StepRow
+from stepbook.model.rows import RunRow, StepRow
+from stepbook.show import text as show_text
+from stepbook.values.codec import Codec
 
 AT = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
 
@@ -56,7 +56,8 @@ def waiting(name, kind, until):
 
 def lines(found, steps, width=80, *, everything=False):
     return [
-        _text.plain(line) for line in _text.spans(found, steps, width=width, everything=everything)
+        show_text.plain(line)
+        for line in show_text.spans(found, steps, width=width, everything=everything)
     ]
 
 
@@ -71,7 +72,7 @@ def test_a_failing_run_shows_glyphs_names_durations_values_and_the_error():
         step(2, "Wait for scan", kind="scan", seconds=1234.5, value="97"),
         failed(3, "Send notification", "no answer", attempt=2),
     ]
-    shown = _text.timeline(run(status="failed", input='{"patient": "p-17"}'), steps)
+    shown = show_text.timeline(run(status="failed", input='{"patient": "p-17"}'), steps)
     assert shown.splitlines() == [
         "✗ health-review  failed · 2 of 3 steps · 2.1 s · run_7k2m9q4xw3hd",
         '  input {"patient": "p-17"}',
@@ -212,7 +213,7 @@ def test_a_run_of_which_all_failed_stays_short():
 def test_stable_output_has_no_durations_times_and_ids(monkeypatch):
     monkeypatch.setenv("STEPBOOK_STABLE_REPR", "1")
     rows = [step(1, "Load profile", value="1"), waiting("Wait for scan", "scan", AT)]
-    assert _text.timeline(run(), rows).splitlines() == [
+    assert show_text.timeline(run(), rows).splitlines() == [
         "✓ health-review  succeeded · 1 of 2 steps",
         "  ✓ Load profile",
         "  │ 1",
@@ -240,9 +241,9 @@ def test_the_output_of_a_run_that_succeeded_ends_its_timeline():
 )
 def test_values_are_shown_as_people_read_them(value, words):
     text = Codec(None).encode(value)
-    assert _text.readable(text) == words
+    assert show_text.readable(text) == words
 
 
 def test_what_cannot_be_made_readable_is_shown_as_it_is():
     for text in ("{", '{"$stepbook":"unknown@9"}', "[" * 100_000, '"' + "x" * 20_000 + '"'):
-        assert _text.readable(text)
+        assert show_text.readable(text)

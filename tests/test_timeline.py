@@ -15,10 +15,10 @@ import pyarrow as pa
 import pytest
 
 import stepbook
-from stepbook import _ledger
-from stepbook.timeline import _wire
-from stepbook.timeline._follow import Follower
-from stepbook.timeline._pulse import Pulse
+from stepbook.record import ledger
+from stepbook.timeline import wire as wire_format
+from stepbook.timeline.follow import Follower
+from stepbook.timeline.pulse import Pulse
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_rows_are_sent_at_once_after_a_pause_and_ten_times_a_second_at_most(
 
 
 def test_long_texts_are_searched_in_the_record(book, run, widget, monkeypatch):
-    monkeypatch.setattr(_ledger, "VALUE_BUDGET", 20_000)
+    monkeypatch.setattr(ledger, "VALUE_BUDGET", 20_000)
     other = book.run("loop", new=True)
     other.do("In memory", lambda: "x" * 9_000 + "Needle")
     other.do("In the tables", lambda: "x" * 30_000 + "needle")
@@ -392,7 +392,7 @@ def test_rows_tell_how_long_the_step_took_last_time(book):
     book.runs()  # folds
     follower = Follower(book, second.id)
     follower.recall()
-    row = dict(zip(_wire.FIELDS, follower.snapshot()["rows"][0], strict=True))
+    row = dict(zip(wire_format.FIELDS, follower.snapshot()["rows"][0], strict=True))
     assert row["usual"] == pytest.approx(first._look().steps["A"].seconds)
 
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from sameness import assert_same
 from strategies import values
 
-from stepbook import _encode
-from stepbook._artifacts import Artifacts
-from stepbook._codec import Codec
+from stepbook.record.artifacts import Artifacts
+from stepbook.values import writer as values_writer
+from stepbook.values.codec import Codec
 
 
 class Replayer:
@@ -72,8 +72,8 @@ def test_every_value_comes_back_in_another_process(replayer, value):
 @given(value=values)
 def test_every_value_comes_back_from_files(replayer, value):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_encode, "INLINE_BYTES", 0)
-        patch.setattr(_encode, "_INLINE_RAW", 0)
+        patch.setattr(values_writer, "INLINE_BYTES", 0)
+        patch.setattr(values_writer, "_INLINE_RAW", 0)
         with replayer.codec.writing() as writer:
             text = writer.encode(value)
     assert '"file":' in text

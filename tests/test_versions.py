@@ -22,9 +22,10 @@ import pytest
 from older import install
 
 import stepbook
-from stepbook import BookError, BookVersionError, StepbookWarning, _store
-from stepbook._schema import MIGRATIONS, SCHEMA_VERSION
-from stepbook._store import Store, migrate
+from stepbook import BookError, BookVersionError, StepbookWarning
+from stepbook.record.tables import store as tables_store
+from stepbook.record.tables.schema import MIGRATIONS, SCHEMA_VERSION
+from stepbook.record.tables.store import Store, migrate
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -105,8 +106,8 @@ def schema(path: Path) -> int:
 
 def patch(monkeypatch, *more: tuple[str, ...]) -> None:
     """Let this process be one of a later version, with more migrations."""
-    monkeypatch.setattr(_store, "MIGRATIONS", (*MIGRATIONS, *more))
-    monkeypatch.setattr(_store, "SCHEMA_VERSION", SCHEMA_VERSION + len(more))
+    monkeypatch.setattr(tables_store, "MIGRATIONS", (*MIGRATIONS, *more))
+    monkeypatch.setattr(tables_store, "SCHEMA_VERSION", SCHEMA_VERSION + len(more))
 
 
 @pytest.fixture(params=VERSIONS)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stepbook._html import RunLine
-from stepbook._model import RunRow, StepRow
-from stepbook.timeline import _wire
+from stepbook.model.rows import RunRow, StepRow
+from stepbook.show.html import RunLine
+from stepbook.timeline import wire
 
 FIXTURE = Path(__file__).parent / "fixtures" / "wire.json"
 T0 = 1_790_000_000_000_000
@@ -176,11 +176,11 @@ def fixture():
     )
     ended = run._replace(status="succeeded", completed_at=now, output='{"sent":true}')
     return {
-        "snapshot": _wire.snapshot(run, rows, rev=40, now=now, usual={"Train": 5.25}, expires={}),
-        "delta": _wire.delta(ended, [done], since=40, rev=41, now=now, usual={"Train": 5.25}),
-        "reply": _wire.reply(7, "[1, 2]"),
-        "runs": _wire.runs(recorded_list()),
-        "refusal": _wire.refusal(8, "The kernel has no run of this id."),
+        "snapshot": wire.snapshot(run, rows, rev=40, now=now, usual={"Train": 5.25}, expires={}),
+        "delta": wire.delta(ended, [done], since=40, rev=41, now=now, usual={"Train": 5.25}),
+        "reply": wire.reply(7, "[1, 2]"),
+        "runs": wire.runs(recorded_list()),
+        "refusal": wire.refusal(8, "The kernel has no run of this id."),
     }
 
 
@@ -201,21 +201,21 @@ def test_rows_have_the_declared_columns():
 
 def test_a_long_return_is_cut_and_its_length_told():
     step = StepRow(1, "Long", "do", "succeeded", 1, value="x" * 5000)
-    row = dict(zip(_wire.FIELDS, _wire.row_fields(step, 4000), strict=True))
-    assert (len(row["return"]), row["return_size"]) == (_wire.HEAD_CHARS, 5000)
+    row = dict(zip(wire.FIELDS, wire.row_fields(step, 4000), strict=True))
+    assert (len(row["return"]), row["return_size"]) == (wire.HEAD_CHARS, 5000)
 
 
 def test_a_long_error_keeps_its_type_and_message():
     step = StepRow(1, "Long", "do", "failed", 1, error=_error("KeyError", "'plan'", "x" * 9000))
-    row = dict(zip(_wire.FIELDS, _wire.row_fields(step, 4000), strict=True))
+    row = dict(zip(wire.FIELDS, wire.row_fields(step, 4000), strict=True))
     assert json.loads(row["error"]) == {"type": "KeyError", "message": "'plan'"}
     assert row["error_size"] > 9000
 
 
 @pytest.mark.parametrize("rows", [1, 1000, 10_000, 100_000])
 def test_a_snapshot_stays_within_its_budget(rows):
-    assert _wire.room_for(rows) <= 64 * 1024
-    assert rows * _wire.room_for(rows) <= max(_wire.ALL_CHARS, rows * _wire.HEAD_CHARS)
+    assert wire.room_for(rows) <= 64 * 1024
+    assert rows * wire.room_for(rows) <= max(wire.ALL_CHARS, rows * wire.HEAD_CHARS)
 
 
 if __name__ == "__main__":

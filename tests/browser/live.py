@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 
-from stepbook._model import RunRow, StepRow
-from stepbook.timeline import _bundle, _wire
+from stepbook.model.rows import RunRow, StepRow
+from stepbook.timeline import bundle, wire
 
 T0 = 1_790_000_000_000_000
 
@@ -126,7 +126,7 @@ class Live:
             "http://localhost/**", lambda route: route.fulfill(body=PAGE, content_type="text/html")
         )
         page.goto("http://localhost/")
-        page.evaluate(HOST, [_bundle.bundle(), "timeline" if runs is None else "runs", runs])
+        page.evaluate(HOST, [bundle.bundle(), "timeline" if runs is None else "runs", runs])
         if runs is None:
             self.put(*rows)
 
@@ -142,9 +142,9 @@ class Live:
         first, self.rev = self.rev == 0, self.rev + 1
         at = {"rev": self.rev, "now": self.now}
         if first:
-            message = _wire.snapshot(self.run, list(self.steps.values()), **at)
+            message = wire.snapshot(self.run, list(self.steps.values()), **at)
         else:
-            message = _wire.delta(self.run, rows, since=self.rev - 1, **at)
+            message = wire.delta(self.run, rows, since=self.rev - 1, **at)
         self.page.evaluate("message => window.tell(message)", message)
         self.drawn()
 
@@ -152,7 +152,7 @@ class Live:
         """Send everything again, as when messages were lost."""
         self.rev += 1
         rows = list(self.steps.values())
-        message = _wire.snapshot(self.run, rows, rev=self.rev, now=self.now)
+        message = wire.snapshot(self.run, rows, rev=self.rev, now=self.now)
         self.page.evaluate("message => window.tell(message)", message)
         self.drawn()
 

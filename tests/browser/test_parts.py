@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 from test_wire import recorded_run
 
 import stepbook
-from stepbook import _html
-from stepbook.timeline import _bundle, _wire
+from stepbook.show import html
+from stepbook.timeline import bundle, wire
 
 BEFORE = """import stepbook, time, pandas
 run = stepbook.run("parts", key="before", new=True)
@@ -228,9 +228,9 @@ def test_pictures_of_both_themes(notebook, theme):
 
 def test_a_map_is_one_row_that_opens_to_its_items_failed_ones_first(browser, tmp_path):
     recorded, steps = recorded_run()
-    snapshot = _wire.snapshot(recorded, steps, rev=1, now=recorded.created_at + 1_330_000_000)
+    snapshot = wire.snapshot(recorded, steps, rev=1, now=recorded.created_at + 1_330_000_000)
     path = tmp_path / "run.html"
-    path.write_text(_html.page_html(snapshot, _bundle.bundle(), ""), encoding="utf-8")
+    path.write_text(html.page_html(snapshot, bundle.bundle(), ""), encoding="utf-8")
     page = browser.new_page(viewport={"width": 900, "height": 1200})
     page.goto(path.as_uri())
     score = page.locator(".sb-head", has=page.get_by_text("Score", exact=True))

@@ -26,7 +26,7 @@ DESCRIBE = """
 def _describe():
     import json, types
     from stepbook.notebook import _chance
-    from stepbook.notebook._variables import _is_own
+    from stepbook.notebook.variables import _is_own
     codec = run._codec
     classes = tuple(v for v in globals().values() if isinstance(v, type))
 

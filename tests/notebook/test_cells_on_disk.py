@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from driver import Kernel
 
 #: Less than one of the values below.
-LITTLE = "import stepbook._ledger; stepbook._ledger.VALUE_BUDGET = 500"
+LITTLE = "import stepbook.record.ledger; stepbook.record.ledger.VALUE_BUDGET = 500"
 BIG = "%%step Big\nbig = 'old ' * 500\nprint('shown', big[:3])\nbig"
 
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from IPython.core.error import UsageError
 
-from stepbook.notebook._magics import split_options
+from stepbook.notebook.magics import split_options
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,15 +14,15 @@ from pathlib import Path
 import duckdb
 
 import stepbook
-from stepbook import _failure
+from stepbook.model import failures
 
 script = Path(__file__).resolve()
 sys.argv[0] = sys.modules["__main__"].__file__ = "review.py"
 platform.node = socket.gethostname = lambda: "host"
 platform.platform = lambda: "platform"
 os.environ.pop("JPY_SESSION_NAME", None)
-clean, here = _failure._clean, str(script.parents[2])
-_failure._clean = lambda text: clean(text).replace(here, "")
+clean, here = failures._clean, str(script.parents[2])
+failures._clean = lambda text: clean(text).replace(here, "")
 
 
 def load(patient):

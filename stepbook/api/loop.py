@@ -1,0 +1,150 @@
+"""Loops: functions that are runs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InvalidInputError
+from .book import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .book import Book
+    from .run import Run
+
+_NO_INPUT: Final[Any] = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What started a run.
+
+    Attributes:
+        body: the input that ``trigger`` was given.
+    """
+
+    body: Any
+
+
+class Loop:
+    """A function that runs as a loop; made by :func:`loop`.
+
+    Calling it calls the function itself.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any], book: Callable[[], Book]) -> None:
+        self.name = name
+        self._function = function
+        self._book = book
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function as it was written, with an event and a step of the caller's."""
+        return self._function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<stepbook.Loop {self.name!r}>"
+
+    def trigger(self, input: Any = _NO_INPUT, **options: Any) -> Any:  # noqa: A002 - public API
+        """Execute the loop as a new run.
+
+        Of a coroutine function the result is an awaitable of the run.
+
+        Args:
+            input: what the loop finds in ``event.body``.
+            **options: as for :meth:`Book.run`, for example ``key`` or ``trigger_type``.
+
+        Returns:
+            The :class:`Run`, finished with what the function returned.
+
+        Raises:
+            BaseException: what escaped the function, after it was recorded.
+
+        Example:
+            >>> run = health_review.trigger({"patient_id": "p-17"})
+        """
+        if input is not _NO_INPUT:
+            options["input"] = input
+        return self._walk(self._book().run(self.name, new=True, **options))
+
+    def resume(self, run_id: str) -> Any:
+        """Walk a run again: succeeded steps replay, the rest is executed.
+
+        Of a coroutine function the result is an awaitable of the run.
+
+        Args:
+            run_id: id of the run, or the beginning of only one.
+
+        Raises:
+            RunNotFoundError: there is no such run.
+            InvalidInputError: it is a run of another loop.
+            RunInUseError: another live process holds it.
+            BaseException: what escaped the function, after it was recorded.
+        """
+        book = self._book()
+        run = book.get(run_id)
+        if run.loop != self.name:
+            raise InvalidInputError(
+                f"run {run.id} belongs to the loop {run.loop!r}, not to {self.name!r}."
+            )
+        run = book._open(run.id)
+        book._announce(run)
+        run._begin_pass()
+        return self._walk(run)
+
+    def _walk(self, run: Run) -> Any:
+        if inspect.iscoroutinefunction(self._function):
+            return self._walk_async(run)
+        with _walking(run):
+            run.finish(self._function(Event(run.input), run))
+        return run
+
+    async def _walk_async(self, run: Run) -> Run:
+        with _walking(run):
+            run.finish(await self._function(Event(run.input), run))
+        return run
+
+
+@contextlib.contextmanager
+def _walking(run: Run) -> Iterator[None]:
+    """Record what escapes one call of a loop function."""
+    run._in_loop = True
+    try:
+        yield
+    except BaseException as error:
+        run._fail(error)
+        run.close()
+        raise
+    finally:
+        run._in_loop = False
+
+
+def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:
+    """Decorate a function of an event and a step as the loop *name* of the default book.
+
+    Args:
+        name: the name of the loop.
+
+    Returns:
+        A decorator; the :class:`Loop` that it makes has ``trigger`` and ``resume``.
+
+    Raises:
+        InvalidInputError: *name* is not a text.
+
+    Example:
+        >>> @stepbook.loop("health-review")
+        ... def health_review(event, step):
+        ...     profile = step.do("Load profile", load_profile, event.body["patient_id"])
+        ...     return {"region": profile["region"]}
+        >>> run = health_review.trigger({"patient_id": "p-17"})
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError(
+            f'a loop is named by a text: @stepbook.loop("health-review"), not {name!r}.'
+        )
+    return lambda function: Loop(name, function, connect)

@@ -1,0 +1,418 @@
+"""``stepbook doctor``: is everything in the book's files as it should be? Changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import stat
+import textwrap
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ..errors import BookError, StepbookWarning
+from ..model.rows import RUN_ID, is_run_id
+from ..record.artifacts import NAME, TEMPORARY
+from ..record.home import about_damaged, about_garbled, read_book_id
+from ..record.lines import files_by_run, look, merge, read_files
+from ..record.tables.schema import SCHEMA_VERSION
+from ..show.text import Role, Span
+from ..system.locks import FileLock
+from ..system.platform import not_plain, open_plain, read_plain
+from ..values.reader import files_in
+from . import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ..api.book import Book
+    from ..record.lines import Events, JournalFile
+    from ..record.records import Records
+    from ..record.tables.reader import Reader
+
+_BUSY_S: Final = 1.0
+_SLOT: Final = re.compile(rf"({RUN_ID})\.[0-9a-f]+\.[0-9]+\.json")
+_SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
+_TABLES: Final = ("runs", "steps", "attempts", "cells", "passes", "scans", "logs", "meta")
+#: What must not be found in the tables: a query that counts, and what a count above 0 means.
+_RULES: Final = (
+    *(
+        (
+            f"SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT id FROM runs)",  # noqa: S608
+            f"rows of the table {table} belong to runs that are not there",
+        )
+        for table in ("steps", "attempts", "cells", "passes", "scans", "logs")
+    ),
+    ("SELECT count(*) - count(DISTINCT id) FROM runs", "runs are there more than once"),
+    (
+        "SELECT count(*) - count(DISTINCT (run_id, name)) FROM steps",
+        "steps are there more than once in their run",
+    ),
+    (
+        "SELECT count(*) FROM steps ANTI JOIN attempts USING (run_id, name, attempt, status)",
+        "steps differ from their last attempt",
+    ),
+)
+_STRANGE_IDS: Final = (
+    f"SELECT id, loop FROM runs WHERE NOT regexp_full_match(id, '{RUN_ID}') ORDER BY ALL"  # noqa: S608
+)
+_RESTORE: Final = "Restore the database from a backup; its journals stay where they are."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong.
+
+    Attributes:
+        where: the file, or the table.
+        what: what is wrong with it, and what to do.
+    """
+
+    where: str
+    what: str
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was looked at.
+
+    Attributes:
+        area: its name.
+        facts: what was found in order.
+        problems: what was not.
+    """
+
+    area: str
+    facts: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def report(book: Book) -> bool:
+    """Check a book, print what was found, and return whether all is well.
+
+    Raises:
+        BookNotFoundError: there is no book.
+    """
+    screen = terminal.console()
+    width = None if screen is None else screen.width
+
+    def say(*spans: Span) -> None:
+        terminal.show(spans, screen)
+
+    say(Span(str(book.path), "title"))
+    wrong = 0
+    for checked in examine(book):
+        status: Role = "failed" if checked.problems else "succeeded"
+        glyph = "✗" if checked.problems else "✓"
+        facts = ", ".join(checked.facts)
+        say(Span(f"  {glyph} ", status), Span(f"{checked.area:<11}", "value"), Span(facts, "quiet"))
+        for problem in checked.problems:
+            wrong += 1
+            say(Span(f"    {problem.where}", "title"))
+            what = problem.what.removeprefix(problem.where).lstrip(": ")
+            text = [what] if width is None else textwrap.wrap(what, width - 4)
+            for line in text:
+                say(Span(f"    {line}", "failed"))
+    if wrong:
+        say(Span("1 problem" if wrong == 1 else f"{wrong} problems", "failed"))
+    else:
+        say(Span("nothing is wrong", "succeeded"))
+    return not wrong
+
+
+def examine(book: Book) -> Iterator[Checked]:
+    """Yield what was found, area by area.
+
+    Raises:
+        BookNotFoundError: there is no book.
+    """
+    book._exists()
+    records = book._records
+    if records.path is None:
+        return
+    places = _places(records)
+    if places.problems:
+        yield places
+    if any(not_plain(folder, stat.S_IFDIR) for folder in records.folders):
+        return  # what is behind them is not the book's: nothing there is looked at
+    tables, folded = _tables(records)
+    yield tables
+    yield _journals(records, folded)
+    yield _locks(records)
+    yield _inbox(records, folded)
+    yield _artifacts(records, _named(records) if folded else {})
+
+
+def _places(records: Records) -> Checked:
+    """Check what stands where the book's folders and its small files are to be."""
+    checked = Checked("files")
+    if not all(_expect(folder, stat.S_IFDIR, checked) for folder in records.folders):
+        return checked
+    _expect(records.home / ".gitignore", stat.S_IFREG, checked)
+    about = records.home / "book.json"
+    if _expect(about, stat.S_IFREG, checked) and about.exists() and _book_id(records) is None:
+        what = "holds no id of a book. It is made again when the book is next used."
+        checked.problems.append(Problem(str(about), what))
+    for path in look(records.journals).strange:
+        what = "is not called by the id of a run, so it is not read. Move it elsewhere."
+        checked.problems.append(Problem(str(path), what))
+    return checked
+
+
+def _expect(path: Path, kind: int, checked: Checked) -> bool:
+    """Note it as a problem if something else is at *path*; return whether all is well."""
+    error = not_plain(path, kind)
+    if error is not None:
+        what = f"is not used: {error.strerror}. Nothing behind it was read or changed. Remove it."
+        checked.problems.append(Problem(str(path), what))
+    return error is None
+
+
+def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
+    """Check the database; return also the folded number of each run, if it can be read."""
+    checked = Checked("tables")
+    path = records.path
+    assert path is not None  # noqa: S101 - examine() said so
+    if not path.exists():
+        checked.problems.append(
+            Problem(
+                str(path),
+                "the database is missing. Put it back from a backup; without one, the next command "
+                "that reads makes it anew from what the journals hold.",
+            )
+        )
+        return checked, {}
+    try:
+        with warnings.catch_warnings():  # what they tell of is reported below
+            warnings.simplefilter("ignore", StepbookWarning)
+            with records.store.reading(_BUSY_S) as reader:
+                return checked, _inside(records, reader, checked)
+    except BookError as error:
+        checked.problems.append(Problem(str(path), str(error)))
+    except Exception as error:  # noqa: BLE001 - a damaged file makes DuckDB raise many things
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        checked.problems.append(Problem(str(path), f"cannot be read: {first}. {_RESTORE}"))
+    return checked, None
+
+
+def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int] | None:
+    meta = reader.meta()
+    checked.facts.append(f"schema {meta['schema']}")
+    if int(meta["schema"]) > SCHEMA_VERSION:
+        what = "was written by a newer stepbook. Upgrade: pip install -U stepbook"
+        checked.problems.append(Problem(str(records.path), what))
+        return None
+    if int(meta["schema"]) < SCHEMA_VERSION:
+        checked.facts[-1] += f" (the next fold brings it to {SCHEMA_VERSION})"
+    for table in _TABLES[: None if int(meta["schema"]) == SCHEMA_VERSION else 0]:
+        # Every value is read, so DuckDB checks every block's checksum.
+        count = reader.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {table} AS t")[0][0]  # noqa: S608
+        if table in ("runs", "steps"):
+            checked.facts.append(f"{count} {table[:-1] if count == 1 else table}")
+    for query, what in _RULES:
+        count = reader.execute(query)[0][0]
+        if count:
+            checked.problems.append(Problem(str(records.path), f"{count} {what}. {_RESTORE}"))
+    for run_id, loop in reader.execute(_STRANGE_IDS):
+        what = (
+            f"holds a run of the loop {loop!r} under {run_id!r}, which is not an id: it is used "
+            "for nothing. Give it its id back, or delete its rows."
+        )
+        checked.problems.append(Problem(str(records.path), what))
+    known = _book_id(records)
+    if known not in (None, meta.get("book")):
+        checked.problems.append(
+            Problem(
+                str(records.home / "book.json"),
+                f"the folder belongs to the book {known}, the database to {meta.get('book')}. "
+                "Put the database and its folder back together.",
+            )
+        )
+    return dict(reader.execute("SELECT id, folded_seq FROM runs"))
+
+
+def _named(records: Records) -> dict[str, str]:
+    """Return the artifacts that the tables name, each with a step that has returned it."""
+    query = """SELECT run_id, name, "return" FROM steps WHERE contains("return", '"sha256"')"""
+    with records.store.reading(_BUSY_S) as reader:
+        return {
+            file: f"{name!r} of {run_id}"
+            for run_id, name, text in reader.execute(query)
+            for file in files_in(text).values()
+        }
+
+
+def _book_id(records: Records) -> str | None:
+    try:
+        return read_book_id(records.home / "book.json")
+    except BookError:
+        return None  # told of with the files
+
+
+def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
+    checked = Checked("journals")
+    known = _book_id(records)
+    waiting = 0
+    names = look(records.journals)
+    found = names.files
+    for path in (path for paths in names.damaged.values() for path in paths):
+        checked.problems.append(Problem(str(path), about_damaged(path)))
+    for run_id, paths in found.items():
+        try:
+            files = read_files(paths, attempts=3)
+        except OSError as error:
+            checked.problems.append(
+                Problem(error.filename or str(paths[0]), f"cannot be read: {error.strerror}.")
+            )
+            continue
+        after = (folded or {}).get(run_id, 0)
+        events = merge(files, after)
+        waiting += len(events.lines)
+        checked.problems += _journal_problems(run_id, files, events, known)
+        if events.gap and folded is not None:
+            checked.problems.append(Problem(str(paths[0]), str(records.gap(run_id, events.gap))))
+    count = sum(map(len, found.values()))
+    if count:
+        checked.facts.append("1 file" if count == 1 else f"{count} files")
+        checked.facts.append(f"{waiting} events not in the tables yet")
+    else:
+        checked.facts.append("none: everything is in the tables")
+    return checked
+
+
+def _journal_problems(
+    run_id: str, files: list[JournalFile], events: Events, known: str | None
+) -> Iterator[Problem]:
+    if events.damage is not None:
+        damage = events.damage
+        readable = f" Readable before it: {len(events.lines)} events that the tables lack."
+        yield Problem(damage.where, str(damage.error()) + readable)
+    for garbled in events.garbled:
+        yield Problem(garbled.where, about_garbled(garbled))
+    for file in files:
+        other = file.header.get("book")
+        if file.header and known is not None and other != known:
+            yield Problem(
+                str(file.path),
+                f"belongs to another book ({other}; this one is {known}), so it is not folded. "
+                "Move it beside its own database.",
+            )
+        if file.header and file.header.get("run") != run_id:
+            yield Problem(
+                str(file.path),
+                f"holds events of run {file.header.get('run')}. Give it back its name, "
+                f"{file.header.get('run')}.{file.header.get('number')}.jsonl",
+            )
+
+
+def _locks(records: Records) -> Checked:
+    checked = Checked("locks")
+    if not os.access(records.home, os.W_OK):
+        checked.problems.append(
+            Problem(str(records.home), "cannot be written to, so no run can be opened. Mend it.")
+        )
+    kind = ""
+    try:
+        for path in sorted(records.locks.glob("*.lock")):
+            if not _expect(path, stat.S_IFREG, checked) or not is_run_id(path.stem):
+                continue
+            holder = _holder(path)
+            if holder is not None:
+                checked.facts.append(f"{path.stem} is open in {holder}")
+        if (records.locks / "open.lock").exists():
+            kind = FileLock.try_out(records.locks / "open.lock")
+    except OSError as error:
+        checked.problems.append(
+            Problem(
+                str(records.locks),
+                f"locks do not work here: {error.strerror or error}. Put the book on a local disk.",
+            )
+        )
+    if not checked.facts:
+        checked.facts.append("no run is open")
+    if kind:
+        checked.facts.append(f"kind: {kind}")
+    return checked
+
+
+def _holder(path: Path) -> str | None:
+    """Return words for who holds a lock, or None if nobody does."""
+    if not os.access(path, os.W_OK):
+        raise PermissionError(13, f"{path.name} cannot be written to")
+    return None if FileLock.try_out(path) else FileLock.at(path).describe_holder()
+
+
+def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:
+    checked = Checked("inbox")
+    runs = {*(folded or ()), *files_by_run(records.journals)}
+    held = left = 0
+    for path in _files(records.home / "inbox", checked):
+        if path.name.startswith("."):
+            left += 1
+            continue
+        problem = _slot_problem(path, runs if folded is not None else None)
+        if problem is None:
+            held += 1
+        else:
+            checked.problems.append(Problem(str(path), problem))
+    if held or not checked.problems:
+        checked.facts.append(f"{held} held" if held else "empty")
+    if left:
+        checked.facts.append(f"{left} left by senders that died, to be removed at will")
+    return checked
+
+
+def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
+    match = _SLOT.fullmatch(path.name)
+    if match is None:
+        return "is no delivery. Move it elsewhere."
+    try:
+        content = json.loads(read_plain(path))
+        missing = _SLOT_FIELDS - content.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        return f"the delivery cannot be read: {error}. Remove the file, then deliver again."
+    if missing:
+        return f"the delivery lacks {', '.join(missing)}. Remove the file, then deliver again."
+    if runs is not None and match[1] not in runs:
+        return f"was delivered to run {match[1]}, which is not in this book. Remove the file."
+    return None
+
+
+def _artifacts(records: Records, named: dict[str, str]) -> Checked:
+    checked = Checked("artifacts")
+    folder = records.home / "artifacts"
+    files = [path for path in _files(folder, checked) if not path.name.endswith(TEMPORARY)]
+    for path in files:
+        match = NAME.fullmatch(path.name)
+        if match is None:
+            checked.problems.append(Problem(str(path), "is no artifact. Move it elsewhere."))
+        elif _digest(path) != match[1]:
+            checked.problems.append(
+                Problem(str(path), "its content has changed. Restore it from a backup.")
+            )
+    there = {path.name for path in files}
+    for file, step in sorted(named.items()):
+        if file not in there:
+            what = f"is missing; {step} returned it. Restore it from a backup, or redo the step."
+            checked.problems.append(Problem(str(folder / file), what))
+    count = len(files)
+    checked.facts.append("none" if not count else "1 file" if count == 1 else f"{count} files")
+    return checked
+
+
+def _digest(path: Path) -> str:
+    try:
+        with os.fdopen(open_plain(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _files(folder: Path, checked: Checked) -> list[Path]:
+    """Return the plain files in *folder*; what else is there is a problem."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    paths = [folder / name for name in names if name != "work"]
+    return [path for path in paths if _expect(path, stat.S_IFREG, checked)]

@@ -1,0 +1,424 @@
+"""The command line: ``stepbook``, also as ``python -m stepbook``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..api.book import connect
+from ..errors import StepbookError, StepbookWarning
+from ..model.durations import describe
+from ..record import listing
+from ..system.console import stable
+from . import terminal
+from .terminal import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..api.book import Book
+    from ..show.text import Role
+
+_BOOK: Final = "stepbook.book"  # where the option stands in the context
+_RUN_COLUMNS: Final = (
+    Column("run", "id"),
+    Column("loop", "loop", narrowest=8),
+    Column("status", "status", "status"),
+    Column("created", "created_at"),
+    Column("input", "input", "json"),
+)
+_STEP_COLUMNS: Final = (
+    Column("status", "status", "glyph"),
+    Column("step", "name", widest=32, narrowest=12),
+    Column("attempt", "attempt"),
+    Column("seconds", "seconds", "seconds"),
+    Column("outcome", "return", "outcome"),
+)
+_WHOSE_STEP: Final = (Column("run", "run_id"), Column("loop", "loop", narrowest=8))
+
+
+class _Failure(click.ClickException):
+    """An error of stepbook: one line on standard error, exit code 1."""
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - the face of ClickException
+        _complain(self.format_message())
+
+
+def _complain(message: str, role: Role = "failed") -> None:
+    screen = terminal.console(sys.stderr)
+    if screen is None:
+        click.echo(f"stepbook: {message}", err=True)
+    else:
+        screen.print(f"stepbook: {message}", style=terminal.STYLES[role])
+
+
+class _Group(click.Group):
+    """A group whose commands fail with one line instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (StepbookError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise  # whoever reads has seen enough; click ends quietly
+            raise _Failure(str(error)) from error
+
+
+def main() -> NoReturn:
+    """Run the command line; the entry point of the package."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without Unicode shows escapes instead of ending the command.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.showwarning = _warn
+    cli.main(prog_name="stepbook")
+    raise SystemExit(0)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, StepbookWarning):
+        _complain(str(message).removeprefix("stepbook: "), "running")
+
+
+# ---- what commands have in common -----------------------------------------------------------
+
+
+def _keep_book(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.meta[_BOOK] = value
+
+
+def _book_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--book",
+        type=click.Path(dir_okay=True),
+        metavar="FILE",
+        expose_value=False,
+        callback=_keep_book,
+        is_eager=True,
+        help="The book; without it $STEPBOOK_BOOK, else the nearest stepbook.duckdb.",
+    )(command)
+
+
+def _book() -> Book:
+    return connect(click.get_current_context().meta.get(_BOOK))
+
+
+def _complete_run(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
+    runs, loops = _known(ctx)
+    return [CompletionItem(name) for name in (*loops, *runs) if name.startswith(typed)]
+
+
+def _complete_loop(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in _known(ctx)[1] if name.startswith(typed)]
+
+
+def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
+    try:
+        return listing.names(connect(ctx.meta.get(_BOOK)))
+    except (StepbookError, OSError):
+        return [], []  # no book, or a busy one: nothing to offer, and no place to say so
+
+
+def _complete_step(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
+    try:
+        book = connect(ctx.meta.get(_BOOK))
+        state = book._peek(book._resolve_id(ctx.params["run"]))
+    except (StepbookError, OSError, KeyError):
+        return []
+    return [CompletionItem(name) for name in state.steps if name.startswith(typed)]
+
+
+_run_argument: Final = click.argument("run", shell_complete=_complete_run)
+_loop_option: Final = click.option(
+    "--loop", metavar="NAME", shell_complete=_complete_loop, help="Only runs of this loop."
+)
+_format_option: Final = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or every field for programs.",
+)
+
+
+# ---- commands -------------------------------------------------------------------------------
+
+
+@click.group(
+    cls=_Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  stepbook demo                          a run that fails, and resumes
+  stepbook runs --loop health-review     what was run
+  stepbook show health-review            the latest run of a loop
+  stepbook deliver 7k2m '{"ok": true}'   what a run is waiting for
+
+RUN is a run's id, the beginning of only one (also without run_), or the name of a loop: its
+latest run. Exit codes: 0 fine, 1 stepbook says why not, 2 wrong usage.""",
+)
+@click.version_option(package_name="stepbook", message="stepbook %(version)s")
+@_book_option
+def cli() -> None:
+    """Named, recorded, replayable steps: what was run, how it went, what to run again."""
+
+
+@cli.command()
+@_book_option
+def demo() -> None:
+    """Watch a run fail at its last step and resume in a new process.
+
+    A four-step health review over real patient records. Everything in it is real: the processes,
+    the delivery from outside, the service that refuses the first time. It takes a few seconds and
+    leaves the book ./stepbook-demo.duckdb.
+    """
+    from . import demo as demo_command  # noqa: PLC0415 - only this command needs a server
+
+    demo_command.play(click.get_current_context().meta.get(_BOOK))
+
+
+@cli.command(epilog='\b\nExample:\n  stepbook run review.ipynb --input \'{"patient_id": "p-17"}\'')
+@click.argument("notebook", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--input", "given", metavar="JSON", help="The input of its run.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the notebook as executed here.",
+)
+@_book_option
+def run(notebook: Path, given: str | None, output: Path | None) -> None:
+    """Execute NOTEBOOK as a run; again after a failure, and it goes on where it failed.
+
+    Where the notebook opens no run, one is opened for it, named like the file. The items of an
+    input that is an object become variables behind the cell tagged "parameters". Ends with 1 if a
+    cell has failed.
+    """
+    try:
+        # Only this command needs them.
+        import ipykernel  # noqa: F401, PLC0415
+        import nbclient  # noqa: F401, PLC0415
+
+        from ..notebook import headless  # noqa: PLC0415
+    except ImportError as error:
+        raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
+    env = dict(os.environ)
+    book = click.get_current_context().meta.get(_BOOK)
+    if book is not None:
+        env["STEPBOOK_BOOK"] = str(Path(book).absolute())
+    options = {} if given is None else {"given": _parse(given)}
+    outcome = headless.execute(
+        notebook.absolute(), terminal.Cells(), env=env, output=output, **options
+    )
+    click.echo()
+    if outcome.run_id is None:
+        if outcome.good:
+            _complain("the notebook has left no run open; stepbook runs lists all", "running")
+    elif outcome.book is None:
+        click.echo(outcome.text)
+    else:
+        state = connect(outcome.book)._peek(outcome.run_id)
+        terminal.timeline(state.run, list(state.steps.values()), terminal.console())
+    if outcome.replayed:
+        saved = "" if stable() else f", {describe(outcome.saved)} saved"
+        terminal.said(f"  {outcome.replayed} replayed{saved}", "quiet")
+    if not outcome.good:
+        raise SystemExit(1)
+
+
+@cli.command(epilog="\b\nExamples:\n  stepbook runs\n  stepbook runs --format json | jq '.[0].id'")
+@_loop_option
+@_format_option
+@_book_option
+def runs(loop: str | None, form: terminal.Format) -> None:
+    """List the runs, newest first."""
+    found = listing.runs(_book(), loop)
+    terminal.rows(found, _RUN_COLUMNS, form, listing.RUN_COLUMNS)
+
+
+@cli.command(epilog="\b\nExamples:\n  stepbook show health-review\n  stepbook show 7k2m --logs")
+@_run_argument
+@click.option("--logs", is_flag=True, help="Also what the run and its steps have logged.")
+@_book_option
+def show(run: str, *, logs: bool) -> None:
+    """Show a run as a timeline of its steps.
+
+    Long values are cut at the width of the terminal; in a pipe and with `stepbook steps RUN
+    --format json` they are whole.
+    """
+    book = _book()
+    run_id = book._resolve_id(run)
+    messages = listing.logs(book, run_id) if logs else []
+    state = book._peek(run_id)
+    screen = terminal.console()
+    terminal.timeline(state.run, list(state.steps.values()), screen)
+    if logs:
+        click.echo()
+        terminal.log_lines(messages, screen)
+
+
+@cli.command(
+    epilog="\b\nExamples:\n  stepbook steps health-review\n"
+    "  stepbook steps --loop health-review --format csv > steps.csv"
+)
+@click.argument("run", required=False, shell_complete=_complete_run)
+@_loop_option
+@_format_option
+@_book_option
+def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
+    """List steps in the order they ran.
+
+    Those of one RUN, of one loop's runs, or of all runs.
+    """
+    if run is not None and loop is not None:
+        raise click.UsageError("give a RUN or --loop, not both.")
+    book = _book()
+    run_id = None if run is None else book._resolve_id(run)
+    found = listing.steps(book, run_id, loop)
+    columns = _STEP_COLUMNS if run is not None else (*_WHOSE_STEP, *_STEP_COLUMNS)
+    terminal.rows(found, columns, form, listing.STEP_COLUMNS)
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  stepbook deliver health-review '{"glucose": 97}'
+  scanner --json | stepbook deliver 7k2m -
+  stepbook deliver 7k2m --error "the device is offline\""""
+)
+@_run_argument
+@click.argument("payload", metavar="JSON", required=False)
+@click.option(
+    "--name",
+    metavar="STEP",
+    shell_complete=_complete_step,
+    help="The wait that is meant; without it the one that is open, else the default one.",
+)
+@click.option("--error", metavar="TEXT", help="Instead of JSON: the wait raises ScanFailed.")
+@_book_option
+def deliver(run: str, payload: str | None, name: str | None, error: str | None) -> None:
+    """Deliver the JSON that a run waits for.
+
+    JSON is the payload; - reads it from standard input. When the command has ended with 0, the
+    delivery is on the disk: the run takes it, also if it is started only later.
+    """
+    if (payload is None) == (error is None):
+        raise click.UsageError("give the JSON to deliver, or --error TEXT.")
+    value = None if payload is None else _parse(payload)
+    book = _book()
+    run_id = book._resolve_id(run)
+    book.deliver_scan(run_id, value, name=name, error=error)
+    terminal.said(f"delivered to {run_id}", "succeeded")
+
+
+def _parse(text: str) -> Any:
+    try:
+        given = sys.stdin.buffer.read() if text == "-" else text
+        return json.loads(given, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(
+            f"{error}. A text needs its quotes: '\"done\"'.", param_hint="'JSON'"
+        ) from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"JSON has no {constant}")
+
+
+@cli.command()
+@_run_argument
+@click.argument("step", shell_complete=_complete_step)
+@_book_option
+def redo(run: str, step: str) -> None:
+    """Have the next pass execute one step again.
+
+    Later steps keep their results; `stepbook rewind` executes them again, too.
+    """
+    _book().get(run).redo(step)
+
+
+@cli.command()
+@_run_argument
+@click.argument("step", required=False, shell_complete=_complete_step)
+@_book_option
+def rewind(run: str, step: str | None) -> None:
+    """Have the next pass execute a step and all after it again.
+
+    Without STEP it executes everything again. Earlier attempts stay in the history.
+    """
+    _book().get(run).rewind(step)
+
+
+@cli.command(epilog="\b\nExample:\n  stepbook prune --keep 5 --older-than '30 days' --dry-run")
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many succeeded runs of each loop to keep, the newest.",
+)
+@_loop_option
+@click.option("--older-than", metavar="TIME", help="Only runs that succeeded longer ago than this.")
+@click.option("--dry-run", is_flag=True, help="Remove nothing, say what would be removed.")
+@_book_option
+def prune(keep: int, loop: str | None, older_than: str | None, *, dry_run: bool) -> None:
+    """Remove old runs, never one that is unfinished."""
+    removed = _book().prune(keep, loop, older_than, dry_run=dry_run)
+    for run_id, name in zip(removed["id"], removed["loop"], strict=True):
+        click.echo(f"{run_id}\t{name}")
+    noun = "run" if len(removed) == 1 else "runs"
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{len(removed)} {noun} {verb}", err=True)
+
+
+@cli.command()
+@_run_argument
+@click.option("--force", is_flag=True, help="Delete it although it is running or failed.")
+@_book_option
+def delete(run: str, *, force: bool) -> None:
+    """Delete a run with everything that it recorded."""
+    book = _book()
+    run_id = book._resolve_id(run)
+    book.delete(run_id, force=force)
+    terminal.said(f"deleted {run_id}")
+
+
+@cli.command()
+@_book_option
+def doctor() -> None:
+    """Check the book and the files beside it.
+
+    Changes nothing. Says what is wrong, where, and what to do. Exit code 1 when something is wrong.
+    """
+    from . import doctor as doctor_command  # noqa: PLC0415 - only for this command
+
+    if not doctor_command.report(_book()):
+        raise SystemExit(1)
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  eval "$(stepbook completion bash)"   in ~/.bashrc
+  eval "$(stepbook completion zsh)"    in ~/.zshrc
+  stepbook completion fish > ~/.config/fish/completions/stepbook.fish"""
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes words in a shell.
+
+    It completes commands, options, and the book's own runs, loops and steps.
+    """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415 - only here
+
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101 - the three that click has
+    click.echo(found(cli, {}, "stepbook", "_STEPBOOK_COMPLETE").source())

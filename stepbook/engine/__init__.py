@@ -1,0 +1,1 @@
+"""Replay or execute: what one step of a run does."""

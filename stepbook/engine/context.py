@@ -1,0 +1,294 @@
+"""The step that is executing: what its body can ask and say."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+import warnings
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import InvalidInputError, JournalWriteError, NoStepError, StepbookWarning, StepError
+from ..model.rows import DEFAULT_SCAN, LEVELS, RUNNING, Level, LogRow, Row, StepRow, now_us
+
+if TYPE_CHECKING:
+    from ..api.run import Run
+    from ..model.durations import Duration
+    from ..record.ledger import Ledger
+
+_PROGRESS_EVERY_S: Final = 0.1
+
+#: The step that the current thread or task is executing.
+current: Final[ContextVar[StepContext | None]] = ContextVar("stepbook_step", default=None)
+
+
+def context() -> StepContext:
+    """Return the context of the step that is executing here.
+
+    Works in the body and in whatever it calls, tasks and the threads of ``map`` included.
+
+    Raises:
+        NoStepError: no step is executing here.
+
+    Example:
+        >>> stepbook.context().log("half way")
+    """
+    found = current.get()
+    if found is None:
+        raise NoStepError(
+            "stepbook.context() was called outside of a step. Call it in the function that is "
+            "given to run.do(name, fn), or in what that calls."
+        )
+    return found
+
+
+class StepContext:
+    """The step that is executing, as its body sees it.
+
+    What a timer, a callback or a thread says when the attempt has ended changes nothing: late
+    progress is dropped, a late message is recorded while the run is open here, and a late file or
+    scan is refused.
+
+    Attributes:
+        run_id: id of the run.
+        loop: name of the loop.
+        name: name of the step.
+        attempt: number of this attempt, from 1.
+        scan: sessions of scans; see :meth:`ScanConnector.create`.
+    """
+
+    def __init__(self, run: Run, ledger: Ledger, row: StepRow, parent: StepContext | None) -> None:
+        self.run_id = run.id
+        self.loop = run.loop
+        self.name = row.name
+        self.attempt = row.attempt
+        self.scan = ScanConnector(self)
+        # What follows is the run's own.
+        self._run = run
+        self._ledger = ledger  # the run may be let go and taken again while the body executes
+        self._row = row
+        self._parent = parent
+        self._thread = threading.get_ident()
+        self._task: Any = None
+        self._began = 0.0
+        self._end_row: StepRow | None = None
+        self._failed = False
+        self._progress_at = 0.0
+        self._files: dict[str, Path] = {}
+        self._folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<StepContext {self.name!r}, attempt {self.attempt}>"
+
+    @property
+    def input(self) -> Any:
+        """The input of the run, a fresh copy."""
+        return self._run.input
+
+    @property
+    def idempotency_key(self) -> str:
+        """``run id:step name``: the same for every attempt, for outside services."""
+        return f"{self.run_id}:{self.name}"
+
+    def log(self, message: object, level: Level = "info", **metadata: Any) -> None:
+        """Record a message of this step, at the moment it is said.
+
+        After the end of the attempt, too, as long as the run is open here; said for a run that was
+        let go it is dropped with a warning.
+
+        Args:
+            message: what to say; its ``str`` is recorded.
+            level: one of debug, log, info, warn, error.
+            metadata: JSON values that belong to it.
+
+        Raises:
+            InvalidInputError: the level is unknown.
+        """
+        text = self._run._codec.encode(metadata) if metadata else None
+        row = log_row(message, level, self.name, text)
+        ledger = self._run._ledger
+        if ledger is None or not noted(ledger, row):
+            warnings.warn(
+                f"stepbook: the message {row.message!r} of the step {self.name!r} was not "
+                f"recorded: the run {self.run_id} was let go of before. run.log() opens it again.",
+                StepbookWarning,
+                stacklevel=2,
+            )
+
+    def file(self, name: str) -> Path:
+        """Return a path to write a file to, which is recorded when the step succeeds.
+
+        Return the path from the body, alone or within a value, and a replay gives the path of the
+        recorded file. That is read-only: copy it to change it. ``run.artifact(step)`` finds it,
+        too.
+
+        Args:
+            name: what the file is called, without folders; its ending is kept.
+
+        Raises:
+            InvalidInputError: *name* is empty or holds a folder, or the book is in memory.
+            StepError: the attempt has ended, or the run was let go of.
+
+        Example:
+            >>> def train(ctx):
+            ...     path = ctx.file("model.joblib")
+            ...     joblib.dump(fit(), path)
+            ...     return path
+        """
+        if not isinstance(name, str) or Path(name).name != name or name in ("", ".."):
+            raise InvalidInputError(f"a file is called by a name without folders, not {name!r}.")
+        artifacts = self._run._codec.artifacts
+        if artifacts is None:
+            raise InvalidInputError("a book in memory has no files; ctx.file needs one on disk.")
+        self._taking("files", "ctx.file")
+        if name not in self._files:
+            if self._folder is None:
+                self._folder = artifacts.workspace(self.run_id, self.name)
+            self._files[name] = self._folder / name
+        return self._files[name]
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Record how far the step is; shown on its row while it runs.
+
+        Recorded at most ten times a second, and always when *done* reaches *total*; dropped when
+        the attempt has ended or the run was let go of.
+
+        Args:
+            done: how much is done, in any unit.
+            total: how much there is to do, in the same unit, if known.
+            message: a few words on what is being done.
+
+        Raises:
+            InvalidInputError: *done* or *total* is no number.
+        """
+        now = time.monotonic()
+        if now - self._progress_at < _PROGRESS_EVERY_S and done != total:
+            return
+        self._progress_at = now
+        ledger = self._takes()
+        if ledger is None:
+            return
+        about = {
+            "done": _number(done),
+            "total": None if total is None else _number(total),
+            "message": None if message is None else _clean(message),
+        }
+        self._row = self._row._replace(progress=json.dumps(about, ensure_ascii=False))
+        # An end that comes between is not undone by this: see is_late.
+        noted(ledger, self._row)
+
+    def _takes(self) -> Ledger | None:
+        """Return where this attempt may record more; None when it has ended or was let go of."""
+        ledger = self._run._ledger
+        if ledger is None or self._end_row is not None:
+            return None
+        row = ledger.state.steps.get(self.name)
+        if row is None or row.attempt != self.attempt or row.status != RUNNING:
+            return None
+        return ledger
+
+    def _taking(self, what: str, call: str) -> Ledger:
+        """Return where this attempt may record more.
+
+        Raises:
+            StepError: it has ended, or the run was let go of.
+        """
+        ledger = self._takes()
+        if ledger is not None:
+            return ledger
+        if self._run._ledger is None and self._end_row is None:
+            raise StepError(
+                f"the run {self.run_id} was let go of while the step {self.name!r} executes, so "
+                f"{call} can take no {what}. Close the run when its steps have ended."
+            )
+        raise StepError(
+            f"the step {self.name!r} has ended (attempt {self.attempt}), so it takes no {what} any "
+            f"more. Use {call} in its body, and wait there for the threads and tasks that use it."
+        )
+
+
+def noted(ledger: Ledger, row: Row) -> bool:
+    """Record an event unless the run is let go of right now; return whether it was recorded.
+
+    Raises:
+        JournalWriteError: the journal cannot be written.
+    """
+    try:
+        ledger.note(row)
+    except JournalWriteError:
+        if not ledger.ended:
+            raise
+        return False
+    return True
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as JSON has it; None for one that it does not have."""
+    if isinstance(value, int):
+        return int(value)
+    try:
+        exact = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidInputError(
+            f"progress is told by numbers, as in ctx.progress(3, 10), not {value!r}."
+        ) from error
+    if not math.isfinite(exact):
+        return None
+    return int(exact) if exact.is_integer() else exact
+
+
+def _clean(text: object) -> str:
+    """Return a text that can be written as UTF-8."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def log_row(message: object, level: str, step: str | None, metadata: str | None) -> LogRow:
+    """Return the row of a message.
+
+    Raises:
+        InvalidInputError: the level is unknown.
+    """
+    if level not in LEVELS:
+        raise InvalidInputError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}.")
+    return LogRow(level, _clean(message), now_us(), step, metadata)  # type: ignore[arg-type]
+
+
+class ScanConnector:
+    """Creates the session of a scan, from within a step."""
+
+    def __init__(self, context: StepContext) -> None:
+        self._context = context
+
+    def create(
+        self,
+        *,
+        expires_in: Duration | None = None,
+        metadata: Any = None,
+        name: str = DEFAULT_SCAN,
+    ) -> dict[str, Any]:
+        """Create the session of the scan that the run will wait for, and make it ready.
+
+        A session that waits already is made ready; a body that is executed again finds the session
+        it made before.
+
+        Args:
+            expires_in: how long the session can be delivered to, seconds or a text such as
+                "1 hour"; without it as long as the run waits.
+            metadata: any JSON value; kept with the session and shown with its results.
+            name: the name of the wait that it is for.
+
+        Returns:
+            The session: ``{"id", "name", "status", "metadata", "expires_at"}``, all JSON, so that
+            a step can return it.
+
+        Raises:
+            InvalidInputError: *expires_in* cannot be read.
+            NotSerializableError: *metadata* is not JSON.
+            StepError: the attempt has ended, or the run was let go of.
+        """
+        context = self._context
+        ledger = context._taking("sessions of scans", "ctx.scan.create")
+        return context._run._create_scan(ledger, name, expires_in, metadata)

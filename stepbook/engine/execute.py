@@ -1,0 +1,300 @@
+"""Replay or execute: the order of decisions for one step (design, section 4)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import JournalWriteError, NotSerializableError, StepFunctionError, StepTimeout
+from ..model import failures
+from ..model.rows import FAILED, RUNNING, SUCCEEDED, StepRow
+from ..system.timeouts import call_within
+from . import passes
+from .attempt import check_name, fail, shorten, start, succeed
+from .context import StepContext, current
+from .heartbeat import heartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from ..api.run import Run
+    from .options import Options
+
+_SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+def perform(
+    run: Run,
+    options: Options,
+    name: str,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Replay or execute one step; for a coroutine function return an awaitable that does."""
+    code = getattr(fn, "__code__", None)
+    if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
+        return _perform_async(run, options, name, fn, args, kwargs)
+    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs))
+    if not ready:
+        return value
+    if not options.retries:
+        return _execute(run, options, name, fn, args, kwargs)
+    import tenacity  # noqa: PLC0415 - imports tornado where it is installed
+
+    for attempt in tenacity.Retrying(**_retrying(options)):
+        with attempt:
+            return _execute(run, options, name, fn, args, kwargs)
+    raise AssertionError("the last attempt raises")  # pragma: no cover
+
+
+async def _perform_async(
+    run: Run,
+    options: Options,
+    name: str,
+    fn: Callable[..., Coroutine[Any, Any, Any]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs))
+    if not ready:
+        return value
+    if not options.retries:
+        return await _execute_async(run, options, name, fn, args, kwargs)
+    import tenacity  # noqa: PLC0415 - as above
+
+    async for attempt in tenacity.AsyncRetrying(**_retrying(options)):
+        with attempt:
+            return await _execute_async(run, options, name, fn, args, kwargs)
+    raise AssertionError("the last attempt raises")  # pragma: no cover
+
+
+def _hint(fn: Any, options: Options) -> Any:
+    """Return what names the classes that the value may be rebuilt as."""
+    return fn if options.returns is None else (options.returns, fn)
+
+
+def _retrying(options: Options) -> dict[str, Any]:
+    import tenacity  # noqa: PLC0415 - as above
+
+    return {
+        "stop": tenacity.stop_after_attempt(options.retries + 1),
+        "wait": tenacity.wait_exponential(multiplier=0.1, max=60) + tenacity.wait_random(0, 0.1),
+        "retry": tenacity.retry_if_exception(worth_retrying),
+        "reraise": True,
+    }
+
+
+def worth_retrying(error: BaseException) -> bool:
+    """Whether another attempt may end otherwise."""
+    # Executing the body again would neither make its value storable nor the disk larger.
+    return isinstance(error, Exception) and not isinstance(
+        error, (NotSerializableError, JournalWriteError, StepFunctionError)
+    )
+
+
+def _is_async(name: str, fn: Any) -> bool:
+    """Whether *fn* is a coroutine function.
+
+    Raises:
+        StepFunctionError: it cannot be the body of a step.
+    """
+    if not callable(fn):
+        hint = " Give the function itself, without calling it." if fn is not None else ""
+        raise StepFunctionError(
+            f"step {shorten(name)}: {type(fn).__name__} is not callable, so it cannot be the body "
+            f"of a step.{hint}"
+        )
+    target = fn
+    while isinstance(target, functools.partial):
+        target = target.func
+    for candidate in (target, getattr(target, "__call__", None)):  # noqa: B004 - an async __call__
+        if inspect.isgeneratorfunction(candidate) or inspect.isasyncgenfunction(candidate):
+            raise StepFunctionError(
+                f"step {shorten(name)}: {getattr(fn, '__qualname__', fn)!r} is a generator "
+                "function; its items come after the step has ended and would not be recorded. "
+                "Return a list, or name a step for each item."
+            )
+        if inspect.iscoroutinefunction(candidate):
+            return True
+    return False
+
+
+# ---- decisions 1 to 3 -----------------------------------------------------------------------
+
+
+def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
+    """Decide about a step that the code asks for.
+
+    Args:
+        run: the run.
+        name: the step.
+        hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
+        call: the function and its arguments, to tell two uses of a name apart in a notebook.
+
+    Returns:
+        The replayed value and False, or None and True: it is to be executed.
+
+    Raises:
+        DuplicateStepError: the name was used before in this pass, or is executing right now.
+        BaseException: a recorded failure that was handled, again.
+    """
+    if type(name) is not str or not name or not name.isascii():
+        name = check_name(name)
+    state = run._state()
+    walk = run._walk()
+    if call is not None and passes.claim is not None:
+        passes.claim(run, name, *call)
+    walk.use(name, current.get() or walk.body_of(run))
+    if walk.failures:
+        went_on(run)
+    step = state.steps.get(name)
+    if step is None or step.status == RUNNING:
+        step = run._owned().settled(name)
+        if step is None:
+            return None, True
+    if step.status == SUCCEEDED:
+        text = step.value
+        if text is None:
+            text = run._value(step)
+        return run._codec.decode(text, hint=hint, where=name), False
+    if step.status == FAILED and step.handled and step.error is not None:
+        raise replayed_failure(run, step)
+    return None, True
+
+
+def replayed_failure(run: Run, step: StepRow) -> BaseException:
+    """Return the recorded failure of *step*, which was handled, to be raised again."""
+    error = failures.rebuild(failures.read(step.error))
+    failures.mark(error, run.id, step.name, step.attempt)
+    failures.note(
+        error,
+        "stepbook: this failure was handled in an earlier pass and is replayed; "
+        f"run.redo({step.name!r}) executes the step again",
+    )
+    return error
+
+
+def went_on(run: Run) -> None:
+    """Record that failures were handled: the code has gone on after them."""
+    handle(run, run._walk().gone_on())
+
+
+def handle(run: Run, names: list[str]) -> None:
+    """Mark failed steps as handled."""
+    ledger = run._owned()
+    for name in names:
+        row = ledger.state.steps.get(name)
+        if row is not None and row.status == FAILED and not row.handled:
+            ledger.note(row._replace(handled=True))
+
+
+# ---- decisions 4 to 6 -----------------------------------------------------------------------
+
+
+def _arguments(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], context: StepContext
+) -> dict[str, Any]:
+    """Return *kwargs*, with ctx if *fn* has a parameter ctx that the call leaves unbound."""
+    code = getattr(fn, "__code__", None)
+    if code is not None and not hasattr(fn, "__wrapped__"):
+        named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        if "ctx" not in named:
+            return kwargs
+    try:
+        signature = inspect.signature(fn)
+        parameter = signature.parameters.get("ctx")
+        if parameter is None or parameter.kind in (
+            parameter.VAR_KEYWORD,
+            parameter.VAR_POSITIONAL,
+            parameter.POSITIONAL_ONLY,
+        ):
+            return kwargs
+        if "ctx" in signature.bind_partial(*args, **kwargs).arguments:
+            return kwargs
+    except (TypeError, ValueError):
+        return kwargs  # no signature, or wrong arguments: the call itself says it best
+    return {**kwargs, "ctx": context}
+
+
+@contextlib.contextmanager
+def _recorded(run: Run, name: str) -> Iterator[StepContext]:
+    """Record the attempt that a block executes: its start, and its failure if one escapes."""
+    context: StepContext | None = None
+    try:
+        context = start(run, name, "do")
+        token = current.set(context)
+        try:
+            yield context
+        finally:
+            current.reset(token)
+    except BaseException as error:
+        if context is not None:
+            fail(run, context, error)
+        raise
+
+
+def _execute(
+    run: Run,
+    options: Options,
+    name: str,
+    fn: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    with _recorded(run, name) as context:
+        given = _arguments(fn, args, kwargs, context)
+        context._began = time.perf_counter()
+        if options.timeout_s is None:
+            value = fn(*args, **given)
+        else:
+            late = functools.partial(_timed_out, name, options)
+            value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
+        if hasattr(type(value), "__await__"):
+            if inspect.iscoroutine(value):
+                value.close()
+            raise StepFunctionError(
+                f"step {shorten(name)}: the function returned an awaitable, which cannot be "
+                "recorded. Give the coroutine function itself: "
+                f"await run.do({shorten(name)}, fetch, ...)."
+            )
+        return succeed(run, context, value, _hint(fn, options))
+
+
+async def _execute_async(
+    run: Run,
+    options: Options,
+    name: str,
+    fn: Callable[..., Coroutine[Any, Any, Any]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    with _recorded(run, name) as context:
+        context._task = asyncio.current_task()
+        given = _arguments(fn, args, kwargs, context)
+        context._began = time.perf_counter()
+        with heartbeat():
+            async with _time_limit(name, options):
+                value = await fn(*args, **given)
+        return succeed(run, context, value, _hint(fn, options))
+
+
+def _timed_out(name: str, options: Options) -> StepTimeout:
+    return StepTimeout(
+        f"step {shorten(name)} took longer than its timeout, {options.timeout_s:g} s."
+    )
+
+
+@contextlib.asynccontextmanager
+async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(options.timeout_s) as limit:
+            yield
+    except TimeoutError as error:
+        if limit.expired():
+            raise _timed_out(name, options) from error
+        raise

@@ -1,0 +1,44 @@
+"""How a step is executed, where the defaults are not wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_args
+
+from ..errors import InvalidInputError
+from ..model.durations import Duration, seconds
+
+OnChange = Literal["warn", "rerun", "error", "ignore"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How steps are executed; see :meth:`Run.options`."""
+
+    retries: int = 0
+    timeout_s: float | None = None
+    on_change: OnChange = "ignore"
+    returns: Any = None
+
+
+DEFAULTS: Final = Options()
+
+
+def checked(
+    retries: int, timeout: Duration | None, on_change: OnChange | None, returns: Any
+) -> Options:
+    """Return the options that a user has given; see :meth:`Run.options`.
+
+    Raises:
+        InvalidInputError: one of them cannot be used.
+    """
+    if not isinstance(retries, int) or isinstance(retries, bool) or retries < 0:
+        raise InvalidInputError(f"retries is a number of 0 or more, not {retries!r}.")
+    if on_change not in (None, *get_args(OnChange)):
+        raise InvalidInputError(
+            f"on_change={on_change!r} is unknown; use one of {', '.join(get_args(OnChange))}."
+        )
+    limit = None if timeout is None else seconds(timeout, "timeout")
+    if limit == 0:
+        raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
+    return Options(retries, limit, on_change or DEFAULTS.on_change, returns)

@@ -1,0 +1,124 @@
+"""Changing what was recorded, by hand: redo, rewind, resolve."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import StepError, StepNotFoundError
+from ..model.rows import PENDING, SUCCEEDED, StepRow, now_us
+from ..system.interrupts import section
+from .attempt import check_name, executing, shorten
+from .context import log_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..api.run import Run
+    from ..record.ledger import State
+
+_SHOWN: Final = 5
+
+
+def redo(run: Run, name: str) -> str:
+    """See ``Run.redo``; returns what to tell."""
+    step = known(run._state(), run.id, name)
+    later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
+    _reset(run, [step])
+    tail = ""
+    if len(later) == 1:
+        tail = (
+            f" The later step {later[0]!r} keeps its result; run.rewind({name!r}) executes it "
+            "again, too."
+        )
+    elif later:
+        more = f", … ({len(later)} in all)" if len(later) > _SHOWN else ""
+        tail = (
+            f" The {len(later)} later steps keep their results: {', '.join(later[:_SHOWN])}{more}. "
+            f"run.rewind({name!r}) executes them again, too."
+        )
+    return f"stepbook: {name!r} will be executed again in the next pass.{tail}"
+
+
+def rewind(run: Run, name: str | None) -> str:
+    """See ``Run.rewind``; returns what to tell."""
+    first = 0 if name is None else known(run._state(), run.id, name).seq
+    steps = [step for step in run._state().steps.values() if step.seq >= first]
+    _reset(run, steps)
+    count = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
+    return f"stepbook: {count} will be executed again in the next pass."
+
+
+def resolve(run: Run, name: str, value: Any) -> None:
+    """See ``Run.resolve``."""
+    name = check_name(name)
+    with section(run._lock), run._codec.writing() as writer:
+        # Whoever gives the value names its class by that.
+        text = writer.encode(value, hint=type(value))
+        _refuse_executing(run, [name])
+        ledger = run._owned()
+        old = ledger.state.steps.get(name)
+        now = now_us()
+        row = StepRow(
+            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
+            name=name,
+            kind="do" if old is None else old.kind,
+            status=SUCCEEDED,
+            attempt=1 if old is None else old.attempt + (old.status != PENDING),
+            parent=None if old is None else old.parent,
+            started_at=now,
+            completed_at=now,
+            seconds=0.0,
+            value=text,
+            progress='{"resolved":"by hand"}',
+        )
+        ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
+        ledger.commit(row)
+
+
+def _reset(run: Run, steps: list[StepRow]) -> None:
+    """Make steps pending, each as its next attempt."""
+    with section(run._lock):
+        _refuse_executing(run, (step.name for step in steps))
+        run._owned().commit(
+            *(
+                StepRow(
+                    seq=step.seq,
+                    name=step.name,
+                    kind=step.kind,
+                    status=PENDING,
+                    attempt=step.attempt + 1,
+                    parent=step.parent,
+                    item=step.item,
+                    cell_id=step.cell_id,
+                )
+                for step in steps
+                if step.status != PENDING
+            )
+        )
+
+
+def _refuse_executing(run: Run, names: Iterable[str]) -> None:
+    for name in names:
+        if executing(run, name):
+            raise StepError(f"the step {shorten(name)} is executing right now; stop it first.")
+
+
+def known(state: State, run_id: str, name: str) -> StepRow:
+    """Return the row of a step.
+
+    Raises:
+        StepNotFoundError: the run has no such step.
+    """
+    steps = state.steps
+    if name in steps:
+        return steps[name]
+    close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
+    if close:
+        hint = f" Did you mean {' or '.join(map(repr, close))}?"
+    elif steps:
+        first = ", ".join(map(repr, list(steps)[:_SHOWN]))
+        hint = f" It has {first}{f', … ({len(steps)} in all)' if len(steps) > _SHOWN else ''}."
+    else:
+        hint = " It has none yet."
+    raise StepNotFoundError(f"run {run_id} has no step {shorten(name)}.{hint}")

@@ -1,0 +1,1 @@
+"""Words that everybody uses: rows, durations, failures. Pure."""

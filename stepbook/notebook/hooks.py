@@ -1,0 +1,116 @@
+"""Each execution of a cell is one pass of the runs that it uses."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from ..api import run as api_run
+from ..engine import passes
+from ..errors import StepbookWarning
+from ..model import failures
+from . import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+_attached: Final[set[int]] = set()
+#: Called when a cell has ended, and none is executing any more.
+at_end: Final[list[Callable[[], None]]] = []
+#: Called at the end of each cell, after its passes have ended.
+after_cell: Final[list[Callable[[], None]]] = []
+#: Called with each pass of a run that a cell was, when it has ended.
+at_pass: Final[list[Callable[[passes.Pass, api_run.Run], None]]] = []
+
+
+class CellExecution:
+    """Stands for one execution of a cell.
+
+    Attributes:
+        cell_id: what the front end calls the cell, if it says so.
+        number: its number, as in ``In [4]``, if it gets one.
+        outer: the cell that executes this one, as ``%run`` of a notebook does.
+        running: whether it is executing.
+    """
+
+    def __init__(
+        self,
+        cell_id: str | None = None,
+        number: int | None = None,
+        outer: CellExecution | None = None,
+    ) -> None:
+        self.cell_id = cell_id
+        self.number = number
+        self.outer = outer
+        self.running = True
+
+
+def attach() -> None:
+    """Follow the cells of this process's IPython shell, if there is one; once."""
+    module = sys.modules.get("IPython")
+    shell: InteractiveShell | None = module.get_ipython() if module is not None else None
+    if shell is None or id(shell) in _attached:
+        return
+    _attached.add(id(shell))
+    shell.events.register("pre_run_cell", _before_cell)
+    shell.events.register("post_run_cell", _after_cell)
+    passes.cell = CellExecution()  # the cell that is executing already
+    passes.claim = names.claim_call
+
+
+def detach(shell: InteractiveShell) -> None:
+    """Undo :func:`attach`."""
+    if id(shell) in _attached:
+        _attached.discard(id(shell))
+        shell.events.unregister("pre_run_cell", _before_cell)
+        shell.events.unregister("post_run_cell", _after_cell)
+        passes.cell = passes.claim = None
+
+
+def _before_cell(info: Any) -> None:
+    before = passes.cell
+    outer = before if isinstance(before, CellExecution) and before.running else None
+    shell = sys.modules["IPython"].get_ipython()
+    number = shell.execution_count if info.store_history and shell is not None else None
+    passes.cell = CellExecution(getattr(info, "cell_id", None), number, outer)
+
+
+def _after_cell(result: Any) -> None:
+    """End the passes of this cell; a step's error that has left it fails its run."""
+    cell = passes.cell
+    if not isinstance(cell, CellExecution):
+        return
+    cell.running = False
+    try:
+        _end(cell, result.error_in_exec or result.error_before_exec)
+    except Exception as error:  # noqa: BLE001 - IPython would report it as the cell's own error
+        warnings.warn(
+            f"stepbook: the end of this cell was not recorded. {type(error).__name__}: {error}",
+            StepbookWarning,
+            stacklevel=2,
+        )
+    finally:
+        if cell.outer is not None:
+            passes.cell = cell.outer
+
+
+def _end(cell: CellExecution, error: BaseException | None) -> None:
+    if cell.outer is None:
+        for call in at_end:
+            call()
+    for run in api_run.open_runs():
+        walk = run._pass
+        if walk is None or walk.origin is not cell:
+            continue
+        for watch in at_pass:
+            watch(walk, run)
+        origin = failures.origin(error)
+        if error is not None and origin is not None and origin[0] == run.id:
+            run._fail(error)
+        else:
+            run._end_pass(handled=error is None)
+    for call in after_cell:
+        call()

@@ -1,0 +1,271 @@
+"""``%stepbook`` and what loads it."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from ..api.book import connect
+from ..api.run import Run
+from ..model.durations import describe
+from ..system.console import asks_new, stable, tell
+from .transform import POLICIES, USAGE
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from .session import Session
+    from .transform import Policy
+
+HELP: Final = """\
+%stepbook run LOOP [--input EXPR] [--key K] [--new] [--reopen unfinished] [--max-age D]
+                   [--on-change warn|rerun|error|ignore] [--book FILE]
+                        open or resume a run; EXPR is Python in the notebook's names.
+                        The run is also the variable `run`.
+%stepbook timeline      the run's steps as a timeline
+%stepbook runs          all runs of the book, newest first
+%stepbook steps         the run's steps as a table
+%stepbook status        how much was replayed, and what that saved
+%stepbook redo NAME     execute a step again, the next time its cell is executed
+%stepbook rewind [NAME] the same for a step and all after it; without a name, all
+%stepbook finish [EXPR] the run has succeeded, with this output
+%stepbook close         let go of the run without finishing it
+%%step NAME             name the cell: replay it, or execute and record it"""
+
+COMMANDS: Final = (
+    "run",
+    "timeline",
+    "runs",
+    "steps",
+    "status",
+    "redo",
+    "rewind",
+    "finish",
+    "close",
+    "help",
+)
+#: Options of ``run``, with whether a value follows.
+RUN_OPTIONS: Final = {
+    "--input": True,
+    "--key": True,
+    "--new": False,
+    "--reopen": True,
+    "--max-age": True,
+    "--on-change": True,
+    "--book": True,
+}
+#: What the tables show of the frames that `run.steps()` and `book.runs()` give whole.
+_STEP_COLUMNS: Final = ["name", "kind", "status", "attempt", "seconds", "return", "error"]
+_RUN_COLUMNS: Final = ["id", "loop", "status", "created_at", "input", "output"]
+_PAIRS: Final = {"(": ")", "[": "]", "{": "}"}
+
+
+def split_options(text: str) -> tuple[str, dict[str, str]]:
+    """Return what stands before the options of ``run``, and the options.
+
+    A value reaches to the next option that stands outside of quotes and brackets, so that it can
+    be any Python expression.
+
+    Raises:
+        UsageError: an option is unknown, given twice, or lacks its value.
+    """
+    marks = [
+        found
+        for found in re.finditer(r"(?<!\S)--[a-z][a-z-]*(?=$|\s|=)", text)
+        if _is_outside(text[: found.start()])
+    ]
+    options: dict[str, str] = {}
+    for index, found in enumerate(marks):
+        option = found[0]
+        end = marks[index + 1].start() if index + 1 < len(marks) else len(text)
+        value = text[found.end() : end].strip().removeprefix("=").strip()
+        if option not in RUN_OPTIONS:
+            raise UsageError(f"%stepbook run has no option {option}{_like(option, RUN_OPTIONS)}")
+        if option in options:
+            raise UsageError(f"{option} is given twice.")
+        if bool(value) != RUN_OPTIONS[option]:
+            needs = "needs a value" if RUN_OPTIONS[option] else f"takes no value ({value})"
+            raise UsageError(f"{option} {needs}.")
+        options[option] = value
+    return (text[: marks[0].start()] if marks else text).strip(), options
+
+
+def _is_outside(text: str) -> bool:
+    """Whether the end of *text* is outside of quotes and brackets."""
+    expected: list[str] = []
+    quote = ""
+    escaped = False
+    for letter in text:
+        if quote:
+            if escaped:
+                escaped = False
+            elif letter == "\\":
+                escaped = True
+            elif letter == quote:
+                quote = ""
+        elif letter in "\"'":
+            quote = letter
+        elif letter in _PAIRS:
+            expected.append(_PAIRS[letter])
+        elif expected and letter == expected[-1]:
+            expected.pop()
+    return not quote and not expected
+
+
+def _like(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f". Did you mean {close[0]}?" if close else f"; it has {', '.join(known)}."
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _show(value: object) -> None:
+    display(value)  # type: ignore[no-untyped-call] # IPython has no types for it
+
+
+@magics_class
+class StepbookMagics(Magics):
+    """The magics of one shell.
+
+    Args:
+        session: of the shell.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session.shell)
+        self._session = session
+        self._shell: InteractiveShell = session.shell
+
+    @no_var_expand
+    @line_magic
+    def stepbook(self, line: str) -> None:
+        """Open runs and look at them; `%stepbook help` tells how."""
+        command, _, rest = line.strip().partition(" ")
+        rest = rest.strip()
+        if command in ("", "help", "-h", "--help"):
+            print(HELP)  # noqa: T201 - what was asked for
+            return
+        if command not in COMMANDS:
+            raise UsageError(f"%stepbook has no command {command!r}{_like(command, COMMANDS)}")
+        getattr(self, f"_{command}")(rest)
+
+    @no_var_expand
+    @cell_magic
+    def step(self, line: str, cell: str) -> None:  # noqa: ARG002 - the signature of a magic
+        """Name the cell: replay it if it has succeeded in this run, else execute and record it.
+
+        Usage: `%%step NAME`, the whole line is the name. Options follow after ` -- `:
+
+        * `--out a,b`: store exactly these variables, and insist on it.
+        * `--retries N`: execute the body again after an exception.
+        * `--on-change warn|rerun|error|ignore`: what to do when the code has changed.
+
+        `#| step: NAME` as the first line of a cell is the same, and leaves the cell plain Python.
+        """
+        raise UsageError(f"%%step works as the first line of a cell only. {USAGE}")
+
+    @no_var_expand
+    @line_magic("%step")  # type: ignore[arg-type] # IPython's types know only one of its uses
+    def misplaced(self, line: str) -> None:
+        """Say where `%%step` stands: below code IPython takes it for a line magic."""
+        raise UsageError(
+            f"%%step {line} must be the first line of the cell: move what is above it below, or "
+            "into a cell of its own."
+        )
+
+    # ---- commands -----------------------------------------------------------------------------
+
+    def _value(self, expression: str, what: str) -> Any:
+        try:
+            code = compile(expression, f"<{what}>", "eval")
+        except SyntaxError as error:
+            raise UsageError(
+                f"{what} is a Python expression, not {expression!r}: {error}"
+            ) from None
+        return eval(code, self._shell.user_ns)  # noqa: S307 - the person's own code
+
+    def _run(self, text: str) -> None:
+        loop, options = split_options(text)
+        loop = _unquoted(loop)
+        if not loop:
+            raise UsageError("%stepbook run needs the name of a loop: %stepbook run health-review")
+        given: dict[str, Any] = {}
+        default = self._session.default_input
+        if "--input" in options:
+            given["input"] = self._value(options["--input"], "--input")
+        elif default is not None:
+            given["input"] = default.value
+        for option, name in (("--key", "key"), ("--reopen", "reopen"), ("--max-age", "max_age")):
+            if option in options:
+                given[name] = _unquoted(options[option])
+        policy = options.get("--on-change")
+        if policy is not None and policy not in POLICIES:
+            raise UsageError(f"--on-change takes one of {', '.join(POLICIES)}, not {policy!r}.")
+        book = options.get("--book")
+        token = asks_new.set("--new")
+        try:
+            run = connect(_unquoted(book) if book else None).run(
+                loop, new="--new" in options, **given
+            )
+        finally:
+            asks_new.reset(token)
+        self._session.run = run
+        self._session.set_policy(run, cast("Policy | None", policy))
+        names = self._shell.user_ns
+        if isinstance(names.get("run"), (Run, type(None))):
+            names["run"] = run
+        else:
+            tell("stepbook: the variable `run` is something else here and was left as it is.")
+
+    def _timeline(self, text: str) -> None:
+        self._no_more("timeline", text)
+        _show(self._session.current())
+
+    def _runs(self, text: str) -> None:
+        self._no_more("runs", text)
+        run = self._session.last()
+        found = (connect() if run is None else run.book).runs()[_RUN_COLUMNS]
+        _show(found.assign(created_at=found["created_at"].dt.floor("s")))
+
+    def _steps(self, text: str) -> None:
+        self._no_more("steps", text)
+        _show(self._session.current().steps()[_STEP_COLUMNS])
+
+    def _status(self, text: str) -> None:
+        self._no_more("status", text)
+        run = self._session.current()
+        replayed, saved = self._session.replayed(run)
+        print(  # noqa: T201 - what was asked for
+            f"{run.loop} · {run.status} · {replayed} replayed"
+            + ("" if stable() or not replayed else f", {describe(saved)} saved")
+        )
+
+    def _redo(self, text: str) -> None:
+        name = _unquoted(text)
+        if not name:
+            raise UsageError("%stepbook redo needs the name of a step: %stepbook redo Load profile")
+        self._session.current().redo(name)
+
+    def _rewind(self, text: str) -> None:
+        self._session.current().rewind(_unquoted(text) or None)
+
+    def _finish(self, text: str) -> None:
+        output = self._value(text, "the output") if text else None
+        self._session.current().finish(output)
+
+    def _close(self, text: str) -> None:
+        self._no_more("close", text)
+        self._session.current().close()
+        self._session.run = None
+
+    def _no_more(self, command: str, text: str) -> None:
+        if text:
+            raise UsageError(f"%stepbook {command} takes nothing more, not {shlex.quote(text)}.")

@@ -1,0 +1,170 @@
+"""Which cell of this kernel uses which name, so that two cells cannot share one unseen."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import types
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..engine import passes
+from ..engine.attempt import shorten
+from ..errors import DuplicateStepError, NotSerializableError
+from ..model.rows import PENDING
+
+if TYPE_CHECKING:
+    from ..api.run import Run
+    from ..values.codec import Codec
+
+#: Parts of the arguments of one call that are compared, in all.
+_MOST_PARTS: Final = 1_000
+_MOST_CHARACTERS: Final = 100_000
+
+
+class Use(NamedTuple):
+    """The cell that has used a name last, and what for.
+
+    Attributes:
+        cell_id: of the cell; None if its front end gives no ids.
+        number: the cell's number, as in ``In [4]``; None if it has none.
+        code: stands for the cell's code, or for the function.
+        arguments: of the function, each as text; None for one that is not compared.
+    """
+
+    cell_id: str | None
+    number: int | None
+    code: str
+    arguments: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def cell(self) -> str:
+        """The cell, for a message."""
+        number = "" if self.number is None else f" ([{self.number}])"
+        return f"cell {self.cell_id}{number}"
+
+
+_uses: Final[dict[tuple[str, str], Use]] = {}
+
+
+def cell_id() -> str | None:
+    """Return the id of the cell that is executing, if its front end gives one to each cell."""
+    found: Any = getattr(passes.cell, "cell_id", None)
+    if not isinstance(found, str) or not found:
+        return None
+    scheme, _, fragment = found.partition("#")
+    # The address of a document without a place in it says nothing about the cell.
+    return found if fragment or ":" not in scheme else None
+
+
+def forget() -> None:
+    """Begin a new session: no cell has used a name."""
+    _uses.clear()
+
+
+def claim_cell(run: Run, name: str, code: str) -> bool:
+    """Note that the executing cell is a step, and return whether its code is new for the name.
+
+    Raises:
+        DuplicateStepError: another cell of this session has used the name for something else.
+    """
+    before = _claim(run, name, code, (), f"%stepbook redo {name}")
+    return before is not None and before.code != code
+
+
+def claim_call(run: Run, name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Note that the executing cell calls ``run.do``.
+
+    Raises:
+        DuplicateStepError: another cell of this session has used the name for something else.
+    """
+    # A loop is one piece of code, whichever cells trigger and resume it.
+    if run._in_loop or cell_id() is None:
+        return
+    while isinstance(fn, functools.partial):
+        fn, args, kwargs = fn.func, (*fn.args, *args), {**fn.keywords, **kwargs}
+    given = [(str(place), value) for place, value in enumerate(args)] + list(kwargs.items())
+    parts = [_MOST_PARTS]
+    texts = tuple((place, _text(run._codec, value, parts)) for place, value in given)
+    _claim(run, name, _code_of(fn), texts, f"run.redo({name!r})")
+
+
+def _claim(
+    run: Run, name: str, code: str, arguments: tuple[tuple[str, str | None], ...], release: str
+) -> Use | None:
+    """Note a use and return the one before."""
+    use = Use(cell_id(), getattr(passes.cell, "number", None), code, arguments)
+    before = _uses.get((run.id, name))
+    step = run._state().steps.get(name)
+    if step is not None and step.status == PENDING:  # to be executed again: the name is free
+        before = None
+    if before is not None and None not in (use.cell_id, before.cell_id):
+        other = _difference(before, use) if use.cell_id != before.cell_id else ""
+        if other:
+            raise DuplicateStepError(
+                f"the step name {shorten(name)} is used by another cell with other {other}: by "
+                f"{before.cell}, and now by {use.cell}. Give one of them a name of its own. If the "
+                f"other cell is gone: {release} releases the name, and the cell that is executed "
+                "next has it."
+            )
+    _uses[run.id, name] = use
+    return before
+
+
+def _difference(before: Use, use: Use) -> str:
+    """Return what another use does otherwise; what is not compared is taken for the same."""
+    if before.code != use.code:
+        return "code"
+    places = [place for place, _ in use.arguments]
+    if [place for place, _ in before.arguments] != places:
+        return "arguments"
+    pairs = zip(before.arguments, use.arguments, strict=True)
+    differs = any(old != new for (_, old), (_, new) in pairs if old is not None and new is not None)
+    return "arguments" if differs else ""
+
+
+# ---- functions and arguments ----------------------------------------------------------------
+
+
+def _code_of(fn: Any) -> str:
+    """Return what stands for a function's code, wherever and however it is written."""
+    fn = inspect.unwrap(fn)
+    code = getattr(fn, "__code__", None)
+    if not isinstance(code, types.CodeType):
+        named = fn if hasattr(fn, "__qualname__") else type(fn)
+        return f"{named.__module__}.{named.__qualname__}"
+    shape = repr(_shape(code, getattr(fn, "__doc__", None)))
+    return "do:" + hashlib.sha256(shape.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def _shape(code: types.CodeType, doc: str | None = None) -> tuple[Any, ...]:
+    constants = [
+        _shape(part) if isinstance(part, types.CodeType) else part for part in code.co_consts
+    ]
+    if constants and doc is not None and constants[0] == doc:
+        constants[0] = None
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
+
+
+def _text(codec: Codec, value: Any, parts: list[int]) -> str | None:
+    """Return an argument as text; None for one that is not compared."""
+    if isinstance(value, types.FunctionType):
+        return _code_of(value)
+    if not _is_small(value, parts):
+        return None
+    try:
+        return codec.encode(value)
+    except NotSerializableError:
+        return None
+
+
+def _is_small(value: Any, parts: list[int]) -> bool:
+    if isinstance(value, str | bytes | bytearray):
+        return len(value) <= _MOST_CHARACTERS
+    if getattr(value, "size", 1) != 1:  # an array, a table: telling them apart takes too long
+        return False
+    parts[0] -= 1
+    if isinstance(value, dict | list | tuple | set | frozenset) and parts[0] >= 0:
+        inner = [*value, *value.values()] if isinstance(value, dict) else value
+        return all(_is_small(part, parts) for part in inner)
+    return parts[0] >= 0

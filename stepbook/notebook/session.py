@@ -1,0 +1,161 @@
+"""What one IPython shell remembers of its steps, for as long as its kernel lives."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ..api.run import Run, current_run, open_runs
+from ..errors import NoRunError
+from ..model.rows import SUCCEEDED
+from . import names
+from .cells import CellStep
+from .transform import Code, Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from ..engine.context import StepContext
+    from ..engine.passes import Pass
+    from ..model.rows import StepRow
+    from .transform import Body, Policy, Request
+
+
+@dataclass
+class DefaultInput:
+    """The input of ``%stepbook run`` where the notebook gives none: from the command line."""
+
+    value: Any
+
+
+class Session:
+    """The steps of one shell.
+
+    Attributes:
+        shell: the shell.
+        run: the run that ``%stepbook run`` has opened last, kept alive.
+        lines: the input transformer.
+        code: the AST transformer.
+        warned: changed steps that the person was told of.
+        default_input: for ``%stepbook run`` without an input.
+        open_run: opens a run where a step finds none; used once.
+        matcher: completes, while the extension is loaded.
+    """
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.shell = shell
+        self.run: Run | None = None
+        self.lines = Lines()
+        self.code = Code(self.lines, self._prepare, lambda: shell.ast_node_interactivity)
+        self.warned: set[tuple[str, str, str]] = set()
+        self.default_input: DefaultInput | None = None
+        self.open_run: Callable[[], Run] | None = None
+        self.matcher: Any = None
+        self._replayed: dict[str, dict[str, float]] = {}
+        self._policies: dict[str, Policy] = {}
+        self._numbers = itertools.count(1)
+        self._alive: dict[tuple[str, str, int, str], weakref.ref[Any]] = {}
+        self._steps: dict[str, CellStep] = {}
+
+    # ---- the transformers' side -----------------------------------------------------------------
+
+    def _prepare(self, request: Request, body: Body) -> str:
+        """Put the object that stands for a step into the notebook, for one execution."""
+        name = f"__stepbook_{next(self._numbers)}__"
+        self._steps[name] = self.shell.user_ns[name] = CellStep(self, request, body)
+        return name
+
+    def cell_ended(self) -> None:
+        """Take away what cells have left, once none is executing any more."""
+        steps, self._steps = self._steps, {}
+        for name, step in steps.items():
+            self.shell.user_ns.pop(name, None)
+            step.cell_ended()
+
+    # ---- runs -----------------------------------------------------------------------------------
+
+    def current(self) -> Run:
+        """Return the run that steps belong to.
+
+        Raises:
+            NoRunError: there is none.
+        """
+        try:
+            return current_run()
+        except NoRunError:
+            if self.run is None and self.open_run is not None:
+                open_run, self.open_run = self.open_run, None
+                self.run = open_run()
+            if self.run is not None:  # finished; using it again opens it again
+                return self.run
+            raise
+
+    def last(self) -> Run | None:
+        """Return the current run, or None; opens none."""
+        runs = open_runs()
+        return runs[-1] if runs else self.run
+
+    def count(self, walk: Pass, run: Run) -> None:
+        """Take in a pass that has ended: what it replayed, and how long that had taken."""
+        steps = run._look().steps
+        known = self._replayed.setdefault(run.id, {})
+        for name in walk.seen:
+            step = steps.get(name)
+            if name in walk.executed or step is None:
+                known.pop(name, None)
+            elif step.status == SUCCEEDED:
+                known[name] = step.seconds or 0.0
+
+    def replayed(self, run: Run) -> tuple[int, float]:
+        """Return how many steps of a run were replayed in this session, and the seconds saved."""
+        known = self._replayed.get(run.id, {})
+        return len(known), sum(known.values())
+
+    def set_policy(self, run: Run, policy: Policy | None) -> None:
+        """Say what the changed cells of a run do, for this session; None for the default."""
+        if policy is None:
+            self._policies.pop(run.id, None)
+        else:
+            self._policies[run.id] = policy
+
+    def policy(self, run: Run) -> Policy:
+        """Return what the changed cells of a run do."""
+        return self._policies.get(run.id, "warn")
+
+    # ---- values that could not be stored ------------------------------------------------------
+
+    def remember(self, context: StepContext, name: str, value: Any) -> None:
+        """Remember a variable of a step that could not be stored, for as long as it lives."""
+        with contextlib.suppress(TypeError):  # there are classes of which nothing can be told
+            key = (context.run_id, context.name, context.attempt, name)
+            self._alive[key] = weakref.ref(value)
+
+    def alive(self, run: Run, step: StepRow, name: str) -> Any:
+        """Return the variable that a step of this session has left, or None."""
+        reference = self._alive.get((run.id, step.name, step.attempt, name))
+        return None if reference is None else reference()
+
+
+_sessions: Final[dict[int, Session]] = {}
+
+
+def session_of(shell: InteractiveShell) -> Session | None:
+    """Return the session of a shell in which the extension is loaded."""
+    return _sessions.get(id(shell))
+
+
+def begin(shell: InteractiveShell) -> Session:
+    """Begin the session of a shell."""
+    session = _sessions[id(shell)] = Session(shell)
+    return session
+
+
+def end(shell: InteractiveShell) -> None:
+    """End the session of a shell."""
+    _sessions.pop(id(shell), None)
+    names.forget()

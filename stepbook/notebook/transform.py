@@ -1,0 +1,422 @@
+"""From the text of a cell to code that replays or executes it.
+
+The input transformer sees the text and replaces only the line ``%%step NAME`` by a string of the
+same text, so that line numbers stay and tracebacks read as the cell does. The AST transformer finds
+that string and rewrites what follows it::
+
+    if step.executes():          # a while, with retries
+        with step:
+            <the body; the last expression goes through step.show(...)>
+    if step.replays():
+        <imports and definitions of the body, each behind step.defines(number)>
+        step.replayed()
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import shlex
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from ..errors import StepbookWarning
+from .effects import Effects, effects_of, is_definition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_MAGIC: Final = re.compile(r"%%step(?:[ \t]+(.*))?$")
+_COMMENT: Final = re.compile(r"#\|[ \t]*step:[ \t]*(.*)$")
+_OPTIONS: Final = re.compile(r"(.*?)(?:^|\s+)--(?:\s+(-.*))?$")
+_LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change)\b)")
+POLICIES: Final = ("warn", "rerun", "error", "ignore")
+OPTIONS: Final = ("--out", "--retries", "--on-change")
+USAGE: Final = (
+    "%%step NAME [-- --out a,b] [--retries N] [--on-change warn|rerun|error|ignore], or as the "
+    "first line of a cell that stays plain Python: #| step: NAME"
+)
+
+Policy = Literal["warn", "rerun", "error", "ignore"]
+
+
+@dataclass
+class Request:
+    """What the first line of a cell asks for.
+
+    Attributes:
+        line: the line itself.
+        name: the name of the step.
+        out: the names that must be stored, and only they; None for what is found.
+        retries: how often to execute the body again after an exception.
+        on_change: what to do when the code has changed; None for the run's own policy.
+        problem: why the line cannot be followed.
+        hint: what may be meant otherwise.
+        source: the text of the cell below the line.
+    """
+
+    line: str
+    name: str = ""
+    out: tuple[str, ...] | None = None
+    retries: int = 0
+    on_change: Policy | None = None
+    problem: str = ""
+    hint: str = ""
+    source: str = ""
+
+
+def parse(line: str, text: str) -> Request:
+    """Return what *text*, the first line behind its marker, asks for."""
+    request = Request(line)
+    found = _OPTIONS.fullmatch(text.strip())
+    name = (found[1] if found else text).strip()
+    if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'":
+        name = name[1:-1]
+    request.name = name
+    if not name:
+        request.problem = f"a step needs a name. {USAGE}"
+    elif _LIKE_OPTIONS.search(name) and not (found and found[2]):
+        request.hint = (
+            f"the name of this step is {name!r}. Options stand behind ` -- `: "
+            f"%%step {_LIKE_OPTIONS.sub(r' -- --', name, count=1)}"
+        )
+    elif found and found[2]:
+        try:
+            _options(request, shlex.split(found[2]))
+        except ValueError as error:
+            request.problem = f"{error}. {USAGE}"
+    return request
+
+
+def _options(request: Request, words: list[str]) -> None:
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.partition("=")
+        if option not in OPTIONS:
+            raise ValueError(f"unknown option {word!r}")
+        if not equals:
+            value = next(rest, "")
+        if option == "--out":
+            names = tuple(name.strip() for name in value.split(",") if name.strip())
+            if not names or not all(map(str.isidentifier, names)):
+                raise ValueError(f"--out takes names, as in --out a,b, not {value!r}")
+            request.out = names
+        elif option == "--retries":
+            if not value.isdecimal():
+                raise ValueError(f"--retries takes a number, not {value!r}")
+            request.retries = int(value)
+        elif value in POLICIES:
+            request.on_change = value  # type: ignore[assignment]
+        else:
+            raise ValueError(f"--on-change takes one of {', '.join(POLICIES)}, not {value!r}")
+
+
+# ---- text -----------------------------------------------------------------------------------
+
+
+class Lines:
+    """The input transformer: finds the line that names a step.
+
+    Attributes:
+        requests: what was found last, by the string that stands for the line.
+        has_side_effects: not to be called to find out whether what was typed at a prompt is
+            complete: a cell magic is not before an empty line.
+    """
+
+    has_side_effects: Final = True
+
+    def __init__(self) -> None:
+        self.requests: dict[str, Request] = {}
+
+    def __call__(self, lines: list[str]) -> list[str]:
+        """Return the lines of a cell with the one that names a step replaced."""
+        try:
+            found = self._find(lines)
+        except Exception as error:  # noqa: BLE001 - else no cell of this kernel works any more
+            _tell_fault(error)
+            return lines
+        if found is None:
+            return lines
+        number, request = found
+        request.source = "".join(lines[number + 1 :])
+        self.requests[request.line] = request
+        return [*lines[:number], f"{request.line!r}\n", *_nested(lines[number + 1 :])]
+
+    def _find(self, lines: list[str]) -> tuple[int, Request] | None:
+        above = False
+        for number, whole in enumerate(lines):
+            line = whole.strip("\n")
+            if number == 0 or line.startswith("#|"):
+                found = _COMMENT.match(line) if not above else None
+                if found:
+                    return number, parse(line, found[1])
+            found = _MAGIC.match(line)
+            if found:
+                request = parse(line, found[1] or "")
+                if above or number:
+                    request.problem = (
+                        f"{line} must be the first line of the cell: move what is above it below."
+                    )
+                return number, request
+            if line.strip() and not line.startswith("#"):
+                return None
+            above = above or (bool(line.strip()) and not line.startswith("#|"))
+        return None
+
+
+def _nested(lines: list[str]) -> list[str]:
+    """Have a cell magic that is the first line of the body work as on its own."""
+    for number, line in enumerate(lines):
+        if line.startswith("%%"):
+            name, _, rest = line[2:].rstrip("\n").partition(" ")
+            body = "".join(lines[number + 1 :])
+            call = f"get_ipython().run_cell_magic({name!r}, {rest!r}, {body!r})\n"
+            return [*lines[:number], call]
+        if line.strip() and not line.startswith("#"):
+            break
+    return lines
+
+
+# ---- code -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Body:
+    """The code of a cell that is a step.
+
+    Attributes:
+        fingerprint: of its text, without comments, docstrings and formatting.
+        effects: what it does to names.
+        definitions: the statements that a replay executes.
+        top: how many of them stand for themselves, and where: the number of the statement, or
+            None for one inside another statement.
+    """
+
+    fingerprint: str
+    effects: Effects
+    definitions: list[ast.stmt]
+    top: list[int | None]
+    places: list[int]
+
+
+class Code(ast.NodeTransformer):
+    """The AST transformer: makes a cell that names a step replay or execute.
+
+    Args:
+        lines: the input transformer.
+        prepare: is given the request and the body and returns the name that the step's object has
+            in the notebook.
+        interactivity: what the shell shows: ``ast_node_interactivity``.
+    """
+
+    def __init__(
+        self,
+        lines: Lines,
+        prepare: Callable[[Request, Body], str],
+        interactivity: Callable[[], str],
+    ) -> None:
+        self._lines = lines
+        self._prepare = prepare
+        self._interactivity = interactivity
+
+    def visit(self, node: ast.AST) -> Any:
+        """Return *node*, rewritten if it is a cell that names a step."""
+        marker = _marker(node)
+        request = self._lines.requests.pop(marker, None) if marker is not None else None
+        if request is None or not isinstance(node, ast.Module):
+            return node
+        body = node.body[1:]
+        if request.retries and not _compiles(body):
+            return node  # IPython says what is wrong, at its place
+        try:
+            return _rewritten(
+                node.body[0],
+                body,
+                request.retries,
+                self._interactivity(),
+                lambda found: self._prepare(request, found),
+            )
+        except Exception as error:  # noqa: BLE001 - IPython would use this transformer no more
+            _tell_fault(error)
+            return node
+
+
+def _tell_fault(error: Exception) -> None:
+    warnings.warn(
+        "stepbook: this cell is executed, but neither replayed nor recorded, for a fault of "
+        f"stepbook's own. {type(error).__name__}: {error}",
+        StepbookWarning,
+        stacklevel=2,
+    )
+
+
+def _marker(node: ast.AST) -> str | None:
+    first = node.body[0] if isinstance(node, ast.Module) and node.body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+        return first.value.value if isinstance(first.value.value, str) else None
+    return None
+
+
+def _compiles(body: list[ast.stmt]) -> bool:
+    """Whether the body stands on its own; in the loop of retries ``break`` would be let pass."""
+    try:
+        compile(ast.Module(body, []), "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    except SyntaxError:
+        return False
+    return True
+
+
+def _rewritten(
+    marker: ast.stmt,
+    body: list[ast.stmt],
+    retries: int,
+    interactivity: str,
+    prepare: Callable[[Body], str],
+) -> ast.Module:
+    future = [s for s in body if isinstance(s, ast.ImportFrom) and s.module == "__future__"]
+    body = [s for s in body if s not in future]
+    found = Body(fingerprint(body), effects_of(body), [], [], [])
+    for number, statement in enumerate(body):
+        _collect(statement, number, number, found)
+    name = prepare(found)
+
+    def call(method: str, *args: ast.expr) -> ast.Call:
+        function = ast.Attribute(ast.Name(name, ast.Load()), method, ast.Load())
+        return ast.Call(function, list(args), [])
+
+    def noted(statement: ast.stmt) -> list[ast.stmt]:
+        number = found.definitions.index(statement)
+        note = ast.Expr(call("defined", ast.Constant(number)))
+        return [statement, ast.copy_location(note, statement)]
+
+    executed = [part for s in _noting(body, noted) for part in s]
+    executed = _shown(executed, body, interactivity, call)
+    block = ast.With([ast.withitem(ast.Name(name, ast.Load()))], executed or [ast.Pass()])
+    loop = ast.While if retries else ast.If
+    replay: list[ast.stmt] = [
+        ast.copy_location(ast.If(call("defines", ast.Constant(number)), [statement], []), statement)
+        for number, statement in enumerate(found.definitions)
+    ]
+    replay.append(ast.Expr(call("replayed")))
+    module = ast.Module(
+        [
+            *future,
+            loop(call("executes"), [block], []),
+            ast.If(call("replays"), replay, []),
+        ],
+        [],
+    )
+    for statement in module.body[len(future) :]:
+        ast.copy_location(statement, marker)
+    return module  # the shell fills in the locations that are missing
+
+
+_BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
+
+
+def _collect(statement: Any, number: int, top: int | None, found: Body) -> None:
+    """Find the definitions in a statement and the blocks in it, in order."""
+    if isinstance(statement, ast.stmt) and is_definition(statement):
+        found.definitions.append(statement)
+        found.top.append(top)
+        found.places.append(number)
+        return
+    for block in _BLOCKS:
+        for inner in getattr(statement, block, ()):
+            _collect(inner, number, None, found)
+
+
+def _noting(body: list[Any], noted: Callable[[ast.stmt], list[ast.stmt]]) -> list[list[ast.stmt]]:
+    """Return each statement with what notes, behind each definition, that it was executed."""
+    groups: list[list[ast.stmt]] = []
+    for statement in body:
+        if isinstance(statement, ast.stmt) and is_definition(statement):
+            groups.append(noted(statement))
+            continue
+        for block in _BLOCKS:
+            inner = getattr(statement, block, None)
+            if inner:
+                setattr(statement, block, [s for group in _noting(inner, noted) for s in group])
+        groups.append([statement])
+    return groups
+
+
+def _shown(
+    executed: list[ast.stmt],
+    body: list[ast.stmt],
+    interactivity: str,
+    call: Callable[..., ast.Call],
+) -> list[ast.stmt]:
+    """Send what IPython would show through the step, so that it is recorded."""
+    last = body[-1] if body else None
+
+    def shows(statement: ast.stmt) -> bool:
+        return interactivity == "all" or (statement is last and interactivity != "none")
+
+    own = set(map(id, body))
+    result: list[ast.stmt] = []
+    for statement in executed:
+        if isinstance(statement, ast.Expr) and id(statement) in own:
+            method = "show" if shows(statement) else "keep" if statement is last else ""
+            if method:
+                shown = ast.Expr(call(method, statement.value))
+                result.append(ast.copy_location(shown, statement))
+                continue
+        result.append(statement)
+    if interactivity == "last_expr_or_assign":
+        target = _assigned(last)
+        if target is not None and last is not None:
+            shown = ast.Expr(call("show", ast.Name(target, ast.Load())))
+            result.append(ast.copy_location(shown, last))
+    return result
+
+
+def _assigned(statement: ast.stmt | None) -> str | None:
+    target = None
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+        target = statement.target
+    return target.id if isinstance(target, ast.Name) else None
+
+
+# ---- fingerprint ----------------------------------------------------------------------------
+
+
+def fingerprint(body: list[ast.stmt]) -> str:
+    """Return what stands for the code of a cell: the same for the same code, however written."""
+    text = repr([_shape(statement) for statement in body])
+    return "cell:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+
+
+def _shape(node: Any) -> Any:
+    """Return the tree as nested lists, without what is empty: Python versions differ in that."""
+    if isinstance(node, list):
+        return [_shape(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, ast.Constant):
+        return ["Constant", repr(node.value)]
+    fields = []
+    for name, value in ast.iter_fields(node):
+        shown = value
+        if name == "body" and isinstance(
+            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+        ):
+            shown = _without_docstring(value)
+        if shown not in (None, []) and name not in ("ctx", "type_comment", "kind"):
+            fields.append([name, _shape(shown)])
+    return [type(node).__name__, fields]
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0]
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    ):
+        return body[1:]
+    return body

@@ -1,0 +1,542 @@
+"""Files named by their content: values too big or too rich to stand in the record itself.
+
+A file is written under a temporary name, hashed on its way, synced, and then renamed to
+``<sha256>.<ext>``; only after the folder is synced may an event name it. So a named file is whole,
+and two equal values are one file.
+
+A reader tells a changed file from the recorded one by a second hash that is written into the
+record: XXH3 of 128 bits, which takes a twentieth of SHA-256's time and so next to nothing beside
+the reading. It is there for what happens to files (a bad disk, a half-copied folder, a hand that
+edits). Against somebody who forges files on purpose no hash in the same folder would help.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import hashlib
+import os
+import queue
+import re
+import secrets
+import shutil
+import stat
+import sys
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import xxhash
+
+from ..errors import ArtifactError, JournalWriteError
+from ..system.interrupts import allowed, section
+from ..system.locks import FileLock
+from ..system.platform import disk, not_plain, read_plain
+from ..system.refusals import IN_VALUE, refusals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+#: What an artifact's file may be called; anything else in a record is damage, never a path.
+NAME: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
+
+#: How long a writer waits for a prune to end, and a prune for writers, in seconds.
+LOCK_TIMEOUT_S: Final = 60.0
+
+#: How the names of files end that are not whole yet.
+TEMPORARY: Final = ".tmp"
+_CHUNK_BYTES: Final = 1 << 20
+#: From here on hashing runs beside the writing, in a thread of its own.
+_THREAD_BYTES: Final = 4 << 20
+#: Longer than any tick of a file system's clock (FAT's two seconds apart), in nanoseconds.
+_TICK_NS: Final = 50_000_000
+#: Chunks that may wait to be hashed: bounds the memory that they hold.
+_WAITING: Final = 4
+
+
+class Stored(NamedTuple):
+    """A file in the store.
+
+    Attributes:
+        file: its name, ``<sha256>.<ext>``.
+        size: its length in bytes.
+        xxh3: the XXH3 of its content, 32 hex digits; None in the first books, which are checked
+            against the name.
+    """
+
+    file: str
+    size: int
+    xxh3: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its content, 64 hex digits."""
+        return self.file.partition(".")[0]
+
+    def matches(self, content: Any) -> bool:
+        """Whether the hash *content*, begun by :meth:`hashing`, is that of this file."""
+        return bool(content.hexdigest() == (self.xxh3 or self.sha256))
+
+    def hashing(self) -> Any:
+        """Return the hash, of nothing yet, that :meth:`matches` compares."""
+        return xxhash.xxh3_128() if self.xxh3 else hashlib.sha256()
+
+
+class Artifacts:
+    """The folder of a book's artifacts, and the lock that keeps prune away from writers.
+
+    Args:
+        folder: where the files are; created with the first one.
+        lock: path of the artifact lock's file; its folder exists when the lock is taken.
+
+    Example:
+        >>> artifacts = Artifacts(folder, locks / "artifacts.lock")
+        >>> with artifacts.writing():
+        ...     stored = artifacts.write("txt", lambda file: file.write(b"hello"))
+        ...     ...  # name it in the record, and sync that, before the block ends
+    """
+
+    def __init__(self, folder: Path, lock: Path) -> None:
+        self.folder = folder
+        self._work = folder / "work"
+        self._lock_path = lock
+        # Files whose hash this process has seen to be right, by name. The identity changes with
+        # every write to the file, so equal means unchanged since.
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep prune away for a block: from before a file is written until it is referred to.
+
+        Raises:
+            JournalWriteError: the lock cannot be taken, or a prune has held it for over a minute.
+        """
+        with section():
+            self.hold()
+            try:
+                yield
+            finally:
+                self.let_go()
+
+    def hold(self) -> None:
+        """Keep prune away until :meth:`let_go`; in a section.
+
+        Raises:
+            JournalWriteError: the lock cannot be taken, or a prune has held it for over a minute.
+        """
+        with refusals(f"the lock {self._lock_path}", IN_VALUE):
+            self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+            FileLock.at(self._lock_path).hold(shared=True, timeout=LOCK_TIMEOUT_S)
+
+    def let_go(self) -> None:
+        """Undo one :meth:`hold`; in a section."""
+        FileLock.at(self._lock_path).release()
+
+    def write(self, ext: str, produce: Callable[[Sink], object]) -> Stored:
+        """Store what *produce* writes and return its name; durable on return.
+
+        Args:
+            ext: ending of the file's name: lower-case letters and digits.
+            produce: called with a binary file to write to, of which only ``write`` works.
+
+        Raises:
+            JournalWriteError: the file could not be written; nothing of it remains.
+        """
+        with self._refusals():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary = self.folder / f"{secrets.token_hex(16)}{TEMPORARY}"
+            fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        try:
+            stored, known = self._fill(fd, ext, produce)
+            with self._refusals():
+                if known:
+                    disk.unlink(temporary)
+                    return stored
+                # A file of this name that nobody has checked is replaced: it may be damaged.
+                disk.rename(temporary, self.folder / stored.file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                disk.unlink(temporary)
+            raise
+        with self._refusals():
+            disk.sync_dir(self.folder)
+            seen = _identity((self.folder / stored.file).lstat())
+        self._trust(stored.file, seen, time.time_ns())
+        return stored
+
+    def _fill(self, fd: int, ext: str, produce: Callable[[Sink], object]) -> tuple[Stored, bool]:
+        """Write an open file, and close it; return also whether it is in the store already."""
+        sink = Sink(fd, self._refusals)
+        try:
+            sink.take(produce)
+            with self._refusals():
+                if sink.size > _THREAD_BYTES:
+                    disk.sync(fd)  # while the hash is still being computed
+                stored = sink.digest.stored(ext)
+                known = self._is_known(stored)
+                if not known and sink.size <= _THREAD_BYTES:
+                    disk.sync(fd)
+        finally:
+            with self._refusals():
+                disk.close(fd)
+        return stored, known
+
+    def _refusals(self) -> AbstractContextManager[None]:
+        return refusals(f"the file of a value in {self.folder}", IN_VALUE)
+
+    def read(self, stored: Stored, allocate: Callable[[int], Any] = bytearray) -> memoryview:
+        """Return the content in a fresh buffer, after its hash was found right.
+
+        Args:
+            stored: name and length, as recorded.
+            allocate: makes the writable buffer, given its length in bytes.
+
+        Raises:
+            ArtifactError: the file is missing, or is not what was recorded.
+        """
+        view = memoryview(allocate(stored.size)).cast("B")
+        self._read(stored, view)
+        return view
+
+    def _read(self, stored: Stored, view: memoryview | None) -> None:
+        """Read a file into *view*, or only check it, and raise ArtifactError if it is wrong."""
+        try:
+            fd = disk.open(self.path(stored.file), os.O_RDONLY)
+        except FileNotFoundError:
+            raise ArtifactError(
+                f"the file {self.folder / stored.file} is missing. Put it back, or run the step "
+                "again with run.redo(name)."
+            ) from None
+        except OSError as error:
+            raise ArtifactError(
+                f"the file {self.folder / stored.file} cannot be read: {error.strerror}. Put the "
+                "recorded file in its place, or run the step again with run.redo(name)."
+            ) from error
+        with os.fdopen(fd, "rb", buffering=0) as file:
+            before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
+            digest = stored.hashing()
+            whole = os.fstat(fd).st_size == stored.size
+            if view is not None:
+                whole = whole and _fill(file, view, digest) == stored.size
+                whole = whole and stored.matches(digest)
+            elif whole and self._known.get(stored.file) != before:
+                _hash(file, digest)
+                whole = stored.matches(digest)
+            if not whole or _identity(os.fstat(fd)) != before:
+                raise ArtifactError(
+                    f"the file {self.folder / stored.file} has changed since it was recorded. Run "
+                    "the step again with run.redo(name)."
+                )
+        self._trust(stored.file, before, seen_ns)
+
+    def check(self, stored: Stored) -> Path:
+        """Return the path of a file of which the hash was found right, without keeping its content.
+
+        Once in a process for each state of the file: models can be of any size. As long as inode,
+        size and times of change stay the same it is not hashed again.
+
+        Raises:
+            ArtifactError: the file is missing, or is not what was recorded.
+        """
+        self._read(stored, None)
+        return self.path(stored.file)
+
+    def adopt(self, path: Path, ext: str) -> Stored:
+        """Take the file at *path*, which is in the same file system, into the store.
+
+        A file that has other names too is copied: they stay writable and apart from the record.
+
+        Raises:
+            JournalWriteError: the store cannot be written to; it stays where it is.
+            OSError: it cannot be opened or read, or is a link; as above.
+        """
+        with self._refusals():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        fd = disk.open(path, os.O_RDWR)
+        try:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                if os.fstat(fd).st_nlink > 1:
+                    stored = self.write(ext, lambda sink: shutil.copyfileobj(file, sink))
+                    disk.unlink(path)
+                    return stored
+                digest = Digest(threaded=False)
+                _hash(file, digest)
+            stored = digest.stored(ext)
+            with self._refusals():
+                disk.sync(fd)
+        finally:
+            disk.close(fd)
+        with self._refusals():
+            if os.name == "posix":
+                path.chmod(0o444)  # its path is given away; whoever writes there means another file
+            disk.rename(path, self.folder / stored.file)
+            try:
+                disk.sync_dir(self.folder)
+            except BaseException:
+                self.give_back(stored, path)
+                raise
+        return stored
+
+    def give_back(self, stored: Stored, path: Path) -> None:
+        """Have an adopted file at *path* again: it is not recorded, and the store may drop it."""
+        with contextlib.suppress(OSError):
+            disk.link(self.folder / stored.file, path)
+
+    def workspace(self, run_id: str, step: str) -> Path:
+        """Return an empty folder for the files that an attempt of a step writes.
+
+        Raises:
+            ArtifactError: there is something else in the place of one of its folders.
+            JournalWriteError: it cannot be created.
+        """
+        folder = self._workspaces(run_id) / hashlib.sha256(step.encode()).hexdigest()[:16]
+        with refusals(f"the folder {folder}", "the step is executed again"):
+            shutil.rmtree(folder, ignore_errors=True)  # a link there is left alone
+            disk.make_dirs(folder)
+        return folder
+
+    def forget(self, run_id: str) -> None:
+        """Remove what attempts of a run have left in their workspaces."""
+        shutil.rmtree(self._workspaces(run_id), ignore_errors=True)
+
+    def _workspaces(self, run_id: str) -> Path:
+        """Return the folder of a run's workspaces, of which none on the way is a link."""
+        own = self._work / run_id
+        for folder in (self.folder, self._work, own):
+            error = not_plain(folder, stat.S_IFDIR)
+            if error is not None:
+                raise ArtifactError(
+                    f"{folder} is not used: {error.strerror}. Nothing behind it was touched. "
+                    "Remove it; the folder is made again."
+                )
+        return own
+
+    def path(self, file: str) -> Path:
+        """Return the path of the artifact called *file*.
+
+        Raises:
+            ArtifactError: that is not the name of an artifact.
+        """
+        if not isinstance(file, str) or not NAME.fullmatch(file):
+            raise ArtifactError(f"{file!r} is not the name of an artifact.")
+        return self.folder / file
+
+    def prune(self, references: Callable[[], Iterable[str]]) -> int:
+        """Remove every file that nothing refers to, and what crashed writers have left.
+
+        Args:
+            references: gives the texts that may name artifacts: called, and read to its end,
+                while no writer is between writing a file and naming it. Stored JSON that is
+                referred to is searched as well.
+
+        Returns:
+            How many bytes were freed.
+
+        Raises:
+            TimeoutError: writers have held the lock for over a minute.
+        """
+        if not self.folder.is_dir():
+            return 0
+        self._lock_path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock.at(self._lock_path).held(timeout=LOCK_TIMEOUT_S):
+            live: set[str] = set()
+            for text in references():
+                self._refer(text, live)
+            freed = 0
+            for path in self.folder.iterdir():
+                with allowed():  # one more or one less: the next prune goes on
+                    pass
+                if path.name in live or not (
+                    NAME.fullmatch(path.name) or path.name.endswith(TEMPORARY)
+                ):
+                    continue
+                found = path.lstat()
+                if stat.S_ISDIR(found.st_mode):
+                    continue  # none of ours; doctor tells of it
+                disk.unlink(path)
+                freed += found.st_size
+                self._known.pop(path.name, None)
+            return freed
+
+    def _refer(self, text: str, live: set[str]) -> None:
+        texts = [text]
+        while texts:
+            for match in NAME.finditer(texts.pop()):
+                file = match.group()
+                if file in live:
+                    continue
+                live.add(file)
+                if file.endswith(".json"):
+                    with contextlib.suppress(OSError):
+                        texts.append(read_plain(self.folder / file).decode("utf-8", "replace"))
+
+    def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
+        # A file system's clock ticks every few milliseconds: what was written just before it was
+        # looked at may be written once more without a sign of it.
+        if seen_ns - identity[_MODIFIED] > _TICK_NS:
+            self._known[file] = identity
+
+    def _is_known(self, stored: Stored) -> bool:
+        known = self._known.get(stored.file)
+        if known is None:
+            return False
+        try:
+            return _identity((self.folder / stored.file).lstat()) == known
+        except OSError:
+            return False
+
+
+class Sink:
+    """A file that is written once, from its beginning, and hashed on the way."""
+
+    def __init__(self, fd: int, refusals: Callable[[], AbstractContextManager[None]]) -> None:
+        self._fd = fd
+        self._refusals = refusals
+        self._refused: JournalWriteError | None = None
+        self.digest = Digest(threaded=True)
+        self.size = 0
+        self.closed = False
+
+    def take(self, produce: Callable[[Sink], object]) -> None:
+        """Have *produce* write the file.
+
+        Raises:
+            JournalWriteError: the disk has refused it, whatever a library has made of that.
+        """
+        try:
+            produce(self)
+        except Exception as error:
+            if self._refused is not None:
+                raise self._refused from error
+            raise
+
+    def write(self, data: Any) -> int:
+        """Write *data*, any buffer that stays as it is afterwards, and return its length."""
+        view = memoryview(data).cast("B")
+        self.digest.update(view)
+        length = view.nbytes
+        try:
+            with self._refusals():
+                while view:
+                    written = disk.pwrite(self._fd, view, self.size)
+                    self.size += written
+                    view = view[written:]
+        except JournalWriteError as error:
+            self._refused = error
+            raise
+        return length
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+    def close(self) -> None:
+        """Do nothing: the file belongs to the store."""
+
+    def readable(self) -> bool:
+        """Return False."""
+        return False
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return False."""
+        return False
+
+
+class Digest:
+    """The two hashes of a file.
+
+    Args:
+        threaded: from :data:`_THREAD_BYTES` on SHA-256 is computed in a thread of its own, beside
+            the writing. What is added must then stay as it is until :meth:`stored`.
+    """
+
+    def __init__(self, *, threaded: bool) -> None:
+        self._sha256 = hashlib.sha256()
+        self._xxh3 = xxhash.xxh3_128()
+        self._threshold = _THREAD_BYTES if threaded else sys.maxsize
+        self._seen = 0
+        self._hashing: _Hashing | None = None
+
+    def update(self, view: memoryview) -> None:
+        """Add *view*."""
+        self._seen += view.nbytes
+        if self._hashing is None and self._seen >= self._threshold:
+            self._hashing = _Hashing(self._sha256)
+        if self._hashing is None:
+            self._sha256.update(view)
+        else:
+            self._hashing.add(view)
+        self._xxh3.update(view)
+
+    def stored(self, ext: str) -> Stored:
+        """Return what tells of a file of all that was added; nothing can be added afterwards."""
+        if self._hashing is not None:
+            self._hashing.finish()
+            self._hashing = None
+        return Stored(f"{self._sha256.hexdigest()}.{ext}", self._seen, self._xxh3.hexdigest())
+
+
+class _Hashing:
+    """A thread that adds to a hash, a few buffers behind. It ends with this object, at the latest.
+
+    With queues that take no lock in Python, which an interrupt could leave behind.
+    """
+
+    def __init__(self, digest: Any) -> None:
+        self._views: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_WAITING):
+            self._room.put(None)
+        self._gone = weakref.ref(self, self._views.put)
+        _thread.start_new_thread(_hash_views, (digest, self._views, self._room))
+
+    def add(self, view: memoryview) -> None:
+        """Hash *view* after what was added before; wait while too many do."""
+        self._room.get()
+        self._views.put(view)
+
+    def finish(self) -> None:
+        """Return when everything is hashed."""
+        self._views.put(None)
+        for _ in range(_WAITING + 1):
+            self._room.get()
+
+
+def _hash_views(digest: Any, views: queue.SimpleQueue[Any], room: queue.SimpleQueue[None]) -> None:
+    while isinstance(view := views.get(), memoryview):
+        digest.update(view)
+        room.put(None)
+    room.put(None)
+
+
+def _hash(file: Any, digest: Any) -> None:
+    """Add what *file* holds to *digest*."""
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    while count := file.readinto(buffer):
+        digest.update(buffer[:count])
+
+
+def _fill(file: Any, view: memoryview, digest: Any) -> int:
+    """Fill *view* from *file*, hashing each part while it is in the processor's cache."""
+    filled = 0
+    while filled < view.nbytes:
+        chunk = view[filled : filled + _CHUNK_BYTES]
+        count = file.readinto(chunk)
+        if not count:
+            break
+        digest.update(chunk[:count])
+        filled += count
+    return filled
+
+
+#: Where in an identity the time of the last write is.
+_MODIFIED: Final = 3
+
+
+def _identity(of: os.stat_result) -> tuple[int, ...]:
+    return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns, of.st_ctime_ns

@@ -1,0 +1,150 @@
+"""Delivered payloads: one exclusive slot for each session of a scan.
+
+A slot is a file that is created whole (a synced temporary file, then a hard link, then a sync of
+the directory), so whoever creates it first has decided: a sender, or the deadline.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ScanFailed
+from ..model.rows import now_us
+from ..system.interrupts import section
+from ..system.platform import disk, read_plain, write_file
+from ..system.refusals import refusals
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Delivery(NamedTuple):
+    """What a slot holds: a payload, an error, or the mark of the deadline."""
+
+    payload: str | None
+    error: str | None
+    timeout: bool
+    at: int
+
+    def to_json(self, step: str, session: int) -> bytes:
+        """Return the slot's content."""
+        fields = {"step": step, "session": session, **self._asdict()}
+        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+
+
+def delivery(
+    *, payload: str | None = None, error: str | None = None, timeout: bool = False
+) -> Delivery:
+    """Return a delivery that is made now."""
+    return Delivery(payload, error, timeout, now_us())
+
+
+class Inbox:
+    """The slots of one book."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, run_id: str, step: str, session: int) -> Path:
+        """Return the file of a slot; a step's name can hold anything, so its hash is used."""
+        digest = hashlib.sha256(step.encode()).hexdigest()[:16]
+        return self._folder / f"{run_id}.{digest}.{session}.json"
+
+    def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
+        """Create the slot and return True, or False if it exists; durable on return.
+
+        Raises:
+            JournalWriteError: it could not be written.
+        """
+        with refusals(f"the delivery to {self._folder}", "deliver again"):
+            disk.make_dirs(self._folder)
+            return self._claim(run_id, step, session, content)
+
+    def _claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
+        fresh = self._folder / f".{run_id}.{secrets.token_hex(8)}.new"
+        try:
+            write_file(fresh, content.to_json(step, session))
+            try:
+                disk.link(fresh, self.path(run_id, step, session))
+            except FileExistsError:
+                return False
+            disk.sync_dir(self._folder)
+        finally:
+            with contextlib.suppress(OSError):
+                disk.unlink(fresh)
+        return True
+
+    def read(self, run_id: str, step: str, session: int) -> Delivery | None:
+        """Return what the slot holds, or None while it does not exist.
+
+        Raises:
+            ScanFailed: the file is damaged, or is not a plain file.
+        """
+        path = self.path(run_id, step, session)
+        try:
+            fields: dict[str, Any] = json.loads(read_plain(path))
+            return Delivery(fields["payload"], fields["error"], fields["timeout"], fields["at"])
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ScanFailed(
+                f"the delivery {path} cannot be read: {error.strerror}. It was left as it is. "
+                "Remove it, then deliver again."
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ScanFailed(
+                f"the delivery {path} is damaged ({error}). Remove the file, then deliver again."
+            ) from error
+
+    def remove(self, run_id: str, step: str, session: int) -> None:
+        """Remove a slot of which the session's end is in the tables."""
+        _remove(self.path(run_id, step, session))
+
+    def remove_run(self, run_id: str) -> None:
+        """Remove all slots of a run."""
+        for name in os.listdir(self._folder):
+            if name.startswith(f"{run_id}."):
+                _remove(self._folder / name)
+
+
+def _remove(path: Path) -> None:
+    try:
+        disk.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if not path.is_dir():  # that is no slot; doctor tells of it
+            raise
+
+
+class MemoryInbox:
+    """The slots of a book in memory."""
+
+    def __init__(self) -> None:
+        self._slots: dict[tuple[str, str, int], Delivery] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
+        """Create the slot and return True, or False if it exists."""
+        with section(self._lock):
+            return self._slots.setdefault((run_id, step, session), content) is content
+
+    def read(self, run_id: str, step: str, session: int) -> Delivery | None:
+        """Return what the slot holds, or None while it does not exist."""
+        return self._slots.get((run_id, step, session))
+
+    def remove(self, run_id: str, step: str, session: int) -> None:
+        """Remove a slot."""
+        self._slots.pop((run_id, step, session), None)
+
+    def remove_run(self, run_id: str) -> None:
+        """Remove all slots of a run."""
+        with section(self._lock):
+            for key in [key for key in self._slots if key[0] == run_id]:
+                del self._slots[key]

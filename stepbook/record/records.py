@@ -1,0 +1,490 @@
+"""Who owns which run, and how its events reach the tables."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import warnings
+from typing import TYPE_CHECKING, Final
+
+from ..errors import (
+    BookBusyError,
+    BookError,
+    BookNotFoundError,
+    JournalWriteError,
+    RunError,
+    RunInUseError,
+    StepbookWarning,
+)
+from ..model.rows import now_us
+from ..system.console import asks_new
+from ..system.interrupts import allowed, section
+from ..system.locks import FileLock
+from ..system.platform import disk, owner, read_plain
+from ..system.refusals import PENDING, refusals
+from .folding import Folder
+from .home import Files, tell_damaged
+from .ledger import Ledger, State
+from .lines import files_of, look, merge, read_files, set_aside
+from .tables.store import BUSY_S, POLL_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ..model.rows import CellRow, RunRow
+
+FORMAT: Final = 1
+OWN_S: Final = 1.0
+_OPEN_S: Final = 10.0
+
+
+class Records(Files):
+    """The files of one book, with the runs that this process owns.
+
+    Args:
+        path: the database file, absolute and resolved, or None for a book in memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        super().__init__(path)
+        self._folder: Folder | None = None
+        self._abandoned: list[Ledger] = []
+        self._patience = BUSY_S
+        self._strange: list[Path] = []  # files that were told of
+
+    def ensure(self) -> bool:
+        """Create what is missing; return whether the book is new.
+
+        Raises:
+            NotABookError: the path cannot hold a book.
+        """
+        new = super().ensure()
+        if new:  # also in place of one that was lost: what is open here is folded again
+            for ledger in list(self.ledgers.values()):
+                with section(ledger.fold_lock):
+                    ledger.mark_unfolded(0)
+        return new
+
+    # ---- owning -----------------------------------------------------------------------------
+
+    def create(self, row: RunRow) -> Ledger:
+        """Create a run and own it; under the open lock."""
+        with section():
+            lock = self._take(row.id, OWN_S)
+            ledger = Ledger(
+                State(row),
+                None if self.path is None else self.journals,
+                lock,
+                self.book_id,
+                merge([], 0),
+                0,
+                known=False,
+                restore=lambda base: self._restore(row.id, lock, base),
+            )
+            with _released_on_error(lock):
+                ledger.begin()
+            self._adopt(ledger)
+            return ledger
+
+    def own(self, run_id: str, timeout: float = OWN_S) -> Ledger:
+        """Return the ledger of a run; from a dead owner it is taken over.
+
+        Raises:
+            RunInUseError: another live process holds the run.
+            RunNotFoundError: there is no such run.
+            BookMismatchError: tables and journals do not fit together.
+            JournalDamagedError: a synced line cannot be read.
+        """
+        with section(self.lock, patient=False):
+            ledger = self.ledgers.get(run_id)
+            if ledger is not None:
+                with contextlib.suppress(ValueError):
+                    self._abandoned.remove(ledger)
+                return ledger
+            self.ensure()
+            lock = self._take(run_id, timeout)
+            with _released_on_error(lock):
+                ledger = self._load(run_id, lock)
+            self._adopt(ledger)
+            return ledger
+
+    def _load(self, run_id: str, lock: FileLock | None, timeout: float = BUSY_S) -> Ledger:
+        if self.path is not None:
+            for path in files_of(self.journals, run_id):
+                with refusals(str(path), "the run was not opened"):
+                    _sync(path)
+        files = self.journal_files(run_id)
+        with self.store.reading(timeout) as reader:
+            state, events, folded = self.assemble(run_id, reader, files)
+        folder = None if self.path is None else self.journals
+        last = events.lines[-1].seq if events.lines else folded or 0
+        return Ledger(
+            state,
+            folder,
+            lock,
+            self.book_id,
+            events,
+            last,
+            known=folded is not None,
+            restore=lambda base: self._restore(run_id, lock, base),
+            files=files,
+        )
+
+    def _restore(self, run_id: str, lock: FileLock | None, base: int) -> None:
+        """Make sure that a journal of *run_id* can be found, since one could not be any more.
+
+        Without any lock: it is called in the middle of recording.
+
+        Args:
+            run_id: the run.
+            lock: its lock, which may have lost its name, too.
+            base: the last event that the journal cannot begin with.
+
+        Raises:
+            JournalWriteError: the record would not be whole.
+        """
+        if self.path is None or lock is None:
+            return
+        lost = f"the journal of run {run_id} in {self.journals} has lost its name"
+        if not self.path.parent.is_dir():
+            raise JournalWriteError(
+                f"{lost}, and so has the folder {self.path.parent}. What is recorded waits until "
+                "it is there again. If you moved it, move it back, or restart this process and "
+                "open the book at its new place.",
+                path=str(self.path),
+            )
+        if base and not self.path.exists():
+            raise JournalWriteError(
+                f"{lost}, and the database {self.path} is gone with the first {base} events of "
+                "the run, which were only there. Put the database back from a backup, then run "
+                "the step again, or start over with a new run.",
+                path=str(self.path),
+            )
+        with refusals(f"the folder {self.home}", PENDING):
+            self._make_folders()
+            known = self._restored_identity()
+            kept = lock.regain({**owner(), "opened_at": now_us()})
+        if not kept:
+            raise JournalWriteError(
+                f"{lost}, and so has its lock: {lock.describe_holder()} has opened the run "
+                "meanwhile. Nothing more is recorded here. Close it there, then restart this "
+                "process and run the step again.",
+                path=str(self.path),
+            )
+        if known != self.book_id:
+            raise JournalWriteError(
+                f"{lost}, and another book ({known}, this one is {self.book_id}) was created at "
+                f"{self.path}. Nothing was written into it. Restart this process; it then records "
+                "in that book.",
+                path=str(self.path),
+            )
+
+    def _take(self, run_id: str, timeout: float) -> FileLock | None:
+        """Take a run's lock and sign it; in a section."""
+        if self.path is None:
+            return None
+        lock = FileLock.at(self.locks / f"{run_id}.lock")
+        if not _acquired(lock, timeout):
+            raise RunInUseError(
+                f"run {run_id} is in use by {lock.describe_holder()}. Close it there "
+                "(run.close() or %stepbook close, or shut the kernel down), or start another run "
+                f"with {asks_new.get()}.",
+                pid=lock.note().get("pid"),
+            )
+        with contextlib.suppress(OSError):  # a full disk: others are told less, no more
+            lock.write_note({**owner(), "opened_at": now_us()})
+        return lock
+
+    def _adopt(self, ledger: Ledger) -> None:
+        """Own a run; in a section."""
+        self.ledgers[ledger.state.run.id] = ledger
+        if ledger.lock is not None:
+            ledger.previous = ledger.lock.previous
+        if self._folder is None or not self._folder.is_alive():
+            self._folder = Folder(self)
+            self._folder.start()
+        ledger.on_change = self._folder.wake
+        if ledger.unfolded:
+            self._folder.wake()
+
+    def release(self, run_id: str) -> None:
+        """Let go of a run: fold it, remove its journals if nothing can be lost, unlock."""
+        with section(self.lock, patient=False):
+            ledger = self.ledgers.get(run_id)
+            if ledger is None:
+                return
+            with section(ledger.fold_lock, patient=False):
+                with contextlib.suppress(OSError):
+                    ledger.settle()
+                try:
+                    self._fold(ledger, timeout=self._patience, tidy=True)
+                except (BookError, OSError) as error:
+                    if isinstance(error, BookBusyError):
+                        self._patience = 0.0  # several runs closed in a row wait once
+                    warnings.warn(ledger.farewell(error), StepbookWarning, stacklevel=4)
+                else:
+                    self._patience = BUSY_S
+                ledger.end()
+            del self.ledgers[run_id]
+            if ledger.lock is not None:
+                ledger.lock.release()
+
+    def abandon(self, run_id: str) -> None:
+        """Have the folding thread release a run of which the last reference is gone.
+
+        Called by the garbage collector, so it may not wait for any lock.
+        """
+        ledger = self.ledgers.get(run_id)
+        if ledger is None:
+            return  # it was closed; whoever opens the run from now on has another ledger
+        self._abandoned.append(ledger)
+        folder = self._folder
+        if folder is not None:
+            folder.wake()
+
+    # ---- folding ----------------------------------------------------------------------------
+
+    def fold_open(self, timeout: float = BUSY_S) -> None:
+        """Fold the runs that this process owns.
+
+        Raises:
+            BookBusyError: the database is still held after *timeout* seconds.
+            BookMismatchError: the tables are older than a journal.
+        """
+        while self._abandoned:
+            with section(self.lock, patient=False):
+                if self._abandoned:
+                    ledger = self._abandoned.pop()
+                    if self.ledgers.get(ledger.state.run.id) is ledger:
+                        self.release(ledger.state.run.id)
+        for ledger in list(self.ledgers.values()):
+            if ledger.unfolded:
+                with section(ledger.fold_lock, patient=False):
+                    if not ledger.ended:  # else it was let go meanwhile, and may be another's
+                        self._fold(ledger, timeout, tidy=False)
+
+    def _fold(self, ledger: Ledger, timeout: float, *, tidy: bool) -> None:
+        run_id = ledger.state.run.id
+        ledger.keep()
+        ledger.settle()
+        files = [] if self.path is None else files_of(self.journals, run_id)
+        if not ledger.unfolded and not (tidy and files):
+            return
+        goal = ledger.last_seq  # what is recorded from now on is for the next fold
+        whole = False
+        with self.store.writing(timeout) as writer:
+            if ledger.fold(writer, goal) < goal:
+                # The tables have lost what they had: they were replaced, or made again.
+                missing = ledger.mark_unfolded(writer.folded_seq(run_id))
+                if missing or ledger.fold(writer, goal) < goal:
+                    raise self.gap(run_id, missing)
+            if tidy:
+                whole = writer.folded_seq(run_id) == ledger.last_seq and writer.checkpoint()
+        if whole:
+            # Another file may have come under the name of one of these meanwhile.
+            files = [path for path in files if ledger.owns(path)]
+            garbled = ledger.garbled
+            ledger.end()
+            for path in garbled.intersection(files):
+                with contextlib.suppress(OSError):  # it stays where it is, and is found again
+                    set_aside(path)
+            self._tidy(run_id, [path for path in files if path not in garbled], ledger.state)
+
+    def _tidy(self, run_id: str, files: list[Path], state: State) -> None:
+        """Remove journals and slots: all they hold is in the database file."""
+        for path in files:
+            with contextlib.suppress(OSError):  # the next reader removes it
+                disk.unlink(path)
+        ended = [
+            (step, number)
+            for step, sessions in state.scans.items()
+            for number, session in enumerate(sessions, start=1)
+            if session.completed_at is not None
+        ]
+        if ended:
+            with self.open_lock():
+                for step, number in ended:
+                    self.inbox.remove(run_id, step, number)
+
+    def fold_left(self) -> None:
+        """Fold the journals that dead processes have left.
+
+        Raises:
+            BookBusyError: the database is held by others.
+        """
+        if self.path is None:
+            return
+        found = look(self.journals)
+        tell_damaged(found.damaged)
+        if found.strange and found.strange != self._strange:
+            warnings.warn(
+                f"stepbook: {found.strange[0]} is not called by the id of a run, so it is not "
+                "read. `stepbook doctor` lists all such files.",
+                StepbookWarning,
+                stacklevel=5,
+            )
+        self._strange = found.strange
+        left = [run for run in {**found.unborn, **found.files} if run not in self.ledgers]
+        deadline = time.monotonic() + BUSY_S
+        while left:
+            try:
+                self._fold_one_left(left[-1])
+                left.pop()
+            except BookBusyError:  # wait without the run's lock: its owner may want it
+                if time.monotonic() > deadline:
+                    raise
+                with allowed():
+                    time.sleep(POLL_S)
+
+    def _fold_one_left(self, run_id: str) -> None:
+        with section():
+            lock = FileLock.at(self.locks / f"{run_id}.lock")
+            if not _acquired(lock):
+                return  # its owner folds it within a second
+            try:
+                names = look(self.journals)
+                for path in names.unborn.get(run_id, []):
+                    # Its process died while it created the file: nobody was told of anything in it.
+                    disk.unlink(path)
+                paths = names.files.get(run_id, [])
+                if not paths or self._set_aside_unknown(run_id, paths):
+                    return
+                ledger = self._load(run_id, lock, timeout=0.0)
+                with section(ledger.fold_lock):
+                    self._fold(ledger, timeout=0.0, tidy=True)
+            except BookBusyError:
+                raise
+            except (BookError, RunError, OSError) as error:
+                warnings.warn(
+                    f"stepbook: the journal of run {run_id} was left as it is. {error}",
+                    StepbookWarning,
+                    stacklevel=6,
+                )
+            finally:
+                lock.release()
+
+    def _set_aside_unknown(self, run_id: str, paths: list[Path]) -> bool:
+        """Set journals aside of which nothing can be read, if the tables do not know their run."""
+        if not all(file.blank for file in read_files(paths, attempts=3)):
+            return False
+        with self.store.reading(timeout=0.0) as reader:
+            if reader.run(run_id) is not None:
+                return False
+        tell_damaged({run_id: [set_aside(path) for path in paths]})
+        return True
+
+    def fresh(self) -> None:
+        """Bring the tables up to date, as far as this process may.
+
+        Raises:
+            BookNotFoundError: there is no book.
+            BookBusyError: the database is held by others.
+        """
+        if not self.exists and not self.ledgers:
+            raise BookNotFoundError(
+                f"there is no book at {self.path}. The first run creates it; to read another one "
+                "give its path to stepbook.connect(), or set STEPBOOK_BOOK."
+            )
+        self.ensure()
+        self.fold_open()
+        self.fold_left()
+
+    def loops(self) -> list[str]:
+        """Return the names of all loops.
+
+        Raises:
+            BookNotFoundError: there is no book.
+        """
+        self.fresh()
+        with self.store.reading() as reader:
+            return reader.loops()
+
+    def cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
+        """Return what one attempt of a cell has done."""
+        self.fold_open()
+        with self.store.reading() as reader:
+            return reader.cell(run_id, step, attempt)
+
+    def remove(self, run_id: str) -> None:
+        """Remove a run that nobody holds, with its journals, slots and lock.
+
+        Raises:
+            RunInUseError: a live process holds it.
+        """
+        with section():
+            lock = self._take(run_id, OWN_S)
+            try:
+                with self.open_lock(), self.store.writing(BUSY_S) as writer:
+                    # Files first: a journal that came back after a power cut would bring back the
+                    # run.
+                    self.inbox.remove_run(run_id)
+                    if lock is not None:
+                        for path in files_of(self.journals, run_id):
+                            disk.unlink(path)
+                        if self.journals.exists():
+                            disk.sync_dir(self.journals)
+                    writer.delete_runs([run_id])
+                    if self.artifacts is not None:
+                        self.artifacts.forget(run_id)
+            finally:
+                if lock is not None:
+                    lock.release()
+
+    def remove_artifacts(self) -> None:
+        """Remove the files that no run refers to any more."""
+        if self.artifacts is None:
+            return
+        try:
+            self.artifacts.prune(self._references)
+        except OSError as error:
+            warnings.warn(
+                f"stepbook: files that nothing refers to any more were left for the next time: "
+                f"{error}",
+                StepbookWarning,
+                stacklevel=3,
+            )
+
+    def _references(self) -> Iterator[str]:
+        for ledger in list(self.ledgers.values()):
+            ledger.secure()  # else what only its journal names would not be found
+        # Journals first: what is folded and removed meanwhile is then found in the tables.
+        for path in self.journals.glob("*.jsonl*"):
+            with contextlib.suppress(FileNotFoundError):
+                yield read_plain(path).decode("utf-8", "replace")
+        with self.store.reading() as reader:
+            yield from reader.artifacts()
+
+    def close(self) -> None:
+        """Release all runs and stop the folding thread."""
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.stop()
+        for run_id in list(self.ledgers):
+            self.release(run_id)
+
+
+@contextlib.contextmanager
+def _released_on_error(lock: FileLock | None) -> Iterator[None]:
+    """Give a run's lock back if the block does not come to own the run; in a section."""
+    try:
+        yield
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise
+
+
+def _acquired(lock: FileLock, timeout: float = 0.0) -> bool:
+    with refusals(str(lock.path), "the run was not opened"):
+        return lock.acquire(timeout=timeout)
+
+
+def _sync(path: Path) -> None:
+    """Sync a journal that another process has written, before anything is built on it."""
+    fd = disk.open(path, os.O_RDWR)
+    try:
+        disk.sync(fd)
+    finally:
+        disk.close(fd)

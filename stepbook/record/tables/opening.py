@@ -1,0 +1,148 @@
+"""What is looked at before DuckDB opens a database.
+
+DuckDB follows a ``.wal`` that is a link, and overwrites what it leads to; it waits for a pipe; of a
+SQLite file it fetches an extension. So it sees only plain files, and only a database that begins
+as its own do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from typing import TYPE_CHECKING, Final
+
+from ...errors import BookMismatchError, NotABookError
+from ...system.interrupts import section
+from ...system.platform import not_plain, open_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: How a database and its log are on the disk; equal means that nobody has changed them since.
+State = tuple[tuple[int, ...] | None, ...]
+
+_MAGIC: Final = b"DUCK"
+_MAGIC_AT: Final = 8
+#: What DuckDB has beside the database: its log, those of a checkpoint and of a recovery.
+_LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
+_SPILL: Final = ".tmp"
+
+# Closing any descriptor of a file drops the POSIX locks that this process has on it: DuckDB's own,
+# also those of a connection of the user. So a database that was looked into stays open here, one
+# descriptor for each file, until the file has no name any more.
+_kept: dict[tuple[int, int], int] = {}
+_lock: Final = threading.Lock()
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path of what DuckDB has beside the database at *path*."""
+    return path.with_name(path.name + suffix)
+
+
+def state_of(path: Path) -> State:
+    """Return how the database at *path* and its log are now."""
+    return tuple(map(_identity, (path, beside(path, _LOGS[0]))))
+
+
+def check_files(path: Path) -> State:
+    """Return the state of a database whose files are all plain ones.
+
+    Raises:
+        NotABookError: one is a link, a pipe, or something else that DuckDB must not see.
+        BookMismatchError: the database is gone.
+    """
+    error = not_plain(path)
+    if error is not None:
+        raise NotABookError(
+            f"{path} is not opened: {error.strerror}. It was left untouched. Give the path of a "
+            "book's file, or another path to stepbook.connect()."
+        )
+    error = next(filter(None, _beside(path)), None)
+    if error is not None:
+        raise NotABookError(
+            f"{error.filename} is not used: {error.strerror}. DuckDB would write to it, so the "
+            "database was not opened, and nothing was changed. Remove it if you did not put it "
+            "there; what belongs to the database is a plain file of this name."
+        )
+    found = state_of(path)
+    if found[0] is None:
+        # DuckDB would create an empty file in its place.
+        raise BookMismatchError(
+            f"the database {path} is gone. What is recorded stays in the journals beside "
+            "it; put the file back, or start again to have a new one made from them."
+        )
+    return found
+
+
+def check_header(path: Path) -> None:
+    """Look whether a file begins as DuckDB's do.
+
+    Raises:
+        NotABookError: it does not, or it cannot be read.
+    """
+    try:
+        begin = _read(path, len(_MAGIC), _MAGIC_AT)
+    except OSError as error:
+        raise NotABookError(
+            f"{path} cannot be read: {error.strerror}. It was left untouched. Check the path and "
+            "its permissions, or give another one."
+        ) from error
+    if begin != _MAGIC:
+        raise NotABookError(
+            f"{path} is not a DuckDB database and was left untouched. Give another path to "
+            "stepbook.connect(), or restore the file from a backup; what is still in "
+            f"{path.name}.d/journal is not lost."
+        )
+
+
+def _read(path: Path, count: int, offset: int) -> bytes:
+    if os.name == "nt":  # locks belong to the handle there; nothing is lost by closing another
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(count)
+    with section(_lock):
+        found = path.lstat()
+        fd = _kept.get((found.st_dev, found.st_ino))
+        if fd is None:
+            _forget()
+            fd = open_plain(path)
+            opened = os.fstat(fd)
+            _kept[opened.st_dev, opened.st_ino] = fd
+        return os.pread(fd, count, offset)
+
+
+def _forget() -> None:
+    """Close the descriptors of files that no name leads to: nobody else can open those."""
+    for key, fd in list(_kept.items()):
+        if os.fstat(fd).st_nlink == 0:
+            del _kept[key]
+            os.close(fd)
+
+
+def _not_written_to(path: Path) -> OSError | None:
+    """Return why DuckDB must not write to *path*, which may be missing."""
+    error = not_plain(path)
+    if error is None and (found := _identity(path)) is not None and found[-1] > 1:
+        error = OSError(errno.EMLINK, "it is a file with other names (hard links)", str(path))
+    return error
+
+
+def _beside(path: Path) -> Iterator[OSError | None]:
+    """Yield what is wrong with each file that DuckDB may have beside the database."""
+    yield from (_not_written_to(beside(path, suffix)) for suffix in _LOGS)
+    spill = beside(path, _SPILL)  # for what does not fit into memory
+    yield not_plain(spill, stat.S_IFDIR)
+    if spill.is_dir():
+        yield from (_not_written_to(spill / name) for name in os.listdir(spill))
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    return found.st_dev, found.st_ino, found.st_size, *times, found.st_nlink

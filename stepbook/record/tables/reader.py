@@ -1,0 +1,189 @@
+"""Queries over one open connection: what the tables hold."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ...model.rows import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
+from ...system.interrupts import allowed, load
+from ..artifacts import NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import duckdb
+    import pandas as pd
+
+_SCAN_COLUMNS: Final = """
+  id, step, status, epoch_us(created_at), metadata, results, epoch_us(expires_at),
+  epoch_us(completed_at)
+"""
+_STEP_COLUMNS: Final = """
+  seq, name, kind, status, attempt, parent, item, epoch_us(started_at), epoch_us(completed_at),
+  seconds, {value}, error, fingerprint, stale, handled, progress, cell_id
+"""
+#: Columns that may refer to artifacts.
+_WITH_VALUES: Final = (
+    ("runs", "input"),
+    ("runs", "output"),
+    ("steps", "return"),
+    ("attempts", "return"),
+    ("cells", "variables"),
+    ("cells", "outputs"),
+    ("scans", "metadata"),
+    ("scans", "results"),
+)
+_RUN_COLUMNS: Final = """
+  id, loop, key, status, trigger_type, input, epoch_us(created_at), output, epoch_us(started_at),
+  epoch_us(completed_at), tags, note, environment
+"""
+
+
+class Recorded(NamedTuple):
+    """What the tables hold of one run."""
+
+    row: RunRow
+    folded_seq: int
+
+
+class Reader:
+    """Queries over one open connection."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        # Nobody can change the tables while this connection is open.
+        self._known: dict[str, Recorded] = {}
+
+    def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with allowed():
+            return self._connection.execute(query, list(parameters)).fetchall()
+
+    def meta(self) -> dict[str, str]:
+        """Return the rows of the table meta."""
+        return dict(self._rows("SELECT key, value FROM meta"))
+
+    def run(self, run_id: str) -> Recorded | None:
+        """Return the run of this id."""
+        if not is_run_id(run_id):
+            return None
+        return self._known.get(run_id) or self._recorded("id = $1", [run_id])
+
+    def latest_run(self, loop: str, key: str | None = None) -> Recorded | None:
+        """Return the newest run of *loop*; with *key* only of that key."""
+        if key is None:
+            return self._recorded("loop = $1", [loop])
+        return self._recorded("loop = $1 AND key = $2", [loop, key])
+
+    def _recorded(self, condition: str, parameters: list[str]) -> Recorded | None:
+        rows = self._rows(
+            f"SELECT {_RUN_COLUMNS}, folded_seq FROM runs WHERE {condition} "
+            f"AND regexp_full_match(id, '{RUN_ID}') ORDER BY created_at DESC, id DESC LIMIT 1",
+            parameters,
+        )
+        if not rows:
+            return None
+        found = Recorded(RunRow(*rows[0][:-1]), rows[0][-1])
+        self._known[found.row.id] = found
+        return found
+
+    def run_ids(self, prefix: str = "") -> list[str]:
+        """Return the ids of all runs that begin with *prefix*."""
+        rows = self._rows("SELECT id FROM runs WHERE starts_with(id, $1)", [prefix])
+        return [row[0] for row in rows if is_run_id(row[0])]
+
+    def loops(self) -> list[str]:
+        """Return the names of all loops."""
+        return [row[0] for row in self._rows("SELECT DISTINCT loop FROM runs ORDER BY loop")]
+
+    def steps(self, run_id: str, budget: int) -> list[StepRow]:
+        """Return the current row of every step, in the order they first started.
+
+        Args:
+            run_id: the run.
+            budget: characters of returned values to read; if there are more, they are all None.
+        """
+        value = f"""CASE WHEN sum(length("return")) OVER () <= {budget:d} THEN "return" END"""
+        columns = _STEP_COLUMNS.format(value=value)
+        query = f"SELECT {columns} FROM steps WHERE run_id = $1 ORDER BY seq"
+        return list(map(StepRow._make, self._rows(query, [run_id])))
+
+    def values(self, run_id: str, first_seq: int, budget: int) -> dict[tuple[str, int], str]:
+        """Return returned values by step name and attempt, from step *first_seq* on.
+
+        About *budget* characters; the first is returned however long it is.
+        """
+        rows = self._rows(
+            """SELECT name, attempt, "return" FROM (
+                 SELECT seq, name, attempt, "return",
+                   sum(length("return")) OVER (ORDER BY seq) - length("return") AS before
+                 FROM steps WHERE run_id = $1 AND seq >= $2 AND "return" IS NOT NULL)
+               WHERE before <= $3 ORDER BY seq""",
+            [run_id, first_seq, budget],
+        )
+        return {(name, attempt): text for name, attempt, text in rows}
+
+    def value(self, run_id: str, name: str, attempt: int) -> str | None:
+        """Return what one attempt of a step has returned."""
+        rows = self._rows(
+            """SELECT "return" FROM attempts WHERE run_id = $1 AND name = $2 AND attempt = $3""",
+            [run_id, name, attempt],
+        )
+        return rows[0][0] if rows else None
+
+    def cells(self, run_id: str, budget: int) -> list[CellRow]:
+        """Return what the cells of a run have done, those that succeeded, without their source.
+
+        Args:
+            run_id: the run.
+            budget: characters to read; what is beyond is left out.
+        """
+        rows = self._rows(
+            """SELECT step, attempt, '', variables, outputs FROM (
+                 SELECT c.*, sum(coalesce(length(c.variables), 0) + coalesce(length(c.outputs), 0))
+                   OVER (ORDER BY s.seq) AS size
+                 FROM cells AS c JOIN steps AS s
+                   ON s.run_id = c.run_id AND s.name = c.step AND s.attempt = c.attempt
+                 WHERE c.run_id = $1 AND s.status = 'succeeded')
+               WHERE size <= $2""",
+            [run_id, budget],
+        )
+        return list(map(CellRow._make, rows))
+
+    def cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
+        """Return what one attempt of a cell has done."""
+        rows = self._rows(
+            """SELECT step, attempt, source, variables, outputs FROM cells
+               WHERE run_id = $1 AND step = $2 AND attempt = $3""",
+            [run_id, step, attempt],
+        )
+        return CellRow(*rows[0]) if rows else None
+
+    def scans(self, run_id: str) -> list[ScanRow]:
+        """Return the scan sessions of a run, oldest first."""
+        rows = self._rows(
+            f"SELECT {_SCAN_COLUMNS} FROM scans WHERE run_id = $1 ORDER BY created_at, id",
+            [run_id],
+        )
+        return list(map(ScanRow._make, rows))
+
+    def artifacts(self) -> Iterator[str]:
+        """Yield the names of all artifacts that the tables refer to, and what looks like one."""
+        for table, column in _WITH_VALUES:
+            query = f"""SELECT DISTINCT unnest(regexp_extract_all("{column}"::VARCHAR, $1))
+                        FROM {table} WHERE contains("{column}"::VARCHAR, 'sha256')"""
+            yield from (row[0] for row in self._rows(query, [NAME.pattern]))
+
+    def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
+        """Return the result of *query* as a DataFrame, as DuckDB makes it."""
+        given = parameters if isinstance(parameters, dict) else list(parameters)
+        load("pandas")  # DuckDB would, in the middle of its call
+
+        with warnings.catch_warnings(), allowed():
+            # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.
+            warnings.filterwarnings("ignore", "The inplace keyword", category=Warning)
+            return self._connection.execute(query, given).df()
+
+    def execute(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of *query*."""
+        return self._rows(query, parameters)

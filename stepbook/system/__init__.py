@@ -1,0 +1,1 @@
+"""What differs between machines: the disk, locks, signals, who this process is."""

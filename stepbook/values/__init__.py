@@ -1,0 +1,1 @@
+"""Values and the JSON text that stands for them."""

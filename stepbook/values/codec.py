@@ -1,0 +1,124 @@
+"""Values and the JSON text that stands for them in the column ``return``.
+
+The text is plain JSON where JSON holds the value exactly; see :mod:`._nodes` for what is done
+otherwise. Tables, arrays, models and long texts are kept as bytes: up to 64 KiB in the text, above
+in an artifact of which the text tells type, shape, hash and a small sample. Reading a record
+executes no code and unpickles nothing, unless ``allow_pickle`` was asked for in this session.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ArtifactError
+from ..system.interrupts import in_thread
+from .kinds import no_constant
+from .reader import Reader, shown
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from ..record.artifacts import Artifacts
+
+_scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
+
+
+class Codec:
+    """Turns values into JSON text and back, the same value of the same type.
+
+    Args:
+        artifacts: where big values go; None keeps everything in the text.
+        allow_pickle: store as pickle what nothing else can store, and read what was stored so.
+
+    Example:
+        >>> codec = Codec(None)
+        >>> codec.decode(codec.encode({"a": (1, 2)}))
+        {'a': (1, 2)}
+    """
+
+    def __init__(self, artifacts: Artifacts | None, *, allow_pickle: bool = False) -> None:
+        self.artifacts = artifacts
+        self.allow_pickle = allow_pickle
+
+    def writing(self) -> Writer:
+        """Return what encodes values in a ``with`` block.
+
+        From the first artifact on, prune is kept away until the block ends: end it when what names
+        the value is on the disk.
+        """
+        return Writer(self.artifacts, allow_pickle=self.allow_pickle)
+
+    def encode(self, value: Any, *, hint: Any = None) -> str:
+        """Return the JSON text of *value*, everything in it.
+
+        For inputs and other small values; what a step returns goes through :meth:`writing`.
+
+        Args:
+            value: what to store.
+            hint: names classes that may be stored: a class, an annotation, or a function, of which
+                the return annotation counts.
+
+        Raises:
+            NotSerializableError: it holds something that cannot be stored; ``path`` says where.
+        """
+        return Writer(None, allow_pickle=self.allow_pickle).encode(value, hint=hint)
+
+    def decode(
+        self,
+        text: str,
+        *,
+        hint: Any = None,
+        where: str = "",
+        ready: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return a fresh value from *text*, which :meth:`encode` has written.
+
+        Args:
+            text: JSON.
+            hint: as in :meth:`encode`; only classes that it names are rebuilt.
+            where: whose value it is, such as a step's name, for errors.
+            ready: the writer's, right after it has written *text*: spares reading files back.
+
+        Raises:
+            ArtifactError: a file is missing or has changed, the text is damaged, or it tells of a
+                class that is not named here.
+        """
+        # A text with neither holds nothing but itself: no object in it can have the tag as a key.
+        if '"$stepbook"' not in text and "\\u" not in text:
+            try:
+                value, end = _scan(text, 0)
+                if end == len(text):
+                    return value
+            except (ValueError, StopIteration, RecursionError):
+                pass  # damaged, or deep: told apart below
+        try:
+            return self._read(text, hint, ready)
+        except RecursionError:
+            pass
+        except ArtifactError as error:
+            raise _explained(error, where) from error.__cause__
+        try:
+            return in_thread(lambda: self._read(text, hint, ready))
+        except RecursionError as error:
+            raise _explained(ArtifactError("it is nested too deep"), where) from error
+        except ArtifactError as error:
+            raise _explained(error, where) from error.__cause__
+
+    def _read(self, text: str, hint: Any, ready: dict[str, Any] | None) -> Any:
+        reader = Reader(self.artifacts, hint, allow_pickle=self.allow_pickle, ready=ready)
+        return reader.decode(text)
+
+    def show(self, text: str) -> Any:
+        """Return *text* parsed for people, reading no files and rebuilding no classes.
+
+        Scalars and containers are rebuilt; tables, arrays, models and objects stay what the
+        record tells of them, a dict with ``$stepbook``. Never raises for what is recorded.
+        """
+        try:
+            return json.loads(text, object_hook=shown)
+        except (ValueError, RecursionError):
+            return text
+
+
+def _explained(error: ArtifactError, where: str) -> ArtifactError:
+    return ArtifactError(f"{where or 'a value'}: it cannot be read back: {error}")

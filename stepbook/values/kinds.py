@@ -1,0 +1,41 @@
+"""What writing and reading values share: limits, the libraries' modules, a fresh stack."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Version of the nodes that tell of bytes; a reader refuses those that it does not know.
+FORMAT: Final = 1
+
+#: Which module stores the values of a library. It is imported with the first such value only.
+LIBRARIES: Final = {
+    "numpy": "arrays",
+    "pandas": "frames",
+    "pyarrow": "arrow",
+    "polars": "arrow",
+    "sklearn": "trained",
+    "torch": "trained",
+    "xgboost": "trained",
+    "lightgbm": "trained",
+    "collections": "trained",  # an OrderedDict of tensors
+}
+
+#: JSON text as this package writes it.
+to_text: Final[Callable[[Any], str]] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def no_constant(text: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser would take for JSON."""
+    raise ValueError(f"{text} is not JSON")
+
+
+def library(name: str) -> Any:
+    """Return the module of this package that stores the values of a library."""
+    return importlib.import_module(f".types.{name}", __package__)

@@ -1,0 +1,195 @@
+"""JSON text and artifacts to values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ArtifactError, StepbookError
+from ..record.artifacts import Artifacts, Stored
+from ..system.interrupts import load
+from .kinds import FORMAT, LIBRARIES, library, no_constant
+from .nodes import TAG, expect, step, take, unb64
+from .types import classes
+from .types.builtin import DECODERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_BLOB_FIELDS: Final = frozenset(
+    {TAG, "format", "bytes", "sha256", "xxh3_128", "file", "data", "preview"}
+)
+
+
+class Reader:
+    """Rebuilds one value.
+
+    Args:
+        artifacts: where big ones are; None if there are none.
+        hint: names the classes that may be rebuilt.
+        allow_pickle: load what was stored as pickle.
+        ready: what reading some files would give; handed out once each.
+    """
+
+    def __init__(
+        self,
+        artifacts: Artifacts | None,
+        hint: Any,
+        *,
+        allow_pickle: bool,
+        ready: dict[str, Any] | None = None,
+    ) -> None:
+        self._ready = ready or {}
+        self._store = artifacts
+        self._allow_pickle = allow_pickle
+        self._hint = hint
+        self._classes: classes.Classes | None = None
+        self._decoder = json.JSONDecoder(object_hook=self._hook, parse_constant=no_constant)
+
+    def decode(self, text: str) -> Any:
+        """Return the value that *text* stands for.
+
+        Raises:
+            ArtifactError: it cannot be rebuilt.
+        """
+        try:
+            return self._decoder.decode(text)
+        except (ArtifactError, RecursionError):
+            raise
+        except StepbookError as error:
+            raise ArtifactError(str(error)) from error
+        except ImportError as error:
+            raise ArtifactError(f"it needs a package that is not installed: {error}") from error
+        except Exception as error:
+            raise ArtifactError(
+                f"the record is damaged: {type(error).__name__}: {error}"
+            ) from error
+
+    def _hook(self, node: dict[str, Any]) -> Any:
+        # Called for each object, the innermost first: what is inside is rebuilt already.
+        if TAG not in node:
+            return node
+        kind = node[TAG]
+        known = DECODERS.get(expect(kind, str))
+        if known is not None:
+            return known(node)
+        if kind in classes.KINDS:
+            return classes.decode(kind, node, self._named)
+        return self._decode_bytes(kind, node)
+
+    def _named(self) -> classes.Classes:
+        if self._classes is None:
+            self._classes = classes.named_classes(self._hint)
+        return self._classes
+
+    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one for each kind
+        own = _BLOB_FIELDS if "bytes" in node else (TAG,)
+        rest = {name: item for name, item in node.items() if name not in own}
+        if self._ready and (made := self._ready.pop(node.get("file", ""), None)) is not None:
+            return made
+        if kind == "files":
+            value, _ = take(rest, "value", "files")
+            return value
+        if "bytes" in node and (
+            node.get("format") != FORMAT or ("data" in node) == ("file" in node)
+        ):
+            raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
+
+        def content(allocate: Callable[[int], Any] = bytearray) -> memoryview:
+            return self._content(node, allocate)
+
+        if kind == "json":
+            take(rest, "of", optional=("length",))
+            return self.decode(str(content(), "utf-8"))
+        if kind in ("bytes.blob", "bytearray.blob"):
+            take(rest)
+            return (bytes if kind == "bytes.blob" else bytearray)(content())
+        if kind == "pickle":
+            take(rest, "class")
+            return self._unpickle(node, content)
+        if kind == "file":
+            take(rest, "name")
+            return self._artifacts().check(_stored(node))
+        name = kind.partition(".")[0]
+        module = LIBRARIES.get(name)
+        if module is None or kind not in (family := library(module)).KINDS:
+            raise ArtifactError(
+                f"{kind!r} is unknown: recorded by a newer stepbook, or the record is damaged"
+            )
+        with suppress(ImportError):  # told below, with what to install
+            load(name)
+        if module == "frames":
+            return family.decode(kind, rest, content, self.decode)
+        return family.decode(kind, rest, content)
+
+    def _content(self, node: dict[str, Any], allocate: Callable[[int], Any]) -> memoryview:
+        """Return the bytes of a node in a fresh buffer, after its hash was found right."""
+        size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
+        if "data" in node:
+            data = unb64(node["data"])
+            if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
+                raise ArtifactError("its bytes are not those that were recorded")
+            view = memoryview(allocate(size)).cast("B")
+            view[:] = data
+            return view
+        return self._artifacts().read(_stored(node), allocate)
+
+    def _artifacts(self) -> Artifacts:
+        if self._store is None:
+            raise ArtifactError("it is in a file, and this book has none")
+        return self._store
+
+    def _unpickle(self, node: dict[str, Any], content: Callable[[], memoryview]) -> Any:
+        if not self._allow_pickle:
+            raise ArtifactError(
+                f"it is a pickle of {node.get('class')}, and loading one executes what it says; if "
+                "you trust whoever wrote this book, connect(path, allow_pickle=True) loads it"
+            )
+        return pickle.loads(content())  # noqa: S301 - asked for in this session, with a warning
+
+
+def _stored(node: dict[str, Any]) -> Stored:
+    xxh3 = expect(node["xxh3_128"], str) if "xxh3_128" in node else None
+    stored = Stored(expect(node["file"], str), expect(node["bytes"], int), xxh3)
+    if stored.sha256 != node["sha256"] or stored.size < 0:
+        raise ArtifactError("the record contradicts itself")
+    return stored
+
+
+def shown(node: dict[str, Any]) -> Any:
+    """Return what a node shows to people: no file is read, no class rebuilt."""
+    kind = node.get(TAG)
+    known = DECODERS.get(kind) if isinstance(kind, str) else None
+    if known is not None:
+        try:
+            return known(node)
+        except Exception:  # noqa: BLE001 - what is inside may be shown as a dict
+            return node
+    return {name: item for name, item in node.items() if name != "data"} if TAG in node else node
+
+
+def files_in(text: str) -> dict[str, str]:
+    """Return the files that a text tells of: names of artifacts by where they stand.
+
+    Those that a step has written by ``ctx.file`` stand under their names, the others under their
+    path in the text, a value that is a file itself under ``$``.
+    """
+    found: dict[str, str] = {}
+    waiting: list[tuple[str, Any]] = [("$", json.loads(text))]
+    while waiting:
+        path, node = waiting.pop()
+        if isinstance(node, dict):
+            if "file" in node and "sha256" in node:
+                found[node.get("name", path) if node.get(TAG, "file") == "file" else path] = node[
+                    "file"
+                ]
+            parts = [(f"{path}{step(key)}", item) for key, item in node.items()]
+        elif isinstance(node, list):
+            parts = [(f"{path}[{i}]", item) for i, item in enumerate(node)]
+        else:
+            continue
+        waiting.extend(reversed(parts))
+    return found

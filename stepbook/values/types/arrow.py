@@ -1,0 +1,199 @@
+"""Arrow IPC files (lz4), and the tables of pyarrow and polars."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import InvalidInputError, NotSerializableError
+from ..nodes import Encoder, short, take, unstorable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: What a preview shows at most.
+_ROWS: Final = 5
+_COLUMNS: Final = 12
+#: Columns of which the dtypes are written out for people.
+DTYPES: Final = 40
+#: Rows of a record batch, as feather has them.
+_BATCH_ROWS: Final = 1 << 16
+#: Record batches that are decompressed before they are asked for.
+_AHEAD: Final = 2
+
+KINDS: Final = frozenset({"pyarrow.Table", "polars.DataFrame", "polars.Series"})
+
+
+def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
+    """Return the node of a pyarrow or polars table; None if it is nothing of these.
+
+    Raises:
+        NotSerializableError: a column cannot be stored.
+    """
+    if type(value).__module__.startswith("polars"):
+        return _encode_polars(w, value)
+    import pyarrow as pa  # noqa: PLC0415
+
+    if type(value) is not pa.Table:
+        return None
+    try:
+        table = value.unify_dictionaries()
+    except pa.ArrowException as error:
+        raise NotSerializableError(f"the table cannot be written: {error}", path="") from error
+    return w.blob(
+        "pyarrow.Table",
+        "arrow",
+        lambda file: write_ipc(table, file),
+        size=table.nbytes,
+        facts={
+            "shape": list(value.shape),
+            "dtypes": _dtypes(value.schema.names, value.schema.types),
+        },
+        preview=lambda: preview(table, 0),
+    )
+
+
+def _encode_polars(w: Encoder, value: Any) -> dict[str, Any] | None:
+    import polars as pl  # noqa: PLC0415
+
+    if type(value) is pl.LazyFrame:
+        raise unstorable("a LazyFrame is work still to be done; return frame.collect()")
+    if type(value) not in (pl.DataFrame, pl.Series):
+        return None
+    frame = value if type(value) is pl.DataFrame else value.to_frame()
+    for name, dtype in frame.schema.items():
+        if "Object" in str(dtype):
+            raise unstorable(f"the column {name!r} has the dtype {dtype}")
+    facts = {"shape": list(value.shape), "dtypes": _dtypes(frame.columns, frame.dtypes)}
+    return w.blob(
+        f"polars.{type(value).__name__}",
+        "arrow",
+        lambda file: frame.write_ipc(file, compression="lz4"),
+        size=int(frame.estimated_size()),
+        facts=facts,
+        preview=lambda: [
+            [short(item) for item in row[:_COLUMNS]] for row in frame.head(_ROWS).rows()
+        ],
+    )
+
+
+def _dtypes(names: list[str], dtypes: list[Any]) -> dict[str, str]:
+    shown = zip(names[:DTYPES], dtypes[:DTYPES], strict=True)
+    return {name[:40]: str(dtype)[:80] for name, dtype in shown}
+
+
+def write_ipc(table: Any, file: Any) -> None:
+    """Write an Arrow table to a binary file, compressed, a batch at a time."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
+    with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema, options=options) as writer:
+        if table.num_rows:
+            writer.write_table(table, max_chunksize=_BATCH_ROWS)
+        elif table.num_columns:
+            # Without a batch the dictionaries of empty categoricals would not be written.
+            empty = [_empty(column) for column in table.columns]
+            writer.write_batch(pa.record_batch(empty, schema=table.schema))
+
+
+def _empty(column: Any) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def preview(table: Any, columns: int) -> Any:
+    """Return the first rows of the first *columns* (0: of all) columns, for people.
+
+    Columns behind those are the index of a pandas table: then the rows' labels stand beside them.
+    """
+    head = table.slice(0, _ROWS)
+    shown = min(columns or table.num_columns, _COLUMNS)
+    rows = _cells(head.columns[:shown], head.num_rows)
+    if not columns or columns == table.num_columns:
+        return rows
+    return {"index": _cells(head.columns[columns:], head.num_rows), "rows": rows}
+
+
+def _cells(columns: list[Any], rows: int) -> list[list[Any]]:
+    return [[short(column[i].as_py()) for column in columns] for i in range(rows)]
+
+
+def rows_of(value: Any, start: int, count: int) -> Any:
+    """Return rows of a table of pandas, polars or pyarrow, as a preview shows them.
+
+    Raises:
+        InvalidInputError: the value is no table.
+    """
+    kind = type(value).__module__.partition(".")[0], type(value).__name__
+    rows: Any
+    if kind == ("pandas", "DataFrame"):
+        rows = value.iloc[start : start + count].itertuples(index=False, name=None)
+    elif kind == ("pandas", "Series"):
+        rows = ([item] for item in value.iloc[start : start + count])
+    elif kind == ("polars", "DataFrame"):
+        rows = value.slice(start, count).iter_rows()
+    elif kind == ("polars", "Series"):
+        rows = ([item] for item in value.slice(start, count))
+    elif kind == ("pyarrow", "Table"):
+        columns = value.slice(start, count).columns[:_COLUMNS]
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    else:
+        raise InvalidInputError("this return is no table that can be shown row by row.")
+    shown = [[short(item) for item in row[:_COLUMNS]] for row in rows]
+    index = getattr(value, "index", None) if kind[0] == "pandas" else None
+    if index is None or type(index).__name__ == "RangeIndex":
+        return shown
+    labels = index[start : start + count]
+    levels = labels if labels.nlevels > 1 else ((label,) for label in labels)
+    return {"index": [[short(label) for label in row] for row in levels], "rows": shown}
+
+
+def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:
+    """Return a reader of the batches that *content* holds."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    # Arrow's own memory: a bytearray is cleared first, which takes as long as reading does.
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content(pa.allocate_buffer))))
+
+
+def batches(reader: Any) -> Iterator[Any]:
+    """Yield the record batches of *reader*; the next ones are decompressed meanwhile."""
+    count = reader.num_record_batches
+    if count <= _AHEAD:
+        yield from (reader.get_batch(i) for i in range(count))
+        return
+    with ThreadPoolExecutor(1) as beside:
+        ahead = deque(beside.submit(reader.get_batch, i) for i in range(_AHEAD))
+        for following in range(_AHEAD, count + _AHEAD):
+            batch = ahead.popleft().result()
+            if following < count:
+                ahead.append(beside.submit(reader.get_batch, following))
+            yield batch
+
+
+def decode(
+    kind: str, node: dict[str, Any], content: Callable[[Callable[[int], Any]], memoryview]
+) -> Any:
+    """Return the table that *node* stands for.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        node: with everything inside rebuilt already; fields that say where its bytes are taken
+            out.
+        content: reads the bytes into a buffer made by the function that it is given.
+    """
+    shape, _ = take(node, "shape", "dtypes")
+    if kind == "pyarrow.Table":
+        table = read_ipc(content).read_all()
+    else:
+        import polars as pl  # noqa: PLC0415
+
+        table = pl.read_ipc(io.BytesIO(content(bytearray)))
+        if kind == "polars.Series":
+            table = table.to_series()
+    if list(table.shape) != shape:
+        raise ValueError("the file holds another table")
+    return table

@@ -1,0 +1,354 @@
+"""Values to JSON text and artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ..errors import JournalWriteError, NotSerializableError
+from ..system.interrupts import in_thread, section
+from ..system.platform import not_plain
+from .kinds import FORMAT, LIBRARIES, library, to_text
+from .nodes import TAG, Encoder, b64, name_of, step, unstorable
+from .types import classes
+from .types.builtin import ENCODERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ..record.artifacts import Artifacts, Stored
+
+#: Text longer than this is kept in an artifact.
+INLINE_BYTES: Final = 64 << 10
+#: Bytes of which the base64 text is no longer than that.
+_INLINE_RAW: Final = INLINE_BYTES // 4 * 3
+#: What all samples in one text may take together.
+PREVIEW_BYTES: Final = 4 << 10
+_PREVIEW_TEXT: Final = 400
+_LONGEST_EXT: Final = 16
+_LONGEST_PATH: Final = 200
+
+_WAYS_OUT: Final = (
+    "Return something else, write a file with ctx.file(name), teach stepbook the class with "
+    "stepbook.register(cls, encode, decode), or give the value to store with "
+    "run.resolve(name, value). The object is in this error's .value."
+)
+
+
+class Writer(Encoder):
+    """Encodes values, writing artifacts as needed.
+
+    Args:
+        artifacts: where big ones go; None keeps everything in the text.
+        allow_pickle: store as pickle what nothing else can store.
+    """
+
+    def __init__(self, artifacts: Artifacts | None, *, allow_pickle: bool) -> None:
+        super().__init__(ENCODERS)
+        self._allow_pickle = allow_pickle
+        self._artifacts = artifacts
+        self._own: dict[str, dict[str, Any]] = {}
+        self._refused: JournalWriteError | None = None
+        self._section: section | None = None  # begun with the artifact lock
+        self._holds = False
+        self._hint: Any = None
+        self._classes: classes.Classes | None = None
+        self._room = PREVIEW_BYTES
+        #: What reading these files would give, once each; see :meth:`Codec.decode`.
+        self.ready: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        here, self._section = self._section, None
+        if here is None or self._artifacts is None:
+            return
+        try:
+            # An event that waits to be written names what was stored: prune stays away for good.
+            waits = isinstance(error, JournalWriteError) and error is not self._refused
+            if self._holds and not waits:
+                self._artifacts.let_go()
+            self._holds = False
+        finally:
+            here.__exit__(None, None, None)
+
+    def encode(
+        self, value: Any, *, hint: Any = None, files: Mapping[str, Path] | None = None
+    ) -> str:
+        """Return the JSON text of *value*; see :meth:`Codec.encode`.
+
+        Args:
+            value: what to store.
+            hint: names classes that may be stored.
+            files: files that belong to the value, by name; they are moved into the store, and
+                their paths in *value* stand for them.
+
+        Raises:
+            NotSerializableError: it holds something that cannot be stored.
+            JournalWriteError: a file of it cannot be written; *value* is in ``value``.
+        """
+        try:
+            return self._encode_all(value, hint, files)
+        except JournalWriteError as error:
+            error.value = value  # type: ignore[attr-defined]
+            self._refused = error
+            raise
+
+    def _encode_all(self, value: Any, hint: Any, files: Mapping[str, Path] | None) -> str:
+        about: list[dict[str, Any]] = []
+        try:
+            if files:
+                about = self._adopt_all(files)
+            return self._encode(value, hint, about)
+        except NotSerializableError as error:
+            raise _refusal(error.path, str(error), value) from error.__cause__
+        except JournalWriteError:
+            raise
+        except RecursionError:
+            pass
+        except Exception as error:
+            # Whatever it is, hours of work may be in the value.
+            raise _refusal("", f"{type(error).__name__}: {error}", value) from error
+        try:
+            return in_thread(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
+        except NotSerializableError as error:
+            raise _refusal(error.path, str(error), value) from error.__cause__
+        except RecursionError as error:
+            raise _refusal("", "nested too deep", value) from error
+
+    def _adopt_all(self, files: Mapping[str, Path]) -> list[dict[str, Any]]:
+        """Move files into the store and return what is recorded of them."""
+        if self._artifacts is None:
+            raise unstorable("a book in memory has no files")
+        for name, path in files.items():
+            if not path.is_file():
+                what = "a folder; write one file, such as a zip" if path.exists() else "missing"
+                raise unstorable(
+                    f"ctx.file({name!r}) gave a path at which the step has left {what}"
+                )
+            link = not_plain(path)
+            if link is not None:
+                raise unstorable(
+                    f"ctx.file({name!r}) gave a path for a file, and what the step has left there "
+                    f"cannot be stored: {link.strerror}; copy the file itself there"
+                )
+        adopted: dict[str, Stored] = {}
+        try:
+            for name, path in files.items():
+                adopted[name] = self._adopt(path)
+        except BaseException:
+            for name, stored in adopted.items():
+                self._artifacts.give_back(stored, files[name])
+            raise
+        for folder in {path.parent for path in files.values()}:
+            with suppress(OSError):  # what else the body has left there stays until the run goes
+                folder.rmdir()
+        for name, stored in adopted.items():
+            self._own[str(files[name])] = {
+                TAG: "file",
+                "format": FORMAT,
+                "name": name,
+                **_location(stored),
+            }
+        return [{"name": name, **_location(stored)} for name, stored in adopted.items()]
+
+    def _adopt(self, path: Path) -> Stored:
+        ext = path.suffix.lstrip(".").lower()
+        if not (ext.isascii() and ext.isalnum() and len(ext) <= _LONGEST_EXT):
+            ext = "bin"
+        return self._locked(lambda artifacts: artifacts.adopt(path, ext))
+
+    def own_file(self, path: str) -> dict[str, Any] | None:
+        """Return the node of a file that the step has written."""
+        return self._own.get(path)
+
+    def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
+        self.restart()
+        self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
+        text = self._text(self.node(value), value)
+        if files:
+            text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
+        return text
+
+    def _text(self, node: Any, value: Any) -> str:
+        text = to_text(node)
+        if len(text) <= INLINE_BYTES and text.isascii():
+            return text
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            raise NotSerializableError(
+                "a lone surrogate, which is not Unicode text", path=_path_of_surrogate(node) or ""
+            ) from None
+        if len(data) <= INLINE_BYTES or self._artifacts is None:
+            return text
+        stored = self._store("json", lambda file: file.write(data))
+        facts: dict[str, Any] = {"of": name_of(type(value))}
+        if isinstance(value, list | tuple | dict | str | set | frozenset):
+            facts["length"] = len(value)
+        about = {TAG: "json", "format": FORMAT, **facts, **_location(stored)}
+        return to_text({**about, "preview": text[:_PREVIEW_TEXT]})
+
+    def other(self, value: Any) -> Any:
+        """Return the node of a value of a class of the user's own, or of a library."""
+        found = classes.encode(self, value, self._named)
+        if found is not None:
+            return found
+        module = LIBRARIES.get(type(value).__module__.partition(".")[0])
+        if module is not None:
+            found = library(module).encode(self, value)
+            if found is not None:
+                return found
+        if self._allow_pickle:
+            return self._pickle(value)
+        raise unstorable(f"values of the type {name_of(type(value))} cannot be stored")
+
+    def _named(self) -> classes.Classes:
+        if self._classes is None:
+            self._classes = classes.named_classes(self._hint)
+        return self._classes
+
+    def _pickle(self, value: Any) -> dict[str, Any]:
+        try:
+            data = pickle.dumps(value, 5)
+        except Exception as error:
+            raise unstorable(
+                f"a {name_of(type(value))} cannot be pickled either: {error}"
+            ) from error
+        return self.blob(
+            "pickle",
+            "pkl",
+            lambda file: file.write(data),
+            size=len(data),
+            facts={"class": name_of(type(value))},
+            preview=lambda: None,
+        )
+
+    def blob(
+        self,
+        kind: str,
+        ext: str,
+        produce: Callable[[Any], object],
+        *,
+        size: int,
+        facts: dict[str, Any],
+        preview: Callable[[], Any],
+        always_file: bool = False,
+        ready: Any = None,
+    ) -> dict[str, Any]:
+        """Return the node of a value that is kept as bytes; see :meth:`Encoder.blob`."""
+        node = {TAG: kind, "format": FORMAT, **facts}
+        inline = self._artifacts is None
+        if inline or (size <= _INLINE_RAW and not always_file):
+            memory = _Memory()
+            produce(memory)
+            data = memory.getvalue()
+            if inline or len(data) <= _INLINE_RAW:
+                digest = hashlib.sha256(data).hexdigest()
+                node |= {"bytes": len(data), "sha256": digest, "data": b64(data)}
+                return self._sampled(node, preview)
+            produce = lambda file: file.write(data)  # noqa: E731 - what was made is not made again
+        stored = self._store(ext, produce)
+        if ready is not None:
+            self.ready[stored.file] = ready
+        return self._sampled({**node, **_location(stored)}, preview)
+
+    def wants_copy(self, size: int) -> bool:
+        """Whether a private copy of a value of *size* bytes spares reading its file back."""
+        return self._artifacts is not None and size > _INLINE_RAW
+
+    def _store(self, ext: str, produce: Callable[[Any], object]) -> Stored:
+        return self._locked(lambda artifacts: artifacts.write(ext, produce))
+
+    def _locked(self, use: Callable[[Artifacts], Stored]) -> Stored:
+        """Write with the artifact lock.
+
+        It is taken at the first time, and held until the block ends: in a section from here on.
+        """
+        artifacts = self._artifacts
+        if artifacts is None:
+            raise TypeError("this writer has nowhere to write to")
+        try:
+            if self._section is None:
+                self._section = section().__enter__()
+            if not self._holds:
+                artifacts.hold()
+                self._holds = True
+            return use(artifacts)
+        except JournalWriteError:
+            raise
+        except OSError as error:
+            raise NotSerializableError(
+                f"its file cannot be written to {artifacts.folder}: {error}", path=""
+            ) from error
+
+    def _sampled(self, node: dict[str, Any], preview: Callable[[], Any]) -> dict[str, Any]:
+        """Add a sample, as long as there is room for it."""
+        try:
+            sample = preview()
+            size = len(to_text(sample).encode())
+        except Exception:  # noqa: BLE001 - it is only for the eye
+            return node
+        if sample is not None and size <= self._room:
+            self._room -= size
+            node["preview"] = sample
+        return node
+
+
+class _Memory(io.BytesIO):
+    """A file in memory that stays readable when its writer closes it."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _location(stored: Stored) -> dict[str, Any]:
+    return {
+        "bytes": stored.size,
+        "sha256": stored.sha256,
+        "xxh3_128": stored.xxh3,
+        "file": stored.file,
+    }
+
+
+def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:
+    whole = f"${path}"
+    shown = whole if len(whole) <= _LONGEST_PATH else f"{whole[:120]}…{whole[-60:]}"
+    return NotSerializableError(
+        f"The value cannot be stored: {shown}: {reason}. {_WAYS_OUT}",
+        path=whole,
+        reason=reason,
+        value=value,
+    )
+
+
+def _path_of_surrogate(node: Any) -> str | None:
+    """Return where in *node* a text is that is not Unicode."""
+    if isinstance(node, str):
+        return None if _is_unicode(node) else ""
+    parts: Any = ()
+    if isinstance(node, list):
+        parts = ((f"[{i}]", item) for i, item in enumerate(node))
+    elif isinstance(node, dict):
+        parts = (("" if TAG in node else step(key), [key, item]) for key, item in node.items())
+        parts = ((name, item) for name, pair in parts for item in pair)
+    for name, item in parts:
+        found = _path_of_surrogate(item)
+        if found is not None:
+            return f"{name}{found}"
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
