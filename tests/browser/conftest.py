@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from live import Live
+from pictures import keep
 
 CHROMIUM = os.environ.get("STEPBOOK_CHROMIUM") or shutil.which("chromium")
 FLAGS = (
@@ -56,12 +57,6 @@ def browser():
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield chromium
         chromium.close()
-
-
-def keep(page, name):
-    """Keep a picture of a page where ``STEPBOOK_SCREENSHOTS`` says, if it does."""
-    if folder := os.environ.get("STEPBOOK_SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
 
 
 class Server:

@@ -6,9 +6,9 @@ import json
 import re
 
 import pytest
-from conftest import keep
+from pictures import keep
 from playwright.sync_api import expect
-from test_wire import recorded_run
+from recorded import recorded_run
 
 import stepbook
 from stepbook.show import html

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import keep
+from pictures import keep
 from playwright.sync_api import expect
 
 OPEN = "import stepbook\nrun = stepbook.run('converted', input={'n': 1}, new=True)\nrun"

@@ -19,7 +19,7 @@ from sameness import assert_same
 import stepbook
 from stepbook import ArtifactError, NotSerializableError, StepbookWarning
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def files(book):
 
 def replay_elsewhere(path, **environment):
     return subprocess.run(
-        [sys.executable, HERE / "replays.py", path],
+        [sys.executable, HERE / "support" / "replays.py", path],
         env={**os.environ, "PYTHONPATH": str(HERE.parent), "PYTHONHASHSEED": "4711", **environment},
         capture_output=True,
         text=True,
@@ -165,7 +165,9 @@ def test_a_class_that_nothing_names_is_refused(book):
     for _ in range(2):
         run = book.run("x")
         assert run.options(returns=Patient).do("a", lambda: Patient("Ada")) == Patient("Ada")
-    with pytest.raises(ArtifactError, match=r"a: .*test_steps\.Patient, which nothing here names"):
+    with pytest.raises(
+        ArtifactError, match=r"a: .*test_do_returns\.Patient, which nothing here names"
+    ):
         book.run("x").do("a", lambda: Patient("Ada"))
 
 

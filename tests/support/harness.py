@@ -1,7 +1,7 @@
 """Kill any notebook at a random cell, run it again, and compare with an undisturbed run.
 
 ``test_kills.py`` does so once with each notebook of ``varied.py``. As a program, with any notebooks
-and more often: ``python tests/notebook/harness.py [NOTEBOOK.ipynb ...] [--kills N] [--seed S]``.
+and more often: ``python tests/support/harness.py [NOTEBOOK.ipynb ...] [--kills N] [--seed S]``.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ class Replayer:
     def __init__(self, folder):
         self.folder = folder
         self.codec = Codec(Artifacts(folder / "files", folder / "lock"))
-        here = Path(__file__).parent
+        here = Path(__file__).parents[1] / "support"
         self.process = subprocess.Popen(
             [sys.executable, here / "replayer.py"],
-            env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(here.parent)},
+            env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": str(here.parents[1])},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

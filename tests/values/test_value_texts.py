@@ -420,7 +420,7 @@ assert codec.decode(codec.encode({"a": [1, (2,), None]})) == {"a": [1, (2,), Non
 heavy = {"numpy", "pandas", "pyarrow", "polars", "pydantic", "torch", "sklearn"} & {*sys.modules}
 assert not heavy, heavy
 """
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_plain_value_costs_microseconds():

@@ -15,7 +15,7 @@ import stepbook
 from stepbook import errors as all_errors
 from stepbook.cli.main import cli
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
 README = (ROOT / "README.md").read_text("utf-8")
 ALL = "\n".join([README, *PAGES.values()])

@@ -7,7 +7,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from test_wire import recorded_run
+from recorded import recorded_run
 
 from stepbook.errors import StepbookError
 from stepbook.model.rows import RunRow, StepRow

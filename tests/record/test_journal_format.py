@@ -8,7 +8,7 @@ from pathlib import Path
 from stepbook.model.rows import ROW_TYPES, row_from_json, row_to_json
 from stepbook.record.lines import FORMAT, parse_line, read_file, seal
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "fixtures" / "journal-v1.jsonl"
 PAGE = ROOT / "docs" / "journal-format.md"
 

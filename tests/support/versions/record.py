@@ -21,7 +21,7 @@ sys.argv[0] = sys.modules["__main__"].__file__ = "review.py"
 platform.node = socket.gethostname = lambda: "host"
 platform.platform = lambda: "platform"
 os.environ.pop("JPY_SESSION_NAME", None)
-clean, here = failures._clean, str(script.parents[2])
+clean, here = failures._clean, str(script.parents[3])
 failures._clean = lambda text: clean(text).replace(here, "")
 
 

@@ -24,7 +24,7 @@ from stepbook import (
 from stepbook.record.artifacts import Artifacts, Digest
 from stepbook.system import platform
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -333,7 +333,7 @@ def test_prune_in_another_process_never_takes_what_is_about_to_be_named(book):
     run.do("first", big)
     pruner = subprocess.Popen(
         [sys.executable, "-c", PRUNER, book.path],
-        env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,6 +1,6 @@
 """Books of other versions: of stepbook's schema, and of DuckDB.
 
-``python tests/test_versions.py`` stores a book of today's schema; a published one never changes.
+``python tests/record/test_versions.py`` stores a book of today's schema; a published one never changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stepbook.record.tables import store as tables_store
 from stepbook.record.tables.schema import MIGRATIONS, SCHEMA_VERSION
 from stepbook.record.tables.store import Store, migrate
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ROOT = HERE.parent
 NAME = "stepbook.duckdb"
 VERSIONS = range(1, SCHEMA_VERSION + 1)
@@ -41,10 +41,10 @@ def fixture(version: int) -> Path:
 
 
 def python(script: str, *arguments: object, first: Path | None = None) -> str:
-    """Execute a script of tests/versions, with the packages of folder *first* before others."""
+    """Execute a script of tests/support/versions, with the packages of folder *first* before others."""
     places = [str(place) for place in (first, ROOT) if place is not None]
     done = subprocess.run(
-        [sys.executable, HERE / "versions" / script, *map(str, arguments)],
+        [sys.executable, HERE / "support" / "versions" / script, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "STEPBOOK_STABLE_REPR": "1"},
         capture_output=True,
         text=True,
@@ -130,7 +130,7 @@ def latest(tmp_path):
 
 def test_every_schema_version_has_a_stored_book(tmp_path):
     for version in VERSIONS:
-        assert fixture(version).is_file(), "store it: python tests/test_versions.py"
+        assert fixture(version).is_file(), "store it: python tests/record/test_versions.py"
         with tarfile.open(fixture(version)) as archive:
             archive.extractall(tmp_path / str(version), filter="data")
         assert schema(tmp_path / str(version) / NAME) == version

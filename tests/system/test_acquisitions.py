@@ -1,4 +1,4 @@
-"""No lock is taken in a way that an interrupt can leave it behind; see stepbook/_interrupts.py."""
+"""No lock is taken in a way that an interrupt can leave it behind; see stepbook/system/interrupts.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import stepbook
 
 PACKAGE = Path(stepbook.__file__).parent
 #: The primitives themselves, and the demo: a process of its own that holds no lock.
-EXCEPT = {"_interrupts.py", "_demo.py"}
+EXCEPT = {"interrupts.py", "demo.py"}
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in EXCEPT)
 LOCKS = {"Lock", "RLock", "allocate_lock"}
 #: They take locks in Python, where an interrupt leaves them behind.
