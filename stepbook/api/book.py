@@ -33,9 +33,10 @@ from ..record.tables import frames, queries
 from ..show import text as show_text
 from ..system.console import asks_new, stable, tell
 from ..system.interrupts import section
-from ..system.locate import book_path, run_key
+from ..system.locate import book_path
 from ..system.platform import describe_owner
 from ..values.codec import Codec
+from ..values.keys import run_key
 from .run import Run
 from .shown import ShownBook
 

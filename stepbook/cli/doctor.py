@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookError, StepbookWarning
+from ..model.blobs import NAME
 from ..model.rows import RUN_ID, is_run_id
-from ..record.artifacts import NAME, TEMPORARY
+from ..record.artifacts import TEMPORARY
 from ..record.home import about_damaged, about_garbled, read_book_id
 from ..record.lines import files_by_run, look, merge, read_files
 from ..record.tables.schema import SCHEMA_VERSION

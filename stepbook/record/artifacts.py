@@ -17,18 +17,18 @@ import contextlib
 import hashlib
 import os
 import queue
-import re
 import secrets
 import shutil
 import stat
 import sys
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
 from ..errors import ArtifactError, JournalWriteError
+from ..model.blobs import NAME, Stored
 from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
 from ..system.platform import disk, not_plain, read_plain
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
-
-#: What an artifact's file may be called; anything else in a record is damage, never a path.
-NAME: Final = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 
 #: How long a writer waits for a prune to end, and a prune for writers, in seconds.
 LOCK_TIMEOUT_S: Final = 60.0
@@ -54,34 +51,6 @@ _THREAD_BYTES: Final = 4 << 20
 _TICK_NS: Final = 50_000_000
 #: Chunks that may wait to be hashed: bounds the memory that they hold.
 _WAITING: Final = 4
-
-
-class Stored(NamedTuple):
-    """A file in the store.
-
-    Attributes:
-        file: its name, ``<sha256>.<ext>``.
-        size: its length in bytes.
-        xxh3: the XXH3 of its content, 32 hex digits; None in the first books, which are checked
-            against the name.
-    """
-
-    file: str
-    size: int
-    xxh3: str | None = None
-
-    @property
-    def sha256(self) -> str:
-        """The hash of its content, 64 hex digits."""
-        return self.file.partition(".")[0]
-
-    def matches(self, content: Any) -> bool:
-        """Whether the hash *content*, begun by :meth:`hashing`, is that of this file."""
-        return bool(content.hexdigest() == (self.xxh3 or self.sha256))
-
-    def hashing(self) -> Any:
-        """Return the hash, of nothing yet, that :meth:`matches` compares."""
-        return xxhash.xxh3_128() if self.xxh3 else hashlib.sha256()
 
 
 class Artifacts:

@@ -1,20 +1,15 @@
-"""Where a book is, and which of its runs is meant."""
+"""Where a book is."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..errors import InvalidInputError, NotABookError
-from ..values.nodes import TAG
 
 BOOK_NAME: Final = "stepbook.duckdb"
 _ROOT_MARKS: Final = (".git", "pyproject.toml")
-_LONGEST_KEY: Final = 200
 
 
 def book_path(path: str | os.PathLike[str] | None) -> Path:
@@ -63,34 +58,3 @@ def _nearest(folder: Path) -> Path:
         if found.is_file() or any((parent / mark).exists() for mark in _ROOT_MARKS):
             return found
     return folder / BOOK_NAME
-
-
-def run_key(key: str | None, input_text: str) -> str:
-    """Return what finds a run again: *key*, else the canonical JSON of the input.
-
-    Canonical: keys sorted, no spaces; above 200 characters its SHA-256 in hex.
-
-    Raises:
-        InvalidInputError: *key* is empty or not a string.
-    """
-    if key is not None:
-        if not isinstance(key, str) or not key:
-            raise InvalidInputError(f"key is a text that finds the run again, not {key!r}.")
-        return key
-    text = input_text
-    with contextlib.suppress(ValueError):  # an int too long for this: its text as it is
-        text = _canonical(json.loads(input_text, object_hook=_keys_sorted))
-    if len(text) <= _LONGEST_KEY:
-        return text
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _canonical(node: Any) -> str:
-    return json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _keys_sorted(node: dict[str, Any]) -> dict[str, Any]:
-    """Sort the pairs as which a dict is written that has other keys than strings."""
-    if node.get(TAG) == "dict":
-        node["items"].sort(key=lambda pair: _canonical(pair[0]))
-    return node

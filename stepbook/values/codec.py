@@ -18,7 +18,7 @@ from .reader import Reader, shown
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from ..record.artifacts import Artifacts
+    from ..model.blobs import Blobs
 
 _scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
 
@@ -36,7 +36,7 @@ class Codec:
         {'a': (1, 2)}
     """
 
-    def __init__(self, artifacts: Artifacts | None, *, allow_pickle: bool = False) -> None:
+    def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool = False) -> None:
         self.artifacts = artifacts
         self.allow_pickle = allow_pickle
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, StepbookError
-from ..record.artifacts import Artifacts, Stored
+from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
 from .kinds import FORMAT, LIBRARIES, library, no_constant
 from .nodes import TAG, expect, step, take, unb64
@@ -36,7 +36,7 @@ class Reader:
 
     def __init__(
         self,
-        artifacts: Artifacts | None,
+        artifacts: Blobs | None,
         hint: Any,
         *,
         allow_pickle: bool,
@@ -137,7 +137,7 @@ class Reader:
             return view
         return self._artifacts().read(_stored(node), allocate)
 
-    def _artifacts(self) -> Artifacts:
+    def _artifacts(self) -> Blobs:
         if self._store is None:
             raise ArtifactError("it is in a file, and this book has none")
         return self._store

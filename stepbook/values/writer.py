@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from ..record.artifacts import Artifacts, Stored
+    from ..model.blobs import Blobs, Stored
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -47,7 +47,7 @@ class Writer(Encoder):
         allow_pickle: store as pickle what nothing else can store.
     """
 
-    def __init__(self, artifacts: Artifacts | None, *, allow_pickle: bool) -> None:
+    def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool) -> None:
         super().__init__(ENCODERS)
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
@@ -267,7 +267,7 @@ class Writer(Encoder):
     def _store(self, ext: str, produce: Callable[[Any], object]) -> Stored:
         return self._locked(lambda artifacts: artifacts.write(ext, produce))
 
-    def _locked(self, use: Callable[[Artifacts], Stored]) -> Stored:
+    def _locked(self, use: Callable[[Blobs], Stored]) -> Stored:
         """Write with the artifact lock.
 
         It is taken at the first time, and held until the block ends: in a section from here on.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ...model.blobs import NAME
 from ...model.rows import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
 from ...system.interrupts import allowed, load
-from ..artifacts import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

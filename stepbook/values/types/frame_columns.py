@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from ...errors import NotSerializableError
-from ...record.artifacts import NAME
+from ...model.blobs import NAME
 from ..kinds import to_text
 from ..nodes import Encoder, expect, take, unstorable
 
