@@ -55,10 +55,7 @@ class Shown(Facts):
         Example:
             >>> run.to_html("run.html")
         """
-        from ..timeline import (
-            bundle,  # noqa: PLC0415 - only where it is shown
-            wire,  # noqa: PLC0415 - only where it is shown
-        )
+        from ..timeline import bundle, wire  # noqa: PLC0415 - only where it is shown
         from ..timeline.follow import Follower  # noqa: PLC0415
 
         follower = Follower(self.book, self.id)

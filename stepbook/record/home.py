@@ -386,6 +386,7 @@ class Files:
         return state, events, None if recorded is None else folded
 
     def gap(self, run_id: str, missing: int) -> BookMismatchError:
+        """Return the error that says that the tables are older than a journal."""
         return BookMismatchError(
             f"the database {self.path} is older than the journal of run {run_id} by {missing} "
             "events: it was lost, or restored from an older copy. Nothing was folded over the gap. "

@@ -152,6 +152,7 @@ class Timeline(anywidget.AnyWidget):
         return wire.reply(request, answers[kind]())
 
     def revise(self, change: Callable[[Any, str], str], name: str) -> str:
+        """Redo or rewind a step; return what to tell."""
         # The page needs not be told who speaks.
         return change(self._book.get(self._run_id), name).removeprefix("stepbook: ")
 

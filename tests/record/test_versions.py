@@ -1,6 +1,7 @@
 """Books of other versions: of stepbook's schema, and of DuckDB.
 
-``python tests/record/test_versions.py`` stores a book of today's schema; a published one never changes.
+``python tests/record/test_versions.py`` stores a book of today's schema; a published
+one never changes.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def fixture(version: int) -> Path:
 
 
 def python(script: str, *arguments: object, first: Path | None = None) -> str:
-    """Execute a script of tests/support/versions, with the packages of folder *first* before others."""
+    """Execute a script of tests/support/versions, packages of folder *first* before others."""
     places = [str(place) for place in (first, ROOT) if place is not None]
     done = subprocess.run(
         [sys.executable, HERE / "support" / "versions" / script, *map(str, arguments)],

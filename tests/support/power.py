@@ -1,9 +1,9 @@
 """A disk that remembers: what would be on it if the power failed at any moment.
 
-:class:`PowerDisk` stands in for the methods of ``stepbook.system.platform.disk``. Every call is executed
-and written down. :func:`after_power_loss` makes a directory as a disk may hold it when the power
-fails behind one of those calls: what was synced is there; of the rest each write, each change of
-size and each change of a directory is there, is torn, or is not, independently.
+:class:`PowerDisk` stands in for the methods of ``stepbook.system.platform.disk``. Every call is
+executed and written down. :func:`after_power_loss` makes a directory as a disk may hold it when the
+power fails behind one of those calls: what was synced is there; of the rest each write, each change
+of size and each change of a directory is there, is torn, or is not, independently.
 
 DuckDB syncs its own file: it is taken as DuckDB left it when it was closed last.
 """

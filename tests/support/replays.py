@@ -1,4 +1,4 @@
-"""Replays the catalogue from a book and compares it with what the steps return; see test_do_returns."""
+"""Replays the catalogue from a book and compares it; see test_do_returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No lock is taken in a way that an interrupt can leave it behind; see stepbook/system/interrupts.py."""
+"""No lock is taken in a way that an interrupt can leave it behind; see system/interrupts.py."""
 
 from __future__ import annotations
 

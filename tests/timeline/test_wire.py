@@ -37,7 +37,8 @@ def write_fixture():
 
 def test_the_fixture_is_what_python_writes():
     assert json.loads(FIXTURE.read_text(encoding="utf-8")) == fixture(), (
-        "the messages changed: if that is meant, run `python tests/timeline/test_wire.py` and `npm test`"
+        "the messages changed: if that is meant, run `python tests/timeline/test_wire.py`, then "
+        "`npm test`"
     )
 
 

@@ -211,7 +211,7 @@ function decode(bytes: DataView): unknown {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
-/** The class of the elements in which a widget shows itself: see stepbook/notebook/_show.py. */
+/** The class of the elements in which a widget shows itself: see stepbook/notebook/show.py. */
 function slotClass(slot: string): string {
   return `stepbook-slot-${slot}`;
 }

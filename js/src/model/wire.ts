@@ -1,5 +1,5 @@
 /**
- * The messages between Python and the timeline. `stepbook/timeline/_wire.py` writes them,
+ * The messages between Python and the timeline. `stepbook/timeline/wire.py` writes them,
  * `tests/fixtures/wire.json` holds one of each, and the tests of both sides read that file.
  *
  * A snapshot is everything; a delta holds the rows that changed after revision `since`, whole, up
