@@ -108,9 +108,10 @@ class Inbox:
 
     def remove_run(self, run_id: str) -> None:
         """Remove all slots of a run."""
-        for name in os.listdir(self._folder):
-            if name.startswith(f"{run_id}."):
-                _remove(self._folder / name)
+        with contextlib.suppress(FileNotFoundError):  # the folder is gone, and they with it
+            for name in os.listdir(self._folder):
+                if name.startswith(f"{run_id}."):
+                    _remove(self._folder / name)
 
 
 def _remove(path: Path) -> None:

@@ -151,8 +151,7 @@ class Timeline(anywidget.AnyWidget):
             raise StepbookError(f"this stepbook does not know the request {kind!r}.")
         return wire.reply(request, answers[kind]())
 
-    def revise(self, change: Callable[[Any, str], str], name: str) -> str:
-        """Redo or rewind a step; return what to tell."""
+    def _revise(self, change: Callable[[Any, str], str], name: str) -> str:
         # The page needs not be told who speaks.
         return change(self._book.get(self._run_id), name).removeprefix("stepbook: ")
 
