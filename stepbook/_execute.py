@@ -459,8 +459,7 @@ def complete(
 
 def fail(run: Run, context: StepContext, error: BaseException) -> None:
     """Record a failure; of a step that had succeeded already, make sure of that instead."""
-    ledger = run._owned()
-    row = context._row
+    ledger, row = run._owned(), context._row
     rows: list[Any] = []
     if context._end_row is None:
         seconds = max(0.0, time.perf_counter() - context._began) if context._began else 0.0
@@ -489,8 +488,7 @@ def fail(run: Run, context: StepContext, error: BaseException) -> None:
     if context._failed:
         walk, steps = run._walk(), ledger.state.steps
         inner = [step for step in walk.failures if steps[step].parent == row.name]
-        # An interrupt, a cancellation or a full disk is no outcome of the work: it is never handled
-        # for good.
+        # An interrupt or a full disk is no outcome of the work: it is never handled for good.
         outcome = isinstance(error, Exception) and not isinstance(error, JournalWriteError)
         walk.fail(row.name if outcome else None, inner)
         _failure.mark(error, run.id, row.name, row.attempt)
