@@ -17,7 +17,6 @@ from ._errors import (
     InvalidInputError,
     RunError,
     StepbookWarning,
-    StepError,
 )
 from ._find import book_path, run_key
 from ._model import DURABLE_KINDS, FAILED, RUNNING, SUCCEEDED, RunRow, TriggerType, new_id, now_us
@@ -37,10 +36,8 @@ if TYPE_CHECKING:
     from ._files import Found
     from ._ledger import Ledger, State
     from ._loop import Loop
-    from ._model import StepRow
 
 _UNSET: Final[Any] = object()
-_AHEAD: Final = 8 * 1024 * 1024
 
 
 def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
@@ -264,34 +261,6 @@ class Book(ShownBook):
 
     def _peek(self, run_id: str) -> State:
         return self._records.peek(run_id)
-
-    def _values(self, run_id: str, step: StepRow) -> dict[tuple[str, int], str]:
-        """Return the value of a step that was left on disk, and those of the steps behind it.
-
-        By name and attempt: what has been executed again since is another value.
-
-        Raises:
-            StepError: the tables have no value of this attempt.
-        """
-        self._records.fold_open()
-        key = step.name, step.attempt
-        with self._records.store.reading() as reader:
-            found = reader.values(run_id, step.seq, _AHEAD)
-            text = found.get(key) or reader.value(run_id, *key)
-        if text is None:
-            raise StepError(
-                f"the step {step.name!r} of run {run_id} has succeeded, but the tables hold no "
-                f"value of its attempt {step.attempt}: somebody has changed them. "
-                f"run.redo({step.name!r}) has it executed again."
-            )
-        found[key] = text
-        return found
-
-    def _whole(self, run_id: str, step: StepRow) -> StepRow:
-        """Return *step* with its value, which may have been left on disk, to be recorded again."""
-        if not step.left_on_disk:
-            return step
-        return step._replace(value=self._values(run_id, step)[step.name, step.attempt])
 
     def get(self, run_id: str) -> Run:
         """Return a run without owning it: for reading, its timeline, deliveries.

@@ -464,7 +464,7 @@ class Run(Shown):
         """Return the text of a value that was left on disk."""
         key, ahead = (step.name, step.attempt), self._ahead
         if key not in ahead:
-            ahead = self._ahead = self.book._values(self.id, step)
+            ahead = self._ahead = _stored.values(self.book, self.id, step)
         return ahead[key]
 
     def _create_scan(

@@ -1,18 +1,53 @@
-"""The files behind a run's values."""
+"""What a run's values are when they are not in memory: in the tables, and in files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ._decode import files_in
-from ._errors import ArtifactError, StepNotFoundError
+from ._errors import ArtifactError, StepError, StepNotFoundError
 from ._model import SUCCEEDED
 from ._revise import known
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ._book import Book
+    from ._model import StepRow
     from ._run import Run
+
+#: Characters of values that are read at once.
+_AHEAD: Final = 8 * 1024 * 1024
+
+
+def values(book: Book, run_id: str, step: StepRow) -> dict[tuple[str, int], str]:
+    """Return the value of a step that was left on disk, and those of the steps behind it.
+
+    By name and attempt: what has been executed again since is another value.
+
+    Raises:
+        StepError: the tables have no value of this attempt.
+    """
+    book._records.fold_open()
+    key = step.name, step.attempt
+    with book._records.store.reading() as reader:
+        found = reader.values(run_id, step.seq, _AHEAD)
+        text = found.get(key) or reader.value(run_id, *key)
+    if text is None:
+        raise StepError(
+            f"the step {step.name!r} of run {run_id} has succeeded, but the tables hold no value "
+            f"of its attempt {step.attempt}: somebody has changed them. "
+            f"run.redo({step.name!r}) has it executed again."
+        )
+    found[key] = text
+    return found
+
+
+def whole(book: Book, run_id: str, step: StepRow) -> StepRow:
+    """Return *step* with its value, which may have been left on disk, to be recorded again."""
+    if not step.left_on_disk:
+        return step
+    return step._replace(value=values(book, run_id, step)[step.name, step.attempt])
 
 
 def artifact(run: Run, name: str, file: str | None) -> Path:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import stepbook
-from stepbook import _book, _ledger
+from stepbook import _ledger, _stored
 from stepbook.timeline._follow import Follower
 
 #: Characters of values that a run keeps here: two of the values below.
@@ -174,7 +174,7 @@ def test_a_value_that_the_tables_have_lost_is_an_error_that_says_what_to_do(book
 
 
 def test_threads_that_replay_different_steps_at_once_get_each_its_own(book, monkeypatch):
-    monkeypatch.setattr(_book, "_AHEAD", 1_500)
+    monkeypatch.setattr(_stored, "_AHEAD", 1_500)
     recorded(book, 24).close()
     for _ in range(3):
         run = book.run("loop")

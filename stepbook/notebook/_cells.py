@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 
-from .. import _attempt, _execute
+from .. import _attempt, _execute, _stored
 from .._context import current, noted
 from .._duration import describe
 from .._errors import NotSerializableError, StaleStepError, StepbookWarning
@@ -110,7 +110,7 @@ class CellStep:
         self._changed = step.fingerprint not in (None, self._body.fingerprint)
         if not self._changed:
             if step.stale:
-                run._owned().note(run.book._whole(run.id, step)._replace(stale=False))
+                run._owned().note(_stored.whole(run.book, run.id, step)._replace(stale=False))
             return False
         if edited:
             tell(f"stepbook: the cell of {name!r} was edited; it is executed again.")
@@ -130,7 +130,7 @@ class CellStep:
 
     def _warn(self, run: Run, step: StepRow, line: str) -> None:
         if not step.stale:
-            run._owned().note(run.book._whole(run.id, step)._replace(stale=True))
+            run._owned().note(_stored.whole(run.book, run.id, step)._replace(stale=True))
         key = (run.id, step.name, self._body.fingerprint)
         if key in self._session.warned:
             return

@@ -11,7 +11,7 @@ import operator
 from itertools import compress
 from typing import TYPE_CHECKING, Any, Final
 
-from stepbook import _ledger, _queries, _tables
+from stepbook import _ledger, _queries, _stored, _tables
 from stepbook._errors import StepbookError
 from stepbook._model import PENDING, RUNNING, fields_of, now_us
 from stepbook._store import BUSY_S
@@ -161,7 +161,7 @@ class Follower:
                 continue
             key = step.name, step.attempt
             if key not in ahead:
-                ahead = self._book._values(self._run_id, step)
+                ahead = _stored.values(self._book, self._run_id, step)
             yield step._replace(value=ahead[key])
 
     def since(self, rev: int) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class Follower:
         if step is not None:
             text = step.error if field == "error" else step.value
             if field == "return" and step.left_on_disk:
-                text = self._book._whole(self._run_id, step).value
+                text = _stored.whole(self._book, self._run_id, step).value
         if text is None:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
