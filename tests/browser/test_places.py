@@ -12,6 +12,9 @@ import pytest
 from live import BLANK, error, step
 from playwright.sync_api import expect
 
+from stepbook._html import RunLine
+from stepbook.timeline import _wire
+
 STEPS = [step(n) for n in range(1, 121)]
 
 #: What notebooks do to the view: and what they do then, after a while, to bring it back.
@@ -595,27 +598,20 @@ def test_a_refusal_stays_too(live):
 # -- the list of runs ------------------------------------------------------------------------------
 
 
-def line(n, **more):
+def line(n, status="succeeded"):
     """One run of the list."""
-    fields = {
-        "id": f"run_{n:012d}",
-        "loop": f"loop-{n % 3}",
-        "key": "null",
-        "status": "succeeded",
-        "created_at": n * 1_000_000,
-        "started_at": n * 1_000_000,
-        "completed_at": n * 1_000_000 + 5,
-        "steps": 2,
-        "succeeded": 2,
-        "failed": 0,
-        "total": 200,
-    }
-    return fields | more
+    at = n * 1_000_000
+    return RunLine(f"run_{n:012d}", f"loop-{n % 3}", "null", status, at, at, at + 5, 2, 2, 0, 200)
+
+
+def refreshed(run, lines):
+    """The list is read again: the page gets it as Python sends it."""
+    run.page.evaluate("message => window.keep(message)", _wire.runs(lines))
 
 
 def test_the_list_of_runs_keeps_focus_place_and_what_is_open(live):
     lines = [line(n) for n in range(50, 0, -1)]
-    run = live(runs=lines, size=(900, 400))
+    run = live(runs=_wire.runs(lines), size=(900, 400))
     run.page.evaluate("() => { window.answers.open = 'inner'; }")
     run.root.get_by_role("button", name="loop-2").first.click()
     expect(run.page.locator(".stepbook-slot-inner")).to_have_count(1)
@@ -634,7 +630,7 @@ def test_the_list_of_runs_keeps_focus_place_and_what_is_open(live):
     )
     focused = run.page.evaluate(label)
     assert run.box.evaluate("box => box.scrollTop") > 100
-    run.page.evaluate("lines => window.keep(lines)", [line(51, status="failed"), *lines[:49]])
+    refreshed(run, [line(51, status="failed"), *lines[:49]])
     expect(run.root.get_by_role("button", name="failed 1", exact=True)).to_be_visible()
     assert run.page.evaluate(label) == focused
     assert run.page.evaluate("window.slot.isConnected && window.slot.scrollTop") == 77
@@ -644,17 +640,25 @@ def test_the_list_of_runs_keeps_focus_place_and_what_is_open(live):
     assert run.page.evaluate("window.slot.isConnected && window.slot.scrollTop") == 77
     chip = run.root.get_by_role("button", name="failed")
     chip.focus()
-    run.page.evaluate("lines => window.keep(lines)", [line(52, status="failed"), *lines[:49]])
+    refreshed(run, [line(52, status="failed"), *lines[:49]])
     expect(chip).to_be_focused()
 
 
 def test_a_list_that_cannot_be_read_again_says_so(live):
-    run = live(runs=[line(1)])
+    run = live(runs=_wire.runs([line(1)]))
     run.page.evaluate("() => { window.answers.refresh = { refused: 'the book is busy' }; }")
     run.root.get_by_role("button", name="Refresh").click()
     expect(run.root.get_by_role("alert")).to_have_text("the book is busy")
-    run.page.evaluate("lines => window.keep(lines)", [line(2), line(1)])
+    refreshed(run, [line(2), line(1)])
     expect(run.root.get_by_role("alert")).to_have_text("the book is busy")
     run.page.evaluate("() => { window.answers.refresh = []; }")
     run.root.get_by_role("button", name="Refresh").click()
     expect(run.root.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_list_of_another_version_is_refused_in_words(live):
+    run = live(runs=_wire.runs([line(1)]))
+    expect(run.root.get_by_role("button", name="loop-1")).to_be_visible()
+    run.page.evaluate("message => window.keep(message)", {**_wire.runs([line(2)]), "v": 9})
+    expect(run.root.get_by_role("alert")).to_contain_text("version 9 of the timeline's messages")
+    expect(run.root.get_by_role("button", name="loop-1")).to_be_visible()
