@@ -41,6 +41,13 @@ __all__ = [  # noqa: PLE0604, F405 - the errors' names are strings; __getattr__ 
 ]
 
 
+# As people write them: stepbook.Book, wherever the module is that defines it.
+for _name in __all__:
+    if isinstance(_public := globals().get(_name), type):
+        _public.__module__ = __name__
+del _name, _public
+
+
 def run(loop: str, **options: Any) -> Run:
     """Open or create a run on the default book; see :meth:`Book.run` for the options.
 

@@ -11,8 +11,8 @@ import json
 import pytest
 from live import BLANK, error, step
 from playwright.sync_api import expect
-
 from stepbook._html import RunLine
+
 from stepbook.timeline import _wire
 
 STEPS = [step(n) for n in range(1, 121)]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import stepbook
+import stepbook.testing
 from stepbook import errors
 
 PACKAGE = Path(stepbook.__file__).parent
@@ -33,6 +34,7 @@ ROOMS = {
     "api": {"engine", "timeline", "record", "show", "values", "model", "system", "errors"},
     "notebook": {"api", "engine", "timeline", "values", "show", "model", "system", "errors"},
 }
+ROOMS["testing"] = {"api", "engine", "errors"}
 #: The command line and the package itself put together what they need.
 ROOMS["cli"] = set(ROOMS)
 ROOMS["__main__"] = {"cli"}
@@ -184,3 +186,15 @@ def test_the_tree_of_errors_in_the_docstring_is_complete_and_right():
         cls.__name__: None if cls is errors.StepbookError else cls.__bases__[0].__name__
         for cls in ERRORS
     }
+
+
+def test_public_classes_call_themselves_by_their_public_names():
+    public = [getattr(stepbook, name) for name in stepbook.__all__]
+    classes = [value for value in public if isinstance(value, type)]
+    assert {cls.__module__ for cls in classes} == {"stepbook"}
+    assert repr(stepbook.Book) == "<class 'stepbook.Book'>"
+
+
+def test_the_public_modules_are_errors_and_testing():
+    assert stepbook.errors.BookError is stepbook.BookError
+    assert set(stepbook.testing.__all__) == {"assert_replays", "temporary_book"}
