@@ -477,6 +477,7 @@ def _released_on_error(lock: FileLock | None) -> Iterator[None]:
 
 
 def _acquired(lock: FileLock, timeout: float = 0.0) -> bool:
+    """Take a lock, in a section; return False if others hold it."""
     with refusals(str(lock.path), "the run was not opened"):
         return lock.acquire(timeout=timeout)
 

@@ -222,7 +222,7 @@ def test_an_error_record_has_type_message_stack_notes_and_cause(run):
     assert error["cause"]["type"] == "KeyError"
     assert '{}["inner"]' in error["stack"]
     assert "direct cause" in error["stack"]
-    assert "_execute.py" not in error["stack"]
+    assert "engine/execute.py" not in error["stack"]
 
 
 def test_a_failure_is_logged_without_being_asked(run):
