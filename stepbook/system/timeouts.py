@@ -23,7 +23,7 @@ def call_within(seconds: float, error: Callable[[], BaseException], call: Callab
     In the main thread by an alarm signal, which also ends a ``time.sleep`` or a read of a socket.
     Elsewhere, and on systems without alarms, the error arrives when the call next executes
     Python code: a call into C is not cut short. What of stepbook's own must not be cut short is
-    not (:mod:`stepbook._interrupts`).
+    not (:mod:`.interrupts`).
     """
     main = threading.current_thread() is threading.main_thread()
     if main and hasattr(signal, "setitimer"):

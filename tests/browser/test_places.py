@@ -11,9 +11,9 @@ import json
 import pytest
 from live import BLANK, error, step
 from playwright.sync_api import expect
-from stepbook._html import RunLine
 
-from stepbook.timeline import _wire
+from stepbook.show.html import RunLine
+from stepbook.timeline import wire
 
 STEPS = [step(n) for n in range(1, 121)]
 
@@ -606,12 +606,12 @@ def line(n, status="succeeded"):
 
 def refreshed(run, lines):
     """The list is read again: the page gets it as Python sends it."""
-    run.page.evaluate("message => window.keep(message)", _wire.runs(lines))
+    run.page.evaluate("message => window.keep(message)", wire.runs(lines))
 
 
 def test_the_list_of_runs_keeps_focus_place_and_what_is_open(live):
     lines = [line(n) for n in range(50, 0, -1)]
-    run = live(runs=_wire.runs(lines), size=(900, 400))
+    run = live(runs=wire.runs(lines), size=(900, 400))
     run.page.evaluate("() => { window.answers.open = 'inner'; }")
     run.root.get_by_role("button", name="loop-2").first.click()
     expect(run.page.locator(".stepbook-slot-inner")).to_have_count(1)
@@ -645,7 +645,7 @@ def test_the_list_of_runs_keeps_focus_place_and_what_is_open(live):
 
 
 def test_a_list_that_cannot_be_read_again_says_so(live):
-    run = live(runs=_wire.runs([line(1)]))
+    run = live(runs=wire.runs([line(1)]))
     run.page.evaluate("() => { window.answers.refresh = { refused: 'the book is busy' }; }")
     run.root.get_by_role("button", name="Refresh").click()
     expect(run.root.get_by_role("alert")).to_have_text("the book is busy")
@@ -657,8 +657,8 @@ def test_a_list_that_cannot_be_read_again_says_so(live):
 
 
 def test_a_list_of_another_version_is_refused_in_words(live):
-    run = live(runs=_wire.runs([line(1)]))
+    run = live(runs=wire.runs([line(1)]))
     expect(run.root.get_by_role("button", name="loop-1")).to_be_visible()
-    run.page.evaluate("message => window.keep(message)", {**_wire.runs([line(2)]), "v": 9})
+    run.page.evaluate("message => window.keep(message)", {**wire.runs([line(2)]), "v": 9})
     expect(run.root.get_by_role("alert")).to_contain_text("version 9 of the timeline's messages")
     expect(run.root.get_by_role("button", name="loop-1")).to_be_visible()

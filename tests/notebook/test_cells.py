@@ -566,7 +566,7 @@ def test_unloading_leaves_no_trace(kernels: Callable[..., Kernel]) -> None:
 
 
 def test_a_fault_of_ours_does_not_break_cells(kernel: Kernel) -> None:
-    kernel.ok("from stepbook.notebook import _hooks\n_hooks.at_end.append(lambda: 1 / 0)")
+    kernel.ok("from stepbook.notebook import hooks\nhooks.at_end.append(lambda: 1 / 0)")
     assert kernel.run("21 * 2").value == "42"
     kernel.ok("_hooks.at_end.pop()")
     kernel.ok("%%step A\nx = 1")
@@ -585,11 +585,11 @@ def test_an_output_that_cannot_be_recorded_is_shown_all_the_same(kernel: Kernel)
 
 @pytest.mark.parametrize("part", ["Lines._find", "Body"])
 def test_a_fault_of_ours_leaves_the_cell_to_be_executed(kernel: Kernel, part: str) -> None:
-    kernel.ok("from stepbook.notebook import _transform")
-    kernel.ok(f"kept, _transform.{part} = _transform.{part}, None")
+    kernel.ok("from stepbook.notebook import transform")
+    kernel.ok(f"kept, transform.{part} = transform.{part}, None")
     faulty = kernel.run("#| step: A\n21 * 2")
     plain = kernel.run("21 * 2")
-    kernel.run(f"_transform.{part} = kept")
+    kernel.run(f"transform.{part} = kept")
     assert (faulty.value, plain.value) == ("42", "42")
     assert "neither replayed nor recorded" in faulty.text("stderr")
     kernel.ok("%%step A\nx = 1")

@@ -25,7 +25,7 @@ SETUP = "%load_ext stepbook\n%stepbook run crash"
 DESCRIBE = """
 def _describe():
     import json, types
-    from stepbook.notebook import _chance
+    from stepbook.notebook import chance
     from stepbook.notebook.variables import _is_own
     codec = run._codec
     classes = tuple(v for v in globals().values() if isinstance(v, type))
@@ -40,7 +40,7 @@ def _describe():
             return [value.to_json(orient="split", double_precision=15, date_unit="ns"), types_]
         if isinstance(value, (list, tuple)) and len(value) < 50:
             return [type(value).__name__, *(text(v, deep + 1) for v in value)]
-        state = _chance.state_of(value)
+        state = chance.state_of(value)
         try:
             return codec.encode(value if state is None else state, hint=classes)
         except Exception:  # whatever it is: both sides say the same
