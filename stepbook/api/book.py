@@ -36,7 +36,7 @@ from ..system.interrupts import section
 from ..system.locate import book_path
 from ..system.platform import describe_owner
 from ..values.codec import Codec
-from ..values.keys import run_key
+from ..values.keys import checked_text, run_key
 from .run import Run
 from .shown import ShownBook
 
@@ -154,6 +154,7 @@ class Book(ShownBook):
             passes.before_open()
         if not isinstance(loop, str) or not loop.strip():
             raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
+        checked_text(loop, "name of the loop")
         if reopen not in (None, "unfinished"):
             raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
         if trigger_type not in ("user", "api_token", "system"):

@@ -212,9 +212,15 @@ class Run(Shown):
             level: one of debug, log, info, warn, error.
             step: the step it belongs to.
             metadata: JSON values that belong to it.
+
+        Raises:
+            InvalidInputError: the level is unknown.
+            StepNameError: *step* is not the name of a step.
+            NotSerializableError: the metadata cannot be stored.
         """
         text = self._codec.encode(metadata) if metadata else None
-        self._owned().note(log_row(message, level, step, text))
+        named = None if step is None else attempt.check_name(step)
+        self._owned().note(log_row(message, level, named, text))
 
     # ---- ending -----------------------------------------------------------------------------
 

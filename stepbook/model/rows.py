@@ -13,7 +13,11 @@ import json
 import re
 import secrets
 import time
-from typing import Any, Final, Literal, NamedTuple
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Status = Literal["pending", "running", "succeeded", "failed"]
 ScanStatus = Literal["pending", "ready", "completed", "failed", "timeout"]
@@ -196,12 +200,20 @@ ROW_TYPES: Final[dict[type, str]] = {
 _BY_TYPE: Final[dict[str, type]] = {name: cls for cls, name in ROW_TYPES.items()}
 
 
+def _columns(fields: tuple[str, ...]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names that a line gives to a row's fields, and what puts these in their order."""
+    order = sorted(range(len(fields)), key=lambda place: fields[place] == "value")  # that one last
+    names = (fields[place] for place in order)
+    return tuple("return" if name == "value" else name for name in names), itemgetter(*order)
+
+
+_COLUMNS: Final = {cls: _columns(cls._fields) for cls in ROW_TYPES}  # type: ignore[attr-defined]
+
+
 def row_to_json(row: Row) -> dict[str, Any]:
     """Return the fields of *row* that are not None; ``value`` under its column's name."""
-    fields = {k: v for k, v in zip(row._fields, row, strict=True) if v is not None}
-    if "value" in fields:
-        fields["return"] = fields.pop("value")
-    return fields
+    names, ordered = _COLUMNS[type(row)]
+    return {k: v for k, v in zip(names, ordered(row), strict=True) if v is not None}
 
 
 def row_from_json(kind: str, fields: dict[str, Any]) -> Row:

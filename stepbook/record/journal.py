@@ -27,7 +27,7 @@ from ..system.interrupts import section, take
 from ..system.platform import Identity, disk, write_all
 from ..system.refusals import PENDING, refusals, refused
 from .journal_file import File, NameLostError, create, free_path
-from .lines import FORMAT, number_of, seal, seq_of
+from .lines import FORMAT, event, number_of, seal, seal_event, seq_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,7 @@ class _Queued(NamedTuple):
     seq: int
     row: Row
     durable: bool  # takes effect only once it is synced
+    told: bytes  # what its line says of it
 
 
 class _Position(NamedTuple):
@@ -279,11 +280,13 @@ class Journal:
         Raises:
             JournalWriteError: it could not be written; it stays queued.
         """
+        # Before it is queued: an event that cannot be written would keep all later ones waiting.
+        told = event(ROW_TYPES[type(row)], row_to_json(row))
         held: list[object] = []
         try:
             take(self._lock, held)
             seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
-            self._queue.append(_Queued(seq, row, durable))
+            self._queue.append(_Queued(seq, row, durable, told))
             if not durable:
                 self._write()
         except BaseException:
@@ -368,11 +371,12 @@ class Journal:
         written, synced = self._written, self._synced.seq
         if not self._queue or self._queue[-1].seq <= written.seq:
             return
-        todo = [queued for queued in self._queue if queued.seq > written.seq]
-        data = b"".join(
-            seal(queued.seq, synced, ROW_TYPES[type(queued.row)], row_to_json(queued.row))
-            for queued in todo
+        # From the end: what was written may wait for its sync in great numbers before it.
+        todo = list(
+            itertools.takewhile(lambda queued: queued.seq > written.seq, reversed(self._queue))
         )
+        todo.reverse()
+        data = b"".join([seal_event(queued.seq, synced, queued.told) for queued in todo])
         end = written.offset + len(data)
         try:
             if end > self._allocated:

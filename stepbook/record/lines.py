@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BookVersionError, JournalDamagedError
+from ..model.compact import compact
 from ..model.rows import RUN_ID
 from ..system.console import asks_new
 from ..system.platform import Identity, disk, identity_of, open_plain
@@ -49,13 +50,27 @@ _CONTROL: Final = re.compile(rb"[\x01-\x1f]")
 _PAST_THE_END: Final = re.compile(rb',"crc":"[0-9a-f]{8}"\}[^\n\0]')
 _CUT_CHARACTER: Final = re.compile(rb"[\x80-\xbf]{1,3}")
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode: Final = compact(allow_nan=True)
+
+
+def event(kind: str, row: dict[str, Any]) -> bytes:
+    """Return what a line says of one event, whichever number it gets.
+
+    Raises:
+        UnicodeEncodeError: the row holds a lone surrogate, which is not Unicode text.
+    """
+    return f'"type":"{kind}","row":{_encode(row)}'.encode()
+
+
+def seal_event(seq: int, synced: int, told: bytes) -> bytes:
+    """Return the journal line, newline included, of what :func:`event` has told."""
+    body = b'{"seq":%d,"synced":%d,%s' % (seq, synced, told)
+    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
 
 
 def seal(seq: int, synced: int, kind: str, row: dict[str, Any]) -> bytes:
     """Return the journal line, newline included, of one event."""
-    body = f'{{"seq":{seq},"synced":{synced},"type":"{kind}","row":{_encode(row)}'.encode()
-    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+    return seal_event(seq, synced, event(kind, row))
 
 
 class Line(NamedTuple):

@@ -188,10 +188,11 @@ disk = Disk()
 
 def write_all(fd: int, data: bytes, offset: int) -> None:
     """Write the whole of *data* at *offset*, however many calls that takes."""
-    rest = memoryview(data)
+    written = disk.pwrite(fd, data, offset)
+    rest = memoryview(data)[written:]
     while rest:
-        written = disk.pwrite(fd, rest, offset)
         offset += written
+        written = disk.pwrite(fd, rest, offset)
         rest = rest[written:]
 
 

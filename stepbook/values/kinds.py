@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import json
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ..model.compact import compact
 
 #: Version of the nodes that tell of bytes; a reader refuses those that it does not know.
 FORMAT: Final = 1
@@ -26,9 +24,7 @@ LIBRARIES: Final = {
 }
 
 #: JSON text as this package writes it.
-to_text: Final[Callable[[Any], str]] = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
+to_text: Final = compact(allow_nan=False)
 
 
 def no_constant(text: str) -> NoReturn:

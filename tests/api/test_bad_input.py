@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 import stepbook
+from stepbook.model.rows import LogRow
 
 
 def never():
@@ -295,3 +296,24 @@ def test_a_clock_that_goes_backwards_makes_no_negative_duration(book, monkeypatc
     assert (frame["seconds"] >= 0).all()
     assert (frame["completed_at"] >= frame["started_at"]).all()
     assert run.completed_at >= run.started_at
+
+
+def test_an_event_that_cannot_be_written_keeps_no_later_one_waiting(path):
+    book = stepbook.connect(path)
+    run = book.run("loop")
+    with pytest.raises(stepbook.StepNameError, match="lone surrogate"):
+        run.log("about nothing", step="\ud800")
+    # Deeper, where no check of ours stands before it.
+    with pytest.raises(UnicodeEncodeError):
+        run._ledger.note(LogRow("info", "\ud800", 1))
+    assert run.do("after", lambda: 1) == 1
+    run.log("said")
+    run.close()
+    assert list(stepbook.connect(path).get(run.id).logs()["message"]) == ["said"]
+
+
+@pytest.mark.parametrize("arguments", [{"loop": "x\ud800"}, {"loop": "x", "key": "\ud800"}])
+def test_a_lone_surrogate_finds_no_run_and_is_said_in_words(book, arguments):
+    with pytest.raises(stepbook.InvalidInputError, match="lone surrogate"):
+        book.run(**arguments)
+    assert not book.path.exists() or book.runs().empty

@@ -51,9 +51,7 @@ def test_a_front_end_that_needs_it_gets_the_widget_until_the_run_has_ended(execu
 
 
 def test_without_the_bundle_the_static_view_is_there_and_what_to_run(execute):
-    hide = (
-        "import pathlib\nfrom stepbook.timeline import bundle\nbundle.PATH = pathlib.Path('x')\n"
-    )
+    hide = "import pathlib\nfrom stepbook.timeline import bundle\nbundle.PATH = pathlib.Path('x')\n"
     (shown,), *_ = execute(hide + RUN, STEP)
     assert "loop" in shown["text/html"]
     assert "stepbook-slot" not in shown["text/html"]
