@@ -568,7 +568,7 @@ def test_unloading_leaves_no_trace(kernels: Callable[..., Kernel]) -> None:
 def test_a_fault_of_ours_does_not_break_cells(kernel: Kernel) -> None:
     kernel.ok("from stepbook.notebook import hooks\nhooks.at_end.append(lambda: 1 / 0)")
     assert kernel.run("21 * 2").value == "42"
-    kernel.ok("_hooks.at_end.pop()")
+    kernel.ok("hooks.at_end.pop()")
     kernel.ok("%%step A\nx = 1")
 
 
