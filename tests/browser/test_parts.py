@@ -230,7 +230,9 @@ def test_a_map_is_one_row_that_opens_to_its_items_failed_ones_first(browser, tmp
     recorded, steps = recorded_run()
     snapshot = wire.snapshot(recorded, steps, rev=1, now=recorded.created_at + 1_330_000_000)
     path = tmp_path / "run.html"
-    path.write_text(html.page_html("a run", snapshot, bundle.bundle(), ""), encoding="utf-8")
+    path.write_text(
+        html.page_html("a run", wire.encode(snapshot), bundle.bundle(), ""), encoding="utf-8"
+    )
     page = browser.new_page(viewport={"width": 900, "height": 1200})
     page.goto(path.as_uri())
     score = page.locator(".sb-head", has=page.get_by_text("Score", exact=True))
