@@ -40,12 +40,11 @@ class Store:
     """One book's tables.
 
     Args:
-        path: the database file, absolute and resolved, or None for one in memory.
+        path: the database file, absolute and resolved.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._memory: duckdb.DuckDBPyConnection | None = None
         #: Held while a connection is open here. A fork waits for it, so that no child inherits
         #: an open database: closing it there could lose the parent's rows.
         self.connected = threading.RLock()
@@ -62,20 +61,12 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether there are tables to read."""
-        return self._memory is not None if self.path is None else self.path.exists()
+        return self.path.exists()
 
     def create(self, book_id: str) -> None:
         """Create the tables, whole or not at all; nothing if they exist."""
         duckdb = load("duckdb")
 
-        if self.path is None:
-            with section(self.connected):
-                if self._memory is None:
-                    connection = duckdb.connect()
-                    _create(connection, book_id)
-                    self._name = look_up_built_ins_first(connection)
-                    self._memory, self._schema = connection, SCHEMA_VERSION
-            return
         if self.path.exists():
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
@@ -140,11 +131,6 @@ class Store:
     def _connection(
         self, timeout: float, *, read_only: bool
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        if self.path is None:
-            with section(self.connected):
-                assert self._memory is not None  # noqa: S101 - create() comes first
-                yield self._memory
-            return
         deadline = time.monotonic() + timeout
         while True:
             with section(self.connected, patient=False), contextlib.ExitStack() as stack:
@@ -264,18 +250,14 @@ class Store:
         Raises:
             BookError: DuckDB refused a change; nothing of it was kept.
         """
-        with _translated(self.path), self._connection(timeout, read_only=False) as connection:
+        with translated(self.path), self._connection(timeout, read_only=False) as connection:
             if self._schema < SCHEMA_VERSION:
                 migrate(connection, self._name)
                 self._schema = SCHEMA_VERSION
             yield Writer(connection, self._name)
 
     def close(self) -> None:
-        """Drop a database in memory."""
-        with section(self.connected):
-            if self._memory is not None:
-                self._memory.close()
-                self._memory = None
+        """Do nothing: what was opened is closed again at once."""
 
 
 class Writer:
@@ -351,7 +333,7 @@ class Writer:
 
 
 @contextlib.contextmanager
-def _translated(path: Path | None) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Turn an error of DuckDB in a block into one of stepbook."""
     duckdb = load("duckdb")
 
@@ -409,6 +391,13 @@ def _create_file(path: Path, book_id: str) -> None:
         connection.execute("CHECKPOINT fresh")
         connection.execute("USE memory")
         connection.execute("DETACH fresh")
+
+
+def in_memory(book_id: str) -> tuple[duckdb.DuckDBPyConnection, str]:
+    """Return a database in memory with the tables, and its name in SQL."""
+    connection = load("duckdb").connect()
+    _create(connection, book_id)
+    return connection, look_up_built_ins_first(connection)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:
