@@ -19,6 +19,7 @@ from ..record.artifacts import TEMPORARY
 from ..record.home import FileHome, read_book_id
 from ..record.journals import about_damaged, about_garbled, gap
 from ..record.lines import files_by_run, look, merge, read_files
+from ..record.tables.columns import OF_RUNS, TABLES
 from ..record.tables.schema import SCHEMA_VERSION
 from ..show.text import Role, Span
 from ..system.locks import FileLock
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _BUSY_S: Final = 1.0
 _SLOT: Final = re.compile(rf"({RUN_ID})\.[0-9a-f]+\.[0-9]+\.json")
 _SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
-_TABLES: Final = ("runs", "steps", "attempts", "cells", "passes", "scans", "logs", "meta")
+_TABLES: Final = (*TABLES, "meta")
 #: What must not be found in the tables: a query that counts, and what a count above 0 means.
 _RULES: Final = (
     *(
@@ -45,7 +46,7 @@ _RULES: Final = (
             f"SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT id FROM runs)",  # noqa: S608
             f"rows of the table {table} belong to runs that are not there",
         )
-        for table in ("steps", "attempts", "cells", "passes", "scans", "logs")
+        for table in OF_RUNS
     ),
     ("SELECT count(*) - count(DISTINCT id) FROM runs", "runs are there more than once"),
     (

@@ -121,7 +121,7 @@ def _complete_loop(ctx: click.Context, _: click.Parameter, typed: str) -> list[C
 
 def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
     try:
-        return listing.names(connect(ctx.meta.get(_BOOK)))
+        return listing.known(connect(ctx.meta.get(_BOOK)))
     except (StepbookError, OSError):
         return [], []  # no book, or a busy one: nothing to offer, and no place to say so
 

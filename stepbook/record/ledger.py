@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BookMismatchError, JournalWriteError
 from ..model.rows import (
+    PENDING,
+    RUN_CREATED,
     CellRow,
     LogRow,
     PassRow,
@@ -125,16 +127,8 @@ def _size(row: CellRow) -> int:
 
 def run_from_header(header: dict[str, Any]) -> RunRow:
     """Return the row of a run as its journal's header begins it."""
-    return RunRow(
-        id=header["run"],
-        loop=header["loop"],
-        key=header["key"],
-        status="pending",
-        trigger_type=header["trigger_type"],
-        input=header["input"],
-        created_at=header["created_at"],
-        environment=header.get("environment"),
-    )
+    created = {name: header[name] for name in RUN_CREATED if name in header}
+    return RunRow(id=header["run"], status=PENDING, **created)
 
 
 def header_of(run: RunRow, book_id: str) -> dict[str, Any]:
@@ -142,12 +136,7 @@ def header_of(run: RunRow, book_id: str) -> dict[str, Any]:
     return {
         "book": book_id,
         "run": run.id,
-        "loop": run.loop,
-        "key": run.key,
-        "trigger_type": run.trigger_type,
-        "input": run.input,
-        "created_at": run.created_at,
-        "environment": run.environment,
+        **{name: getattr(run, name) for name in RUN_CREATED},
         "owner": owner(),
     }
 

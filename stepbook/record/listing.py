@@ -8,58 +8,22 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from .tables.columns import TIMES, names, selected
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..api.book import Book
 
-RUN_COLUMNS: Final = (
-    "id",
-    "loop",
-    "key",
-    "status",
-    "trigger_type",
-    "input",
-    "output",
-    "created_at",
-    "started_at",
-    "completed_at",
-    "tags",
-    "note",
-    "environment",
-)
+RUN_COLUMNS: Final = names("runs", without=("folded_seq",))
+_OF_RUNS: Final = ("loop", "key", "input")
 STEP_COLUMNS: Final = (
     "run_id",
-    "loop",
-    "key",
-    "input",
-    "seq",
-    "name",
-    "kind",
-    "parent",
-    "item",
-    "status",
-    "attempt",
-    "started_at",
-    "completed_at",
-    "seconds",
-    "return",
-    "error",
-    "fingerprint",
-    "stale",
-    "handled",
-    "progress",
-    "cell_id",
+    *_OF_RUNS,
+    *names("steps", without=("run_id", "duration")),
 )
 PASS_COLUMNS: Final = ("executed", "replayed", "seconds_saved")
 LOG_COLUMNS: Final = ("created_at", "level", "step", "message", "metadata")
-#: Columns that hold JSON text.
-JSON_COLUMNS: Final = frozenset(
-    {"input", "output", "tags", "environment", "return", "error", "progress", "metadata"}
-)
-_TIMES: Final = frozenset({"created_at", "started_at", "completed_at"})
-_OF_RUNS: Final = frozenset({"loop", "key", "input"})
-
 Row = dict[str, Any]
 
 
@@ -80,7 +44,7 @@ def runs(book: Book, loop: str | None) -> list[Row]:
 
 def steps(book: Book, run_id: str | None, loop: str | None) -> list[Row]:
     """Return the steps of a run, of a loop's runs or of all, in the order they ran."""
-    columns = ", ".join(_column(name, "r" if name in _OF_RUNS else "s") for name in STEP_COLUMNS)
+    columns = ", ".join(selected(name, "r" if name in _OF_RUNS else "s") for name in STEP_COLUMNS)
     return _rows(
         book,
         STEP_COLUMNS,
@@ -113,20 +77,14 @@ def passes(book: Book, run_id: str) -> list[Row]:
     )
 
 
-def names(book: Book) -> tuple[list[str], list[str]]:
+def known(book: Book) -> tuple[list[str], list[str]]:
     """Return the ids of all runs and the names of all loops, for completion."""
     with book._records.store.reading(timeout=0.0) as reader:
         return reader.run_ids(), reader.loops()
 
 
-def _select(columns: Sequence[str]) -> str:
-    return ", ".join(map(_column, columns))
-
-
-def _column(name: str, table: str | None = None) -> str:
-    quoted = f'"{name}"' if table is None else f'{table}."{name}"'
-    # DuckDB hands out a TIMESTAMPTZ only where pytz is installed.
-    return f"epoch_us({quoted})" if name in _TIMES else quoted
+def _select(wanted: Sequence[str]) -> str:
+    return ", ".join(map(selected, wanted))
 
 
 def _rows(book: Book, columns: Sequence[str], query: str, parameters: Sequence[Any]) -> list[Row]:
@@ -141,6 +99,6 @@ def _rows(book: Book, columns: Sequence[str], query: str, parameters: Sequence[A
 
 
 def _value(name: str, value: Any) -> Any:
-    if name in _TIMES and value is not None:
+    if name in TIMES and value is not None:
         return datetime.fromtimestamp(value / 1e6, UTC)
     return value

@@ -14,13 +14,16 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import BookBusyError, BookError, NotABookError, StepbookWarning
+from ...model.rows import RUN_CREATED
 from ...system.interrupts import allowed, load, section
 from ...system.platform import describe_process, disk
 from ...system.refusals import refused
 from .catalogue import look_up_built_ins_first, quoted, schema_of, strange_ids
+from .columns import OF_RUNS
+from .fold import BEGIN, FOLD, STAGE
 from .opening import State, beside, check_files, check_header, state_of
 from .reader import Reader
-from .schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
+from .schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -287,7 +290,7 @@ class Writer:
         with transaction(connection):
             folded = self.folded_seq(run_id)
             if not folded:
-                _insert_run(connection, run_id, header)
+                connection.execute(BEGIN, [run_id, *map(header.get, RUN_CREATED)])
             connection.execute(STAGE, ["[" + b",".join(lines).decode() + "]", folded])
             [(first, last, types)] = connection.execute(
                 "SELECT min(n), max(n), list(DISTINCT type) FROM staged"
@@ -322,7 +325,7 @@ class Writer:
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Remove runs with everything that belongs to them."""
         with transaction(self._connection):
-            for table in ("steps", "attempts", "cells", "passes", "scans", "logs"):
+            for table in OF_RUNS:
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($1::VARCHAR[]))",
                     [list(run_ids)],
@@ -422,24 +425,6 @@ def migrate(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> N
             for statement in statements:
                 connection.execute(_NEW_TABLE.sub(lambda new: new[0] + place, statement))
             connection.execute("UPDATE meta SET value = $1 WHERE key = 'schema'", [str(version)])
-
-
-def _insert_run(connection: duckdb.DuckDBPyConnection, run_id: str, header: dict[str, Any]) -> None:
-    connection.execute(
-        """INSERT INTO runs (id, loop, key, status, trigger_type, input, created_at, environment,
-             folded_seq)
-           SELECT $1, $2, $3, 'pending', $4, $5, make_timestamptz($6), $7, 0
-           WHERE NOT EXISTS (FROM runs WHERE id = $1)""",
-        [
-            run_id,
-            header["loop"],
-            header["key"],
-            header["trigger_type"],
-            header["input"],
-            header["created_at"],
-            header.get("environment"),
-        ],
-    )
 
 
 def _first_line(error: Exception) -> str:
