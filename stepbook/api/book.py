@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..model.rows import StepRow
-    from ..record.home import Found
     from ..record.ledger import Ledger, State
+    from ..record.lookup import Found
     from .loop import Loop
 
 _UNSET: Final[Any] = object()

@@ -279,4 +279,4 @@ def _expect(book: Book, walk: _Pass, status: str) -> State:
 
 def _replayed(book: Book, state: State) -> int:
     """Return how many steps the last pass has replayed, as the book has it."""
-    return int(listing.passes(book, state.run.id)[-1]["replayed"])
+    return int(listing.passes(book._records, state.run.id)[-1]["replayed"])

@@ -16,8 +16,10 @@ from ..errors import BookError, StepbookWarning
 from ..model.blobs import NAME
 from ..model.rows import RUN_ID, is_run_id
 from ..record.artifacts import TEMPORARY
-from ..record.home import about_damaged, about_garbled, read_book_id
+from ..record.home import FileHome, read_book_id
+from ..record.journals import about_damaged, about_garbled, gap
 from ..record.lines import files_by_run, look, merge, read_files
+from ..record.tables.columns import OF_RUNS, TABLES
 from ..record.tables.schema import SCHEMA_VERSION
 from ..show.text import Role, Span
 from ..system.locks import FileLock
@@ -31,13 +33,12 @@ if TYPE_CHECKING:
 
     from ..api.book import Book
     from ..record.lines import Events, JournalFile
-    from ..record.records import Records
     from ..record.tables.reader import Reader
 
 _BUSY_S: Final = 1.0
 _SLOT: Final = re.compile(rf"({RUN_ID})\.[0-9a-f]+\.[0-9]+\.json")
 _SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
-_TABLES: Final = ("runs", "steps", "attempts", "cells", "passes", "scans", "logs", "meta")
+_TABLES: Final = (*TABLES, "meta")
 #: What must not be found in the tables: a query that counts, and what a count above 0 means.
 _RULES: Final = (
     *(
@@ -45,7 +46,7 @@ _RULES: Final = (
             f"SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT id FROM runs)",  # noqa: S608
             f"rows of the table {table} belong to runs that are not there",
         )
-        for table in ("steps", "attempts", "cells", "passes", "scans", "logs")
+        for table in OF_RUNS
     ),
     ("SELECT count(*) - count(DISTINCT id) FROM runs", "runs are there more than once"),
     (
@@ -131,33 +132,33 @@ def examine(book: Book) -> Iterator[Checked]:
         BookNotFoundError: there is no book.
     """
     book._exists()
-    records = book._records
-    if records.path is None:
+    home = book._records.home
+    if not isinstance(home, FileHome):
         return
-    places = _places(records)
+    places = _places(home)
     if places.problems:
         yield places
-    if any(not_plain(folder, stat.S_IFDIR) for folder in records.folders):
+    if any(not_plain(folder, stat.S_IFDIR) for folder in home.folders):
         return  # what is behind them is not the book's: nothing there is looked at
-    tables, folded = _tables(records)
+    tables, folded = _tables(home)
     yield tables
-    yield _journals(records, folded)
-    yield _locks(records)
-    yield _inbox(records, folded)
-    yield _artifacts(records, _named(records) if folded else {})
+    yield _journals(home, folded)
+    yield _locks(home)
+    yield _inbox(home, folded)
+    yield _artifacts(home, _named(home) if folded else {})
 
 
-def _places(records: Records) -> Checked:
+def _places(home: FileHome) -> Checked:
     """Check what stands where the book's folders and its small files are to be."""
     checked = Checked("files")
-    if not all(_expect(folder, stat.S_IFDIR, checked) for folder in records.folders):
+    if not all(_expect(folder, stat.S_IFDIR, checked) for folder in home.folders):
         return checked
-    _expect(records.home / ".gitignore", stat.S_IFREG, checked)
-    about = records.home / "book.json"
-    if _expect(about, stat.S_IFREG, checked) and about.exists() and _book_id(records) is None:
+    _expect(home.folder / ".gitignore", stat.S_IFREG, checked)
+    about = home.about
+    if _expect(about, stat.S_IFREG, checked) and about.exists() and _book_id(home) is None:
         what = "holds no id of a book. It is made again when the book is next used."
         checked.problems.append(Problem(str(about), what))
-    for path in look(records.journals).strange:
+    for path in look(home.journals.folder).strange:
         what = "is not called by the id of a run, so it is not read. Move it elsewhere."
         checked.problems.append(Problem(str(path), what))
     return checked
@@ -172,11 +173,10 @@ def _expect(path: Path, kind: int, checked: Checked) -> bool:
     return error is None
 
 
-def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
+def _tables(home: FileHome) -> tuple[Checked, dict[str, int] | None]:
     """Check the database; return also the folded number of each run, if it can be read."""
     checked = Checked("tables")
-    path = records.path
-    assert path is not None  # noqa: S101 - examine() said so
+    path = home.path
     if not path.exists():
         checked.problems.append(
             Problem(
@@ -189,8 +189,8 @@ def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
     try:
         with warnings.catch_warnings():  # what they tell of is reported below
             warnings.simplefilter("ignore", StepbookWarning)
-            with records.store.reading(_BUSY_S) as reader:
-                return checked, _inside(records, reader, checked)
+            with home.tables.reading(_BUSY_S) as reader:
+                return checked, _inside(home, reader, checked)
     except BookError as error:
         checked.problems.append(Problem(str(path), str(error)))
     except Exception as error:  # noqa: BLE001 - a damaged file makes DuckDB raise many things
@@ -199,12 +199,12 @@ def _tables(records: Records) -> tuple[Checked, dict[str, int] | None]:
     return checked, None
 
 
-def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int] | None:
+def _inside(home: FileHome, reader: Reader, checked: Checked) -> dict[str, int] | None:
     meta = reader.meta()
     checked.facts.append(f"schema {meta['schema']}")
     if int(meta["schema"]) > SCHEMA_VERSION:
         what = "was written by a newer stepbook. Upgrade: pip install -U stepbook"
-        checked.problems.append(Problem(str(records.path), what))
+        checked.problems.append(Problem(str(home.path), what))
         return None
     if int(meta["schema"]) < SCHEMA_VERSION:
         checked.facts[-1] += f" (the next fold brings it to {SCHEMA_VERSION})"
@@ -216,18 +216,18 @@ def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int
     for query, what in _RULES:
         count = reader.execute(query)[0][0]
         if count:
-            checked.problems.append(Problem(str(records.path), f"{count} {what}. {_RESTORE}"))
+            checked.problems.append(Problem(str(home.path), f"{count} {what}. {_RESTORE}"))
     for run_id, loop in reader.execute(_STRANGE_IDS):
         what = (
             f"holds a run of the loop {loop!r} under {run_id!r}, which is not an id: it is used "
             "for nothing. Give it its id back, or delete its rows."
         )
-        checked.problems.append(Problem(str(records.path), what))
-    known = _book_id(records)
+        checked.problems.append(Problem(str(home.path), what))
+    known = _book_id(home)
     if known not in (None, meta.get("book")):
         checked.problems.append(
             Problem(
-                str(records.home / "book.json"),
+                str(home.about),
                 f"the folder belongs to the book {known}, the database to {meta.get('book')}. "
                 "Put the database and its folder back together.",
             )
@@ -235,10 +235,10 @@ def _inside(records: Records, reader: Reader, checked: Checked) -> dict[str, int
     return dict(reader.execute("SELECT id, folded_seq FROM runs"))
 
 
-def _named(records: Records) -> dict[str, str]:
+def _named(home: FileHome) -> dict[str, str]:
     """Return the artifacts that the tables name, each with a step that has returned it."""
     query = """SELECT run_id, name, "return" FROM steps WHERE contains("return", '"sha256"')"""
-    with records.store.reading(_BUSY_S) as reader:
+    with home.tables.reading(_BUSY_S) as reader:
         return {
             file: f"{name!r} of {run_id}"
             for run_id, name, text in reader.execute(query)
@@ -246,18 +246,18 @@ def _named(records: Records) -> dict[str, str]:
         }
 
 
-def _book_id(records: Records) -> str | None:
+def _book_id(home: FileHome) -> str | None:
     try:
-        return read_book_id(records.home / "book.json")
+        return read_book_id(home.about)
     except BookError:
         return None  # told of with the files
 
 
-def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
+def _journals(home: FileHome, folded: dict[str, int] | None) -> Checked:
     checked = Checked("journals")
-    known = _book_id(records)
+    known = _book_id(home)
     waiting = 0
-    names = look(records.journals)
+    names = look(home.journals.folder)
     found = names.files
     for path in (path for paths in names.damaged.values() for path in paths):
         checked.problems.append(Problem(str(path), about_damaged(path)))
@@ -274,7 +274,7 @@ def _journals(records: Records, folded: dict[str, int] | None) -> Checked:
         waiting += len(events.lines)
         checked.problems += _journal_problems(run_id, files, events, known)
         if events.gap and folded is not None:
-            checked.problems.append(Problem(str(paths[0]), str(records.gap(run_id, events.gap))))
+            checked.problems.append(Problem(str(paths[0]), str(gap(home.path, run_id, events.gap))))
     count = sum(map(len, found.values()))
     if count:
         checked.facts.append("1 file" if count == 1 else f"{count} files")
@@ -309,26 +309,26 @@ def _journal_problems(
             )
 
 
-def _locks(records: Records) -> Checked:
+def _locks(home: FileHome) -> Checked:
     checked = Checked("locks")
-    if not os.access(records.home, os.W_OK):
+    if not os.access(home.folder, os.W_OK):
         checked.problems.append(
-            Problem(str(records.home), "cannot be written to, so no run can be opened. Mend it.")
+            Problem(str(home.folder), "cannot be written to, so no run can be opened. Mend it.")
         )
     kind = ""
     try:
-        for path in sorted(records.locks.glob("*.lock")):
+        for path in sorted(home.locks.folder.glob("*.lock")):
             if not _expect(path, stat.S_IFREG, checked) or not is_run_id(path.stem):
                 continue
             holder = _holder(path)
             if holder is not None:
                 checked.facts.append(f"{path.stem} is open in {holder}")
-        if (records.locks / "open.lock").exists():
-            kind = FileLock.try_out(records.locks / "open.lock")
+        if (home.locks.open_path).exists():
+            kind = FileLock.try_out(home.locks.open_path)
     except OSError as error:
         checked.problems.append(
             Problem(
-                str(records.locks),
+                str(home.locks.folder),
                 f"locks do not work here: {error.strerror or error}. Put the book on a local disk.",
             )
         )
@@ -346,11 +346,11 @@ def _holder(path: Path) -> str | None:
     return None if FileLock.try_out(path) else FileLock.at(path).describe_holder()
 
 
-def _inbox(records: Records, folded: dict[str, int] | None) -> Checked:
+def _inbox(home: FileHome, folded: dict[str, int] | None) -> Checked:
     checked = Checked("inbox")
-    runs = {*(folded or ()), *files_by_run(records.journals)}
+    runs = {*(folded or ()), *files_by_run(home.journals.folder)}
     held = left = 0
-    for path in _files(records.home / "inbox", checked):
+    for path in _files(home.inbox.folder, checked):
         if path.name.startswith("."):
             left += 1
             continue
@@ -382,9 +382,9 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
     return None
 
 
-def _artifacts(records: Records, named: dict[str, str]) -> Checked:
+def _artifacts(home: FileHome, named: dict[str, str]) -> Checked:
     checked = Checked("artifacts")
-    folder = records.home / "artifacts"
+    folder = home.artifacts.folder
     files = [path for path in _files(folder, checked) if not path.name.endswith(TEMPORARY)]
     for path in files:
         match = NAME.fullmatch(path.name)

@@ -121,7 +121,7 @@ def _complete_loop(ctx: click.Context, _: click.Parameter, typed: str) -> list[C
 
 def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
     try:
-        return listing.names(connect(ctx.meta.get(_BOOK)))
+        return listing.known(connect(ctx.meta.get(_BOOK))._records)
     except (StepbookError, OSError):
         return [], []  # no book, or a busy one: nothing to offer, and no place to say so
 
@@ -240,7 +240,7 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
 @_book_option
 def runs(loop: str | None, form: terminal.Format) -> None:
     """List the runs, newest first."""
-    found = listing.runs(_book(), loop)
+    found = listing.runs(_book()._records, loop)
     terminal.rows(found, _RUN_COLUMNS, form, listing.RUN_COLUMNS)
 
 
@@ -256,7 +256,7 @@ def show(run: str, *, logs: bool) -> None:
     """
     book = _book()
     run_id = book._resolve_id(run)
-    messages = listing.logs(book, run_id) if logs else []
+    messages = listing.logs(book._records, run_id) if logs else []
     state = book._peek(run_id)
     screen = terminal.console()
     terminal.timeline(state.run, list(state.steps.values()), screen)
@@ -282,7 +282,7 @@ def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
         raise click.UsageError("give a RUN or --loop, not both.")
     book = _book()
     run_id = None if run is None else book._resolve_id(run)
-    found = listing.steps(book, run_id, loop)
+    found = listing.steps(book._records, run_id, loop)
     columns = _STEP_COLUMNS if run is not None else (*_WHOSE_STEP, *_STEP_COLUMNS)
     terminal.rows(found, columns, form, listing.STEP_COLUMNS)
 

@@ -14,7 +14,7 @@ import click
 
 from ..model import failures
 from ..model.durations import describe
-from ..record import listing
+from ..record.tables.columns import JSON
 from ..show import text as show_text
 from ..show.text import Role, Span
 from ..system.console import stable
@@ -128,7 +128,7 @@ def _jsonable(row: Row) -> Row:
     for name, value in row.items():
         if isinstance(value, datetime):
             parsed[name] = value.isoformat()
-        elif name in listing.JSON_COLUMNS and value is not None:
+        elif name in JSON and value is not None:
             parsed[name] = json.loads(value)
     return parsed
 

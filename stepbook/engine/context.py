@@ -253,7 +253,7 @@ def log_row(message: object, level: str, step: str | None, metadata: str | None)
     """
     if level not in LEVELS:
         raise InvalidInputError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}.")
-    return LogRow(level, _clean(message), now_us(), step, metadata)  # type: ignore[arg-type]
+    return LogRow(level, _clean(message), now_us(), step, metadata)
 
 
 class ScanConnector:

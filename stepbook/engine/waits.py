@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..api.run import Run
-    from ..record.inbox import Inbox, MemoryInbox
     from ..record.ledger import Ledger, State
+    from ..record.ports import Inbox
     from .context import StepContext
 
 POLL_S: Final = 0.1
@@ -56,7 +56,7 @@ def open_session(sessions: list[ScanRow]) -> ScanRow | None:
     return sessions[-1] if sessions and sessions[-1].status in _OPEN else None
 
 
-def close_sessions(state: State, inbox: Inbox | MemoryInbox) -> list[ScanRow]:
+def close_sessions(state: State, inbox: Inbox) -> list[ScanRow]:
     """Return the ends of sessions that were lost with their process: their steps have ended.
 
     Args:

@@ -14,7 +14,7 @@ import re
 import secrets
 import time
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ FAILED: Final = "failed"
 PHASES: Final[dict[str, int]] = {PENDING: 0, RUNNING: 1}
 ENDED: Final = 2
 
-LEVELS: Final = ("debug", "log", "info", "warn", "error")
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 #: Kinds whose attempt outlives the process that began it (design, section 4).
 DURABLE_KINDS: Final = frozenset({"scan", "sleep"})
 DEFAULT_SCAN: Final = "Wait for scan"
@@ -99,6 +99,11 @@ class RunRow(NamedTuple):
     environment: str | None = None
 
 
+#: What a run is created with, besides its id: the header of its journal has it, and no event
+#: changes it.
+RUN_CREATED: Final = ("loop", "key", "trigger_type", "input", "created_at", "environment")
+
+
 class StepRow(NamedTuple):
     """The state of one attempt of a step; a step's current row is that of its last attempt.
 
@@ -134,7 +139,7 @@ def is_late(row: StepRow, known: StepRow) -> bool:
     """Whether *row* comes too late: a later attempt has begun, or its own has gone further.
 
     An attempt only goes on, from pending over running to its end, and a step only to the next
-    attempt. The fold holds the same rule (``_schema``), so tables and memory agree.
+    attempt. The fold holds the same rule (``record.tables.fold``), so tables and memory agree.
     """
     if row.attempt != known.attempt:
         return row.attempt < known.attempt

@@ -12,7 +12,7 @@ from ..system.interrupts import Bell, section
 from ..system.platform import leave_signals_to_others
 
 if TYPE_CHECKING:
-    from .records import Records
+    from collections.abc import Callable
 
 #: Events gather this long before a fold: folding each by itself would cost a transaction a step.
 GATHER_S: Final = 0.4
@@ -21,11 +21,15 @@ _REPORT_S: Final = 60.0
 
 
 class Folder(threading.Thread):
-    """The thread that folds, one for each book of a process."""
+    """The thread that folds, one for each book of a process.
 
-    def __init__(self, records: Records) -> None:
+    Args:
+        fold: folds what there is, and waits so many seconds while others hold the tables.
+    """
+
+    def __init__(self, fold: Callable[[float], None]) -> None:
         super().__init__(name="stepbook-fold", daemon=True)
-        self._records = records
+        self._fold = fold
         self._bell = Bell()
         self._end = Bell()
         self._ended = False
@@ -56,7 +60,7 @@ class Folder(threading.Thread):
                 return
             self._bell.wait(0)  # what has come meanwhile is folded now
             try:
-                self._records.fold_open(timeout=0.0)
+                self._fold(0.0)
             except BookBusyError as error:
                 self._behind(error)
             except Exception as error:  # noqa: BLE001 - a thread's door: it must go on folding

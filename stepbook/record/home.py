@@ -1,4 +1,4 @@
-"""The files of a book: where they are, who is in them, what is read from them."""
+"""Where a book is, and what it consists of: files beside a database, or memory."""
 
 from __future__ import annotations
 
@@ -7,91 +7,74 @@ import json
 import secrets
 import stat
 import threading
-import warnings
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from ..errors import (
-    BookBusyError,
-    BookMismatchError,
-    InvalidInputError,
-    NotABookError,
-    RunNotFoundError,
-    StepbookError,
-    StepbookWarning,
-)
+from ..errors import BookMismatchError, JournalWriteError, NotABookError, StepbookError
 from ..model.rows import is_book_id
-from ..system.console import asks_new
-from ..system.interrupts import section
-from ..system.locks import FileLock
 from ..system.platform import disk, not_plain, read_plain, write_file
-from ..system.refusals import NO_ROOM, refused, trouble, unusable
+from ..system.refusals import NO_ROOM, PENDING, refusals, refused
 from .artifacts import Artifacts
-from .inbox import Inbox, MemoryInbox
-from .ledger import Ledger, State, run_from_header
-from .lines import JournalFile, files_by_run, files_of, look, merge, read_files, read_header
-from .tables.store import BUSY_S, Store
+from .inbox import Inbox
+from .journals import FileJournals
+from .locks import FileLocks, note
+from .memory import MemoryHome
+from .tables.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from .lines import Damage, Events
-    from .tables.reader import Reader
+    from .ports import Home, RunLock
 
 FORMAT: Final = 1
-OWN_S: Final = 1.0
-_OPEN_S: Final = 10.0
 
 
-class Found(NamedTuple):
-    """A run that was recorded: what finds it again."""
-
-    id: str
-    loop: str
-    key: str
-    created_at: int
-
-
-class Files:
-    """The files of one book, as anybody may look at them.
+def at(path: Path | None) -> Home:
+    """Return what the book at *path* consists of.
 
     Args:
         path: the database file, absolute and resolved, or None for a book in memory.
     """
+    return MemoryHome() if path is None else FileHome(path)
 
-    def __init__(self, path: Path | None) -> None:
+
+class FileHome:
+    """A database file and the folder beside it.
+
+    Args:
+        path: the database file, absolute and resolved.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.store = Store(path)
-        self.ledgers: dict[str, Ledger] = {}
-        self.book_id = ""
-        self.inbox: Inbox | MemoryInbox = MemoryInbox()
-        self.artifacts: Artifacts | None = None
+        self.folder = path.with_name(path.name + ".d")
         self.lock = threading.RLock()
-        self.folders: tuple[Path, ...] = ()
-        if path is not None:
-            self.home = path.with_name(path.name + ".d")
-            self.journals = self.home / "journal"
-            self.locks = self.home / "locks"
-            self.inbox = Inbox(self.home / "inbox")
-            self.artifacts = Artifacts(self.home / "artifacts", self.locks / "artifacts.lock")
-            inside = (self.journals, self.locks, self.home / "inbox", self.artifacts.folder)
-            #: Those that a book cannot do without.
-            self._folders = inside
-            #: From the outside in, so that none is looked at through a link.
-            self.folders = (self.home, *inside, self.artifacts.folder / "work")
-
-    # ---- creating ---------------------------------------------------------------------------
+        self.tables = Store(path)
+        self.journals = FileJournals(self.folder / "journal")
+        self.inbox = Inbox(self.folder / "inbox")
+        self.locks = FileLocks(self.folder / "locks")
+        self.artifacts = Artifacts(self.folder / "artifacts", self.locks.folder / "artifacts.lock")
+        #: Those that a book cannot do without.
+        self._needed = (
+            self.journals.folder,
+            self.locks.folder,
+            self.inbox.folder,
+            self.artifacts.folder,
+        )
+        #: From the outside in, so that none is looked at through a link.
+        self.folders = (self.folder, *self._needed, self.artifacts.folder / "work")
 
     @property
     def exists(self) -> bool:
         """Whether the book has been created."""
-        return self.store.exists if self.path is None else self.path.exists() or self.home.exists()
+        return self.path.exists() or self.folder.exists()
 
     @property
     def has_folders(self) -> bool:
         """Whether something can be put beside the tables without creating anything first."""
-        return self.path is None or all(folder.is_dir() for folder in self._folders)
+        return all(folder.is_dir() for folder in self._needed)
 
-    def check_folders(self) -> None:
+    def check(self) -> None:
         """Look whether the book's folders are folders.
 
         Raises:
@@ -108,37 +91,29 @@ class Files:
                     "database."
                 )
 
-    def ensure(self) -> bool:
-        """Create what is missing; return whether the book is new.
+    def create(self, known: str) -> tuple[str, bool]:
+        """Create what is missing; return the book's id, and whether it is new.
+
+        Args:
+            known: the id that this process knows the book by, or nothing.
 
         Raises:
             NotABookError: the path cannot hold a book.
         """
-        self.check_folders()
-        with section(self.lock, patient=False):
-            whole = self.book_id and self.store.exists and self.has_folders
-            return False if whole else self._create()
-
-    def _create(self) -> bool:
-        if self.path is None:
-            self.book_id = "memory"
-            new = not self.store.exists
-            self.store.create(self.book_id)
-            return new
         try:
             if self.path.exists():
-                with self.store.reading():
+                with self.tables.reading():
                     pass  # refuses what is not a book, before anything is written beside it
             self._make_folders()
-            with self.open_lock():
+            with self.locks.open_lock():
                 new = not self.path.exists()
-                book_id = self._identity()
-                self.store.create(book_id)
+                book_id = self._identity(known)
+                self.tables.create(book_id)
                 # Whoever created them may have died before this: nothing is recorded under names
                 # that a power cut takes away.
-                disk.sync_dir(self.home)
+                disk.sync_dir(self.folder)
                 disk.sync_dir(self.path.parent)
-                self.book_id = book_id
+                return book_id, new
         except StepbookError:
             raise
         except OSError as error:
@@ -148,251 +123,116 @@ class Files:
                 f"a book cannot be created at {self.path}: {error.strerror} ({error.filename}). "
                 "Give another path to stepbook.connect(), or set STEPBOOK_BOOK."
             ) from error
-        return new
+
+    def restore(self, run_id: str, lock: RunLock, base: int, known: str) -> None:
+        """Make sure that a journal of *run_id* can be found, since one could not be any more.
+
+        Without any lock: it is called in the middle of recording.
+
+        Args:
+            run_id: the run.
+            lock: its lock, which may have lost its name, too.
+            base: the last event that the journal cannot begin with.
+            known: the book's id.
+
+        Raises:
+            JournalWriteError: the record would not be whole.
+        """
+        lost = f"the journal of run {run_id} in {self.journals.folder} has lost its name"
+        if not self.path.parent.is_dir():
+            raise JournalWriteError(
+                f"{lost}, and so has the folder {self.path.parent}. What is recorded waits until "
+                "it is there again. If you moved it, move it back, or restart this process and "
+                "open the book at its new place.",
+                path=str(self.path),
+            )
+        if base and not self.path.exists():
+            raise JournalWriteError(
+                f"{lost}, and the database {self.path} is gone with the first {base} events of "
+                "the run, which were only there. Put the database back from a backup, then run "
+                "the step again, or start over with a new run.",
+                path=str(self.path),
+            )
+        with refusals(f"the folder {self.folder}", PENDING):
+            self._make_folders()
+            found = self._restored_identity(known)
+            kept = lock.regain(note())
+        if not kept:
+            raise JournalWriteError(
+                f"{lost}, and so has its lock: {lock.describe_holder()} has opened the run "
+                "meanwhile. Nothing more is recorded here. Close it there, then restart this "
+                "process and run the step again.",
+                path=str(self.path),
+            )
+        if found != known:
+            raise JournalWriteError(
+                f"{lost}, and another book ({found}, this one is {known}) was created at "
+                f"{self.path}. Nothing was written into it. Restart this process; it then records "
+                "in that book.",
+                path=str(self.path),
+            )
+
+    def forget(self, run_id: str) -> None:
+        """Remove what attempts of a run have left in their workspaces."""
+        self.artifacts.forget(run_id)
+
+    def prune(self, references: Callable[[], Iterable[str]]) -> None:
+        """Remove the artifacts that nothing refers to; see :meth:`Artifacts.prune`."""
+        self.artifacts.prune(references)
 
     def _make_folders(self) -> None:
-        for folder in self._folders:
+        for folder in self._needed:
             disk.make_dirs(folder)
         with contextlib.suppress(FileExistsError):
-            write_file(self.home / ".gitignore", b"*\n")
+            write_file(self.folder / ".gitignore", b"*\n")
 
-    def _identity(self) -> str:
+    def _identity(self, known: str) -> str:
         """Return the book's id: from book.json, else from the tables, else a new one.
 
-        A book that this process has open keeps its id, whatever was lost.
+        Args:
+            known: the id of a book that this process has open, which keeps it whatever was lost.
         """
-        assert self.path is not None  # noqa: S101 - only files have one
         recorded = None
         if self.path.exists():
-            with self.store.reading() as reader:
+            with self.tables.reading() as reader:
                 recorded = reader.meta()["book"]
-        known = read_book_id(self._about)
-        if known is None:
-            known = recorded or self.book_id or secrets.token_hex(8)
-            fresh = self._fresh_note(known)
-            disk.rename(fresh, self._about)
-        if recorded not in (None, known):
+        told = read_book_id(self.about)
+        if told is None:
+            told = recorded or known or secrets.token_hex(8)
+            fresh = self._fresh_note(told)
+            disk.rename(fresh, self.about)
+        if recorded not in (None, told):
             raise BookMismatchError(
-                f"{self.path} and {self.home} belong to different books ({recorded} and {known}), "
+                f"{self.path} and {self.folder} belong to different books ({recorded} and {told}), "
                 "so nothing was changed. Put the database and its folder back together, or use "
                 "another path."
             )
-        return known
+        return told
 
-    def _restored_identity(self) -> str:
+    def _restored_identity(self, book_id: str) -> str:
         """Return the id in book.json, put back if it was lost; without the open lock."""
-        known = read_book_id(self._about)
+        known = read_book_id(self.about)
         if known is None:
-            fresh = self._fresh_note(self.book_id)
+            fresh = self._fresh_note(book_id)
             try:
                 with contextlib.suppress(FileExistsError):  # somebody else has been faster
-                    disk.link(fresh, self._about)
+                    disk.link(fresh, self.about)
             finally:
                 disk.unlink(fresh)
-            disk.sync_dir(self.home)
-            known = read_book_id(self._about)
+            disk.sync_dir(self.folder)
+            known = read_book_id(self.about)
         return known or ""
 
     @property
-    def _about(self) -> Path:
-        return self.home / "book.json"
+    def about(self) -> Path:
+        """The file that tells the book's id."""
+        return self.folder / "book.json"
 
     def _fresh_note(self, book_id: str) -> Path:
         """Write a book.json under another name."""
-        fresh = self.home / f".book.{secrets.token_hex(4)}.new"
+        fresh = self.folder / f".book.{secrets.token_hex(4)}.new"
         write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
         return fresh
-
-    @contextlib.contextmanager
-    def open_lock(self) -> Any:
-        """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
-        if self.path is None:
-            with section(self.lock):
-                yield
-            return
-        with section():
-            lock = FileLock.at(self.locks / "open.lock")
-            held = lock.held(timeout=_OPEN_S)
-            try:
-                held.__enter__()
-            except TimeoutError as error:
-                raise BookBusyError(f"{error}. Try again when it is done.", pid=None) from error
-            except OSError as error:
-                raise trouble(f"the lock {lock.path}", error, "nothing was begun") from error
-            try:
-                yield
-            finally:
-                held.__exit__(None, None, None)
-
-    # ---- finding ----------------------------------------------------------------------------
-
-    def latest(self, loop: str, key: str | None) -> Found | None:
-        """Return the newest run of *loop*, and of *key* if given, in tables and journals."""
-        # Journals first: what is folded and removed meanwhile is then found in the tables.
-        found = [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
-        if self.store.exists:
-            with self.store.reading() as reader:
-                recorded = reader.latest_run(loop, key)
-            if recorded is not None:
-                row = recorded.row
-                found.append(Found(row.id, row.loop, row.key, row.created_at))
-        return max(found, key=lambda run: (run.created_at, run.id), default=None)
-
-    def _unfolded(self) -> list[Found]:
-        """Return the runs that have journals."""
-        rows = [ledger.state.run for ledger in self.ledgers.values()]
-        found = [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
-        if self.path is None:
-            return found
-        names = look(self.journals)
-        tell_damaged(names.damaged)
-        for run_id, paths in names.files.items():
-            if run_id in self.ledgers:
-                continue
-            header = next(filter(None, map(read_header, paths)), {})
-            if header:
-                if header.get("run") == run_id:
-                    found.append(Found(run_id, header["loop"], header["key"], header["created_at"]))
-            elif any(path.exists() for path in paths):  # else it was folded and removed just now
-                _tell_unknown(run_id, paths)
-        return found
-
-    def ids(self, prefix: str = "") -> list[str]:
-        """Return the ids of the runs that begin with *prefix*, sorted; of a whole id, it."""
-        found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
-        if self.path is not None:  # by its name also one of which the first line is damaged
-            found |= set(files_by_run(self.journals, prefix))
-        if prefix not in found and self.store.exists:
-            with self.store.reading() as reader:
-                found |= set(reader.run_ids(prefix))
-        return sorted(found)
-
-    def resolve(self, text: str) -> str:
-        """Return the id of the run that is meant.
-
-        Args:
-            text: an id, the name of a loop (its latest run), or the beginning of only one id, also
-                without ``run_``.
-
-        Raises:
-            RunNotFoundError: there is none, or there are several.
-            InvalidInputError: *text* is no text.
-        """
-        if not isinstance(text, str) or not text:
-            raise InvalidInputError(f"a run's id is a text such as run_7k2m9q4xw3hd, not {text!r}.")
-        self.check_folders()
-        prefix = text if text.startswith("run_") else f"run_{text}"
-        ids = self.ids(prefix)
-        if prefix in ids:
-            return prefix
-        latest = self.latest(text, None)
-        if latest is not None:
-            return latest.id
-        if len(ids) == 1:
-            return ids[0]
-        if ids:
-            some = ", ".join(ids[:5])
-            raise RunNotFoundError(f"{text!r} begins {len(ids)} ids: {some}. Write more of it.")
-        raise RunNotFoundError(
-            f"there is no run and no loop {text!r} in {self.path}. `stepbook runs` and book.runs() "
-            "list them."
-        )
-
-    # ---- reading one run --------------------------------------------------------------------
-
-    def peek(self, run_id: str, timeout: float = BUSY_S) -> State:
-        """Return what is recorded of a run, without owning it.
-
-        Raises:
-            RunNotFoundError: there is no such run.
-        """
-        ledger = self.ledgers.get(run_id)
-        if ledger is not None:
-            return ledger.state
-        self.check_folders()
-        # Journals first: what is folded and removed meanwhile is then found in the tables.
-        files = self.journal_files(run_id, attempts=3)
-        if not self.store.exists:
-            return self.assemble(run_id, None, files)[0]
-        with self.store.reading(timeout) as reader:
-            return self.assemble(run_id, reader, files)[0]
-
-    def peek_journals(self, run_id: str) -> State | None:
-        """Return what the journals alone tell of a run, without the tables; None without any."""
-        files = self.journal_files(run_id)
-        readable = [file for file in files if file.header]
-        if not readable:
-            return None
-        self._check_headers(run_id, readable)
-        state = State(run_from_header(readable[0].header))
-        state.apply_events(merge(files, readable[0].first - 1))
-        return state
-
-    def journal_files(self, run_id: str, attempts: int = 1) -> list[JournalFile]:
-        """Return a run's journal files, read back; see :func:`read_files`.
-
-        Raises:
-            BookError: one cannot be read, or is not a plain file.
-        """
-        if self.path is None:
-            return []
-        try:
-            return read_files(files_of(self.journals, run_id), attempts=attempts)
-        except OSError as error:
-            raise unusable(error) from error
-
-    def _check_headers(self, run_id: str, files: list[JournalFile]) -> None:
-        for file in files:
-            if not file.header:
-                continue
-            if file.header.get("run") != run_id:
-                raise BookMismatchError(
-                    f"the journal {file.path} holds events of another run, "
-                    f"{file.header.get('run')!r}, so nothing of it is used. Give the file back its "
-                    "name, or move it elsewhere."
-                )
-            if self.book_id not in ("", file.header.get("book")):
-                raise BookMismatchError(
-                    f"the journal of run {run_id} in {self.journals} belongs to another book "
-                    f"({file.header.get('book')}, this one is {self.book_id}). Nothing was folded. "
-                    "Put the journals back beside their own database."
-                )
-
-    def assemble(
-        self, run_id: str, reader: Reader | None, files: list[JournalFile]
-    ) -> tuple[State, Events, int | None]:
-        """Return a run's state, its events beyond the tables, and its number folded last."""
-        recorded = reader.run(run_id) if reader is not None else None
-        folded = 0 if recorded is None else recorded.folded_seq
-        events = merge(files, folded)
-        _tell_of(events)
-        if recorded is None and not events.header:
-            raise RunNotFoundError(
-                f"there is no run {run_id!r} in {self.path}. `stepbook runs` lists them."
-            )
-        self._check_headers(run_id, files)
-        if events.gap:
-            raise self.gap(run_id, events.gap)
-        state = State(recorded.row if recorded is not None else run_from_header(events.header))
-        if reader is not None and recorded is not None:
-            for step in reader.steps(run_id, state.budget):
-                state.apply(step)
-            for scan in reader.scans(run_id):
-                state.apply(scan)
-            if any(step.kind == "cell" for step in state.steps.values()):
-                for cell in reader.cells(run_id, state.budget):
-                    state.apply(cell)
-        state.apply_events(events)
-        return state, events, None if recorded is None else folded
-
-    def gap(self, run_id: str, missing: int) -> BookMismatchError:
-        """Return the error that says that the tables are older than a journal."""
-        return BookMismatchError(
-            f"the database {self.path} is older than the journal of run {run_id} by {missing} "
-            "events: it was lost, or restored from an older copy. Nothing was folded over the gap. "
-            "Restore the database that belongs to these journals, or start the run over with "
-            f"{asks_new.get()}."
-        )
 
 
 def read_book_id(about: Path) -> str | None:
@@ -413,53 +253,3 @@ def read_book_id(about: Path) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     return known if is_book_id(known) else None
-
-
-def _tell_of(events: Events) -> None:
-    """Tell of what is damaged.
-
-    Raises:
-        JournalDamagedError: events that had been synced are.
-    """
-    if events.damage is not None:
-        raise events.damage.error()
-    for garbled in events.garbled:
-        _warn(about_garbled(garbled))
-
-
-def tell_damaged(damaged: dict[str, list[Path]]) -> None:
-    """Tell of the journals that were set aside."""
-    for paths in damaged.values():
-        for path in paths:
-            _warn(about_damaged(path))
-
-
-def about_damaged(path: Path) -> str:
-    """Return what to say of a journal that was set aside."""
-    old, _, _ = path.name.partition(".damaged")
-    return (
-        f"{path}: this journal was damaged and is kept under this name. Steps that it held and the "
-        f"tables lack are executed again. To use it restore it from a backup as {old}; else "
-        "remove it."
-    )
-
-
-def about_garbled(damage: Damage) -> str:
-    """Return what to say of a journal of which the end cannot be read."""
-    return (
-        f"{damage.where}: what stands from here on is damaged and is not used. A step whose end "
-        "stood there is executed again. The file is kept; restore it from a backup before you go "
-        "on with the run."
-    )
-
-
-def _tell_unknown(run_id: str, paths: list[Path]) -> None:
-    _warn(
-        f"{paths[0]}: the first line of this journal is damaged, so it is not known which loop run "
-        f"{run_id} is of. If it is the one that you open, its steps are executed again. Restore "
-        "the file from a backup first; `stepbook doctor` lists what is readable."
-    )
-
-
-def _warn(text: str) -> None:
-    warnings.warn(f"stepbook: {text}", StepbookWarning, stacklevel=3)

@@ -11,12 +11,10 @@ import hashlib
 import json
 import os
 import secrets
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ScanFailed
 from ..model.rows import now_us
-from ..system.interrupts import section
 from ..system.platform import disk, read_plain, write_file
 from ..system.refusals import refusals
 
@@ -49,12 +47,12 @@ class Inbox:
     """The slots of one book."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def path(self, run_id: str, step: str, session: int) -> Path:
         """Return the file of a slot; a step's name can hold anything, so its hash is used."""
         digest = hashlib.sha256(step.encode()).hexdigest()[:16]
-        return self._folder / f"{run_id}.{digest}.{session}.json"
+        return self.folder / f"{run_id}.{digest}.{session}.json"
 
     def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
         """Create the slot and return True, or False if it exists; durable on return.
@@ -62,19 +60,19 @@ class Inbox:
         Raises:
             JournalWriteError: it could not be written.
         """
-        with refusals(f"the delivery to {self._folder}", "deliver again"):
-            disk.make_dirs(self._folder)
+        with refusals(f"the delivery to {self.folder}", "deliver again"):
+            disk.make_dirs(self.folder)
             return self._claim(run_id, step, session, content)
 
     def _claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
-        fresh = self._folder / f".{run_id}.{secrets.token_hex(8)}.new"
+        fresh = self.folder / f".{run_id}.{secrets.token_hex(8)}.new"
         try:
             write_file(fresh, content.to_json(step, session))
             try:
                 disk.link(fresh, self.path(run_id, step, session))
             except FileExistsError:
                 return False
-            disk.sync_dir(self._folder)
+            disk.sync_dir(self.folder)
         finally:
             with contextlib.suppress(OSError):
                 disk.unlink(fresh)
@@ -109,9 +107,9 @@ class Inbox:
     def remove_run(self, run_id: str) -> None:
         """Remove all slots of a run."""
         with contextlib.suppress(FileNotFoundError):  # the folder is gone, and they with it
-            for name in os.listdir(self._folder):
+            for name in os.listdir(self.folder):
                 if name.startswith(f"{run_id}."):
-                    _remove(self._folder / name)
+                    _remove(self.folder / name)
 
 
 def _remove(path: Path) -> None:
@@ -122,30 +120,3 @@ def _remove(path: Path) -> None:
     except OSError:
         if not path.is_dir():  # that is no slot; doctor tells of it
             raise
-
-
-class MemoryInbox:
-    """The slots of a book in memory."""
-
-    def __init__(self) -> None:
-        self._slots: dict[tuple[str, str, int], Delivery] = {}
-        self._lock = threading.Lock()
-
-    def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
-        """Create the slot and return True, or False if it exists."""
-        with section(self._lock):
-            return self._slots.setdefault((run_id, step, session), content) is content
-
-    def read(self, run_id: str, step: str, session: int) -> Delivery | None:
-        """Return what the slot holds, or None while it does not exist."""
-        return self._slots.get((run_id, step, session))
-
-    def remove(self, run_id: str, step: str, session: int) -> None:
-        """Remove a slot."""
-        self._slots.pop((run_id, step, session), None)
-
-    def remove_run(self, run_id: str) -> None:
-        """Remove all slots of a run."""
-        with section(self._lock):
-            for key in [key for key in self._slots if key[0] == run_id]:
-                del self._slots[key]

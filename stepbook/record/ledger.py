@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BookMismatchError, JournalWriteError
 from ..model.rows import (
+    PENDING,
+    RUN_CREATED,
     CellRow,
     LogRow,
     PassRow,
@@ -19,22 +21,20 @@ from ..model.rows import (
     ScanRow,
     StepRow,
     is_late,
-    now_us,
     row_from_json,
 )
 from ..system.interrupts import allowed, section
 from ..system.platform import identity_of, owner
-from .journal import Journal
-from .lines import Events, files_of, merge, number_of, read_files, seq_of
-from .memory import MemoryJournal
+from .lines import Events, merge, seq_of
+from .locks import note
 from .tables.store import GapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ..system.locks import FileLock
     from .lines import JournalFile
+    from .ports import Journal, Journals, RunLock
     from .tables.store import Writer
 
 #: Characters of returned values that an open run keeps in memory; the rest is read on demand.
@@ -127,16 +127,8 @@ def _size(row: CellRow) -> int:
 
 def run_from_header(header: dict[str, Any]) -> RunRow:
     """Return the row of a run as its journal's header begins it."""
-    return RunRow(
-        id=header["run"],
-        loop=header["loop"],
-        key=header["key"],
-        status="pending",
-        trigger_type=header["trigger_type"],
-        input=header["input"],
-        created_at=header["created_at"],
-        environment=header.get("environment"),
-    )
+    created = {name: header[name] for name in RUN_CREATED if name in header}
+    return RunRow(id=header["run"], status=PENDING, **created)
 
 
 def header_of(run: RunRow, book_id: str) -> dict[str, Any]:
@@ -144,12 +136,7 @@ def header_of(run: RunRow, book_id: str) -> dict[str, Any]:
     return {
         "book": book_id,
         "run": run.id,
-        "loop": run.loop,
-        "key": run.key,
-        "trigger_type": run.trigger_type,
-        "input": run.input,
-        "created_at": run.created_at,
-        "environment": run.environment,
+        **{name: getattr(run, name) for name in RUN_CREATED},
         "owner": owner(),
     }
 
@@ -159,13 +146,13 @@ class Ledger:
 
     Args:
         state: what is recorded so far.
-        folder: the journal folder, or None for a book in memory.
-        lock: the run's lock, held; None for a book in memory.
+        journals: the book's, to begin one in.
+        lock: the run's lock, held.
         book_id: for the headers of journal files.
         events: what the journals hold beyond the tables.
         last_seq: the last sequence number of the run, in tables or journals.
         known: whether the tables have the run.
-        restore: see :class:`Journal`; here with the number of the last event that neither the
+        restore: see ``Journal``; here with the number of the last event that neither the
             journal nor this ledger holds.
         files: the journal files that *events* are from.
     """
@@ -173,8 +160,8 @@ class Ledger:
     def __init__(
         self,
         state: State,
-        folder: Path | None,
-        lock: FileLock | None,
+        journals: Journals,
+        lock: RunLock,
         book_id: str,
         events: Events,
         last_seq: int,
@@ -185,12 +172,12 @@ class Ledger:
     ) -> None:
         self.state = state
         self.lock = lock
-        self.previous: dict[str, Any] = {}  # who had it open last
+        self.previous = lock.previous  # who had it open last
         self.last_owner = events.owner
         self.header = header_of(state.run, book_id)
         self.on_change: Callable[[], None] = _nothing
         self.fold_lock = threading.Lock()
-        self._folder = folder
+        self._journals = journals
         self._restore = restore
         self._read = {file.identity for file in files}
         #: Files of which something cannot be read: they are kept.
@@ -198,14 +185,14 @@ class Ledger:
         self._backlog = [line.raw for line in events.lines]
         self._last_seq = last_seq
         self._known = known
-        self._journal: Journal | MemoryJournal | None = None
+        self._journal: Journal | None = None
         self._opening = threading.Lock()
         #: Whether the run was let go; another process may have it.
         self.ended = False
         self._lost = ""
 
     @property
-    def journal(self) -> Journal | MemoryJournal:
+    def journal(self) -> Journal:
         """The journal, begun when the first event is to be written."""
         if self._journal is None:
             with section(self._opening):
@@ -213,7 +200,7 @@ class Ledger:
                     self._journal = self._begin()
         return self._journal
 
-    def _begin(self) -> Journal | MemoryJournal:
+    def _begin(self) -> Journal:
         if self._lost:
             raise JournalWriteError(self._lost)
         if self.ended:
@@ -221,21 +208,12 @@ class Ledger:
                 f"run {self.state.run.id} was closed while this was to be recorded. Use the run "
                 "again: that opens it again.",
             )
-        if self._folder is None:
-            return MemoryJournal(self._last_seq, self.state.apply)
-        number = max(map(number_of, files_of(self._folder, self.state.run.id)), default=0) + 1
-        return Journal(
-            self._folder,
-            self.state.run.id,
-            number,
-            self.header,
-            self._last_seq,
-            self.state.apply,
-            self._rescue,
+        return self._journals.begin(
+            self.state.run.id, self.header, self._last_seq, self.state.apply, self._rescue
         )
 
     def _rescue(self, base: int) -> list[bytes]:
-        """Return the lines up to number *base* that the tables may lack; see :class:`Journal`."""
+        """Return the lines up to number *base* that the tables may lack; see ``Journal``."""
         lines = list(self._backlog)
         self._restore(seq_of(lines[0]) - 1 if lines else base)
         return lines
@@ -319,9 +297,7 @@ class Ledger:
         Raises:
             JournalWriteError: another process has opened it; from now on nothing is recorded here.
         """
-        if self.lock is None:
-            return
-        if not self._lost and not self.lock.regain({**owner(), "opened_at": now_us()}):
+        if not self._lost and not self.lock.regain(note()):
             self._lost = (
                 f"the lock {self.lock.path} was removed or replaced, and "
                 f"{self.lock.describe_holder()} has opened run {self.state.run.id} meanwhile. "
@@ -358,12 +334,12 @@ class Ledger:
             How many of the events behind it cannot be found any more; if none, all of them are
             given by :meth:`unfolded_lines` again. Hold ``fold_lock``.
         """
-        journal = self._journal if isinstance(self._journal, Journal) else None
+        journal = self._journal
         first = self._last_seq + 1 if journal is None else journal.first
         earlier: list[bytes] = []
-        if folded + 1 < first and self._folder is not None:
+        if folded + 1 < first:
             own = set() if journal is None else journal.identities
-            files = read_files(files_of(self._folder, self.state.run.id))
+            files = self._journals.read(self.state.run.id)
             events = merge([file for file in files if file.identity not in own], folded)
             if events.lines:
                 earlier = [line.raw for line in events.lines if line.seq < first]
@@ -381,7 +357,7 @@ class Ledger:
         Raises:
             JournalWriteError: it cannot, and cannot be written again.
         """
-        if isinstance(self._journal, Journal):
+        if self._journal is not None:
             self._journal.secure()
 
     def farewell(self, error: Exception) -> str:
@@ -406,7 +382,7 @@ class Ledger:
 
     def owns(self, path: Path) -> bool:
         """Whether a file is one that this ledger has read or written, and not another one."""
-        own = self._journal.identities if isinstance(self._journal, Journal) else set()
+        own = set() if self._journal is None else self._journal.identities
         try:
             return identity_of(path.lstat()) in self._read | own
         except OSError:

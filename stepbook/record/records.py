@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 import warnings
 from typing import TYPE_CHECKING, Final
@@ -12,36 +11,30 @@ from ..errors import (
     BookBusyError,
     BookError,
     BookNotFoundError,
-    JournalWriteError,
     RunError,
-    RunInUseError,
     StepbookWarning,
 )
-from ..model.rows import now_us
-from ..system.console import asks_new
 from ..system.interrupts import allowed, section
-from ..system.locks import FileLock
-from ..system.platform import disk, owner, read_plain
-from ..system.refusals import PENDING, refusals
 from .folding import Folder
-from .home import Files, tell_damaged
+from .journals import gap, tell_damaged
 from .ledger import Ledger, State
-from .lines import files_of, look, merge, read_files, set_aside
+from .lines import merge, read_files, set_aside
+from .lookup import Lookup
 from .tables.store import BUSY_S, POLL_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ..model.rows import CellRow, RunRow
+    from .ports import RunLock
 
-FORMAT: Final = 1
 OWN_S: Final = 1.0
-_OPEN_S: Final = 10.0
 
 
-class Records(Files):
-    """The files of one book, with the runs that this process owns.
+class Records(Lookup):
+    """One book, with the runs that this process owns.
 
     Args:
         path: the database file, absolute and resolved, or None for a book in memory.
@@ -60,28 +53,36 @@ class Records(Files):
         Raises:
             NotABookError: the path cannot hold a book.
         """
-        new = super().ensure()
+        self.home.check()
+        with section(self.lock, patient=False):
+            if self.book_id and self.store.exists and self.has_folders:
+                return False
+            self.book_id, new = self.home.create(self.book_id)
         if new:  # also in place of one that was lost: what is open here is folded again
             for ledger in list(self.ledgers.values()):
                 with section(ledger.fold_lock):
                     ledger.mark_unfolded(0)
         return new
 
+    def open_lock(self) -> AbstractContextManager[None]:
+        """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
+        return self.locks.open_lock()
+
     # ---- owning -----------------------------------------------------------------------------
 
     def create(self, row: RunRow) -> Ledger:
         """Create a run and own it; under the open lock."""
         with section():
-            lock = self._take(row.id, OWN_S)
+            lock = self.locks.take(row.id, OWN_S)
             ledger = Ledger(
                 State(row),
-                None if self.path is None else self.journals,
+                self.journals,
                 lock,
                 self.book_id,
                 merge([], 0),
                 0,
                 known=False,
-                restore=lambda base: self._restore(row.id, lock, base),
+                restore=lambda base: self.home.restore(row.id, lock, base, self.book_id),
             )
             with _released_on_error(lock):
                 ledger.begin()
@@ -104,106 +105,35 @@ class Records(Files):
                     self._abandoned.remove(ledger)
                 return ledger
             self.ensure()
-            lock = self._take(run_id, timeout)
+            lock = self.locks.take(run_id, timeout)
             with _released_on_error(lock):
                 ledger = self._load(run_id, lock)
             self._adopt(ledger)
             return ledger
 
-    def _load(self, run_id: str, lock: FileLock | None, timeout: float = BUSY_S) -> Ledger:
-        if self.path is not None:
-            for path in files_of(self.journals, run_id):
-                with refusals(str(path), "the run was not opened"):
-                    _sync(path)
-        files = self.journal_files(run_id)
+    def _load(self, run_id: str, lock: RunLock, timeout: float = BUSY_S) -> Ledger:
+        self.journals.sync(run_id)
+        files = self.journals.read(run_id)
         with self.store.reading(timeout) as reader:
             state, events, folded = self.assemble(run_id, reader, files)
-        folder = None if self.path is None else self.journals
         last = events.lines[-1].seq if events.lines else folded or 0
         return Ledger(
             state,
-            folder,
+            self.journals,
             lock,
             self.book_id,
             events,
             last,
             known=folded is not None,
-            restore=lambda base: self._restore(run_id, lock, base),
+            restore=lambda base: self.home.restore(run_id, lock, base, self.book_id),
             files=files,
         )
-
-    def _restore(self, run_id: str, lock: FileLock | None, base: int) -> None:
-        """Make sure that a journal of *run_id* can be found, since one could not be any more.
-
-        Without any lock: it is called in the middle of recording.
-
-        Args:
-            run_id: the run.
-            lock: its lock, which may have lost its name, too.
-            base: the last event that the journal cannot begin with.
-
-        Raises:
-            JournalWriteError: the record would not be whole.
-        """
-        if self.path is None or lock is None:
-            return
-        lost = f"the journal of run {run_id} in {self.journals} has lost its name"
-        if not self.path.parent.is_dir():
-            raise JournalWriteError(
-                f"{lost}, and so has the folder {self.path.parent}. What is recorded waits until "
-                "it is there again. If you moved it, move it back, or restart this process and "
-                "open the book at its new place.",
-                path=str(self.path),
-            )
-        if base and not self.path.exists():
-            raise JournalWriteError(
-                f"{lost}, and the database {self.path} is gone with the first {base} events of "
-                "the run, which were only there. Put the database back from a backup, then run "
-                "the step again, or start over with a new run.",
-                path=str(self.path),
-            )
-        with refusals(f"the folder {self.home}", PENDING):
-            self._make_folders()
-            known = self._restored_identity()
-            kept = lock.regain({**owner(), "opened_at": now_us()})
-        if not kept:
-            raise JournalWriteError(
-                f"{lost}, and so has its lock: {lock.describe_holder()} has opened the run "
-                "meanwhile. Nothing more is recorded here. Close it there, then restart this "
-                "process and run the step again.",
-                path=str(self.path),
-            )
-        if known != self.book_id:
-            raise JournalWriteError(
-                f"{lost}, and another book ({known}, this one is {self.book_id}) was created at "
-                f"{self.path}. Nothing was written into it. Restart this process; it then records "
-                "in that book.",
-                path=str(self.path),
-            )
-
-    def _take(self, run_id: str, timeout: float) -> FileLock | None:
-        """Take a run's lock and sign it; in a section."""
-        if self.path is None:
-            return None
-        lock = FileLock.at(self.locks / f"{run_id}.lock")
-        if not _acquired(lock, timeout):
-            raise RunInUseError(
-                f"run {run_id} is in use by {lock.describe_holder()}. Close it there "
-                "(run.close() or %stepbook close, or shut the kernel down), or start another run "
-                f"with {asks_new.get()}.",
-                pid=lock.note().get("pid"),
-            )
-        with contextlib.suppress(OSError):  # a full disk: others are told less, no more
-            lock.write_note({**owner(), "opened_at": now_us()})
-        return lock
 
     def _adopt(self, ledger: Ledger) -> None:
         """Own a run; in a section."""
         self.ledgers[ledger.state.run.id] = ledger
-        if ledger.lock is not None:
-            ledger.previous = ledger.lock.previous
         if self._folder is None or not self._folder.is_alive():
-            self._folder = Folder(self)
+            self._folder = Folder(self.fold_open)
             self._folder.start()
         ledger.on_change = self._folder.wake
         if ledger.unfolded:
@@ -228,8 +158,7 @@ class Records(Files):
                     self._patience = BUSY_S
                 ledger.end()
             del self.ledgers[run_id]
-            if ledger.lock is not None:
-                ledger.lock.release()
+            ledger.lock.release()
 
     def abandon(self, run_id: str) -> None:
         """Have the folding thread release a run of which the last reference is gone.
@@ -269,7 +198,7 @@ class Records(Files):
         run_id = ledger.state.run.id
         ledger.keep()
         ledger.settle()
-        files = [] if self.path is None else files_of(self.journals, run_id)
+        files = self.journals.paths(run_id)
         if not ledger.unfolded and not (tidy and files):
             return
         goal = ledger.last_seq  # what is recorded from now on is for the next fold
@@ -279,7 +208,7 @@ class Records(Files):
                 # The tables have lost what they had: they were replaced, or made again.
                 missing = ledger.mark_unfolded(writer.folded_seq(run_id))
                 if missing or ledger.fold(writer, goal) < goal:
-                    raise self.gap(run_id, missing)
+                    raise gap(self.path, run_id, missing)
             if tidy:
                 whole = writer.folded_seq(run_id) == ledger.last_seq and writer.checkpoint()
         if whole:
@@ -296,7 +225,7 @@ class Records(Files):
         """Remove journals and slots: all they hold is in the database file."""
         for path in files:
             with contextlib.suppress(OSError):  # the next reader removes it
-                disk.unlink(path)
+                self.journals.unlink(path)
         ended = [
             (step, number)
             for step, sessions in state.scans.items()
@@ -314,9 +243,7 @@ class Records(Files):
         Raises:
             BookBusyError: the database is held by others.
         """
-        if self.path is None:
-            return
-        found = look(self.journals)
+        found = self.journals.look()
         tell_damaged(found.damaged)
         if found.strange and found.strange != self._strange:
             warnings.warn(
@@ -340,14 +267,14 @@ class Records(Files):
 
     def _fold_one_left(self, run_id: str) -> None:
         with section():
-            lock = FileLock.at(self.locks / f"{run_id}.lock")
-            if not _acquired(lock):
+            lock = self.locks.take_free(run_id)
+            if lock is None:
                 return  # its owner folds it within a second
             try:
-                names = look(self.journals)
+                names = self.journals.look()
                 for path in names.unborn.get(run_id, []):
                     # Its process died while it created the file: nobody was told of anything in it.
-                    disk.unlink(path)
+                    self.journals.unlink(path)
                 paths = names.files.get(run_id, [])
                 if not paths or self._set_aside_unknown(run_id, paths):
                     return
@@ -414,30 +341,22 @@ class Records(Files):
             RunInUseError: a live process holds it.
         """
         with section():
-            lock = self._take(run_id, OWN_S)
+            lock = self.locks.take(run_id, OWN_S)
             try:
                 with self.open_lock(), self.store.writing(BUSY_S) as writer:
                     # Files first: a journal that came back after a power cut would bring back the
                     # run.
                     self.inbox.remove_run(run_id)
-                    if lock is not None:
-                        for path in files_of(self.journals, run_id):
-                            disk.unlink(path)
-                        if self.journals.exists():
-                            disk.sync_dir(self.journals)
+                    self.journals.remove(run_id)
                     writer.delete_runs([run_id])
-                    if self.artifacts is not None:
-                        self.artifacts.forget(run_id)
+                    self.home.forget(run_id)
             finally:
-                if lock is not None:
-                    lock.release()
+                lock.release()
 
     def remove_artifacts(self) -> None:
         """Remove the files that no run refers to any more."""
-        if self.artifacts is None:
-            return
         try:
-            self.artifacts.prune(self._references)
+            self.home.prune(self._references)
         except OSError as error:
             warnings.warn(
                 f"stepbook: files that nothing refers to any more were left for the next time: "
@@ -450,9 +369,7 @@ class Records(Files):
         for ledger in list(self.ledgers.values()):
             ledger.secure()  # else what only its journal names would not be found
         # Journals first: what is folded and removed meanwhile is then found in the tables.
-        for path in self.journals.glob("*.jsonl*"):
-            with contextlib.suppress(FileNotFoundError):
-                yield read_plain(path).decode("utf-8", "replace")
+        yield from self.journals.texts()
         with self.store.reading() as reader:
             yield from reader.artifacts()
 
@@ -466,26 +383,10 @@ class Records(Files):
 
 
 @contextlib.contextmanager
-def _released_on_error(lock: FileLock | None) -> Iterator[None]:
+def _released_on_error(lock: RunLock) -> Iterator[None]:
     """Give a run's lock back if the block does not come to own the run; in a section."""
     try:
         yield
     except BaseException:
-        if lock is not None:
-            lock.release()
+        lock.release()
         raise
-
-
-def _acquired(lock: FileLock, timeout: float = 0.0) -> bool:
-    """Take a lock, in a section; return False if others hold it."""
-    with refusals(str(lock.path), "the run was not opened"):
-        return lock.acquire(timeout=timeout)
-
-
-def _sync(path: Path) -> None:
-    """Sync a journal that another process has written, before anything is built on it."""
-    fd = disk.open(path, os.O_RDWR)
-    try:
-        disk.sync(fd)
-    finally:
-        disk.close(fd)

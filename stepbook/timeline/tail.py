@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from ..model.rows import row_from_json
-from ..record.lines import files_of, parse_line
+from ..record.lines import parse_line
 from ..system.platform import open_plain, read_plain
 from ..system.refusals import unusable
 
@@ -50,8 +50,7 @@ class Tail:
         Raises:
             StepbookError: the record cannot be read, or not now.
         """
-        memory = self._records.path is None
-        files = [] if memory else files_of(self._records.journals, self._run_id)
+        files = self._records.journals.paths(self._run_id)
         if self._state is None or files != self._files:
             return self._begin(files, timeout)
         # Without a journal nobody writes.

@@ -473,7 +473,7 @@ def journal(book):
         "os._exit(0)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(book.path)], check=True, capture_output=True)
-    folder = book._records.journals
+    folder = book._records.journals.folder
     (found,) = [p for p in folder.iterdir() if p.suffix == ".jsonl"]
     return found
 
@@ -494,7 +494,9 @@ def test_doctor_finds_a_damaged_line(call, journal):
 
 
 def test_doctor_finds_a_journal_of_another_book(call, journal, book):
-    (book._records.home / "book.json").write_text('{"book": "0123456789abcdef", "format": 1}')
+    (book._records.home.folder / "book.json").write_text(
+        '{"book": "0123456789abcdef", "format": 1}'
+    )
     result = call("doctor")
     assert result.exit_code == 1
     assert "belongs to another book" in result.stdout
@@ -506,7 +508,7 @@ def test_doctor_finds_events_that_are_missing_between_tables_and_journal(call, b
     run.do("Step", int)
     run.close()
     run.do("Another", int)
-    (journal,) = files_of(book._records.journals, run.id)
+    (journal,) = files_of(book._records.journals.folder, run.id)
     kept = journal.read_bytes()
     run.close()
     book.delete(run.id, force=True)
@@ -517,7 +519,7 @@ def test_doctor_finds_events_that_are_missing_between_tables_and_journal(call, b
 
 
 def test_doctor_finds_a_broken_delivery_and_one_for_nobody(call, book, ids):
-    inbox = book._records.home / "inbox"
+    inbox = book._records.home.folder / "inbox"
     (inbox / f"{ids[0]}.00ff.1.json").write_text("{")
     (inbox / "run_zzzzzzzzzzzz.00ff.1.json").write_text(
         '{"step":"x","session":1,"payload":"1","error":null,"timeout":false,"at":1}'
@@ -530,7 +532,7 @@ def test_doctor_finds_a_broken_delivery_and_one_for_nobody(call, book, ids):
 
 
 def test_doctor_finds_an_artifact_that_has_changed(call, book):
-    artifact = book._records.home / "artifacts" / ("0" * 64 + ".npy")
+    artifact = book._records.home.folder / "artifacts" / ("0" * 64 + ".npy")
     artifact.write_bytes(b"changed")
     result = call("doctor")
     assert result.exit_code == 1
@@ -540,7 +542,7 @@ def test_doctor_finds_an_artifact_that_has_changed(call, book):
 def test_doctor_finds_an_artifact_that_is_missing(call, book):
     with book.run("text") as run:
         run.do("Read", lambda: "x" * 200_000)
-    (artifact,) = (book._records.home / "artifacts").iterdir()
+    (artifact,) = (book._records.home.folder / "artifacts").iterdir()
     assert "✓ artifacts  1 file" in call("doctor").stdout
     artifact.unlink()
     result = call("doctor")

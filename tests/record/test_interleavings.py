@@ -258,10 +258,10 @@ class Play:
     def vanish(self, text, folder):
         """Another program removes the run's journals; the next event finds out."""
         _ = self.ledger.journal
-        for path in self.records.journals.iterdir():
+        for path in self.records.journals.folder.iterdir():
             path.unlink()
         if folder:
-            self.records.journals.rmdir()
+            self.records.journals.folder.rmdir()
         self.commit(LogRow("warn", text, self.now()))
 
     def crash_in_close(self, chunks):
@@ -386,6 +386,6 @@ def test_any_interleaving_of_events_crashes_and_folds_gives_the_same_tables(chil
             assert found == undisturbed(play.told)
             expected = [(s.name, s.status, str(s.attempt)) for s in play.expected().steps.values()]
             assert sorted((r[2], r[6], r[7]) for r in found["steps"]) == sorted(expected)
-            assert not list(play.records.journals.iterdir())
+            assert not list(play.records.journals.folder.iterdir())
 
     play_all()

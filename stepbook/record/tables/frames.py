@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from ...model.rows import LEVELS, Kind, ScanStatus, Status, TriggerType
+from .columns import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,16 +15,15 @@ if TYPE_CHECKING:
 
 #: Ordered as they come about; a column of other values stays as it is.
 _CATEGORIES: Final = {
-    "status": (
-        ("pending", "running", "succeeded", "failed"),
-        ("pending", "ready", "completed", "failed", "timeout"),  # of scan sessions
-    ),
-    "kind": (("do", "cell", "scan", "sleep", "map"),),
-    "level": (("debug", "log", "info", "warn", "error"),),
-    "trigger_type": (("user", "api_token", "system"),),
+    "status": (get_args(Status), get_args(ScanStatus)),
+    "kind": (get_args(Kind),),
+    "level": (LEVELS,),
+    "trigger_type": (get_args(TriggerType),),
 }
-#: Columns that hold JSON.
-JSON_COLUMNS: Final = ("return", "error", "input", "output", "metadata", "progress")
+#: Columns of JSON that stay text.
+_TEXT: Final = frozenset({"tags", "environment", "results", "variables", "outputs"})
+#: Columns of JSON that are parsed.
+JSON_COLUMNS: Final = JSON - _TEXT
 _PLAIN_JSON: Final = ("error", "progress", "metadata")
 
 

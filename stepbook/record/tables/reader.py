@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ...model.blobs import NAME
 from ...model.rows import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
 from ...system.interrupts import allowed, load
+from .columns import TABLES, recorded, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,29 +16,23 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-_SCAN_COLUMNS: Final = """
-  id, step, status, epoch_us(created_at), metadata, results, epoch_us(expires_at),
-  epoch_us(completed_at)
-"""
-_STEP_COLUMNS: Final = """
-  seq, name, kind, status, attempt, parent, item, epoch_us(started_at), epoch_us(completed_at),
-  seconds, {value}, error, fingerprint, stale, handled, progress, cell_id
-"""
-#: Columns that may refer to artifacts.
-_WITH_VALUES: Final = (
-    ("runs", "input"),
-    ("runs", "output"),
-    ("steps", "return"),
-    ("attempts", "return"),
-    ("cells", "variables"),
-    ("cells", "outputs"),
-    ("scans", "metadata"),
-    ("scans", "results"),
+#: What may refer to artifacts.
+_WITH_VALUES: Final = tuple(
+    (table, column.name)
+    for table, columns in TABLES.items()
+    for column in columns
+    if column.type == "JSON"
 )
-_RUN_COLUMNS: Final = """
-  id, loop, key, status, trigger_type, input, epoch_us(created_at), output, epoch_us(started_at),
-  epoch_us(completed_at), tags, note, environment
-"""
+
+
+def _columns(row: type, **instead: str) -> str:
+    """Return the columns of a kind of row, as a query lists them.
+
+    Args:
+        row: the kind.
+        instead: what to ask for in the place of a column.
+    """
+    return ", ".join(instead.get(name) or selected(name) for name in recorded(row))
 
 
 class Recorded(NamedTuple):
@@ -77,7 +72,7 @@ class Reader:
 
     def _recorded(self, condition: str, parameters: list[str]) -> Recorded | None:
         rows = self._rows(
-            f"SELECT {_RUN_COLUMNS}, folded_seq FROM runs WHERE {condition} "
+            f"SELECT {_columns(RunRow)}, folded_seq FROM runs WHERE {condition} "
             f"AND regexp_full_match(id, '{RUN_ID}') ORDER BY created_at DESC, id DESC LIMIT 1",
             parameters,
         )
@@ -104,7 +99,7 @@ class Reader:
             budget: characters of returned values to read; if there are more, they are all None.
         """
         value = f"""CASE WHEN sum(length("return")) OVER () <= {budget:d} THEN "return" END"""
-        columns = _STEP_COLUMNS.format(value=value)
+        columns = _columns(StepRow, **{"return": value})
         query = f"SELECT {columns} FROM steps WHERE run_id = $1 ORDER BY seq"
         return list(map(StepRow._make, self._rows(query, [run_id])))
 
@@ -139,7 +134,7 @@ class Reader:
             budget: characters to read; what is beyond is left out.
         """
         rows = self._rows(
-            """SELECT step, attempt, '', variables, outputs FROM (
+            f"""SELECT {_columns(CellRow, source="''")} FROM (
                  SELECT c.*, sum(coalesce(length(c.variables), 0) + coalesce(length(c.outputs), 0))
                    OVER (ORDER BY s.seq) AS size
                  FROM cells AS c JOIN steps AS s
@@ -153,7 +148,7 @@ class Reader:
     def cell(self, run_id: str, step: str, attempt: int) -> CellRow | None:
         """Return what one attempt of a cell has done."""
         rows = self._rows(
-            """SELECT step, attempt, source, variables, outputs FROM cells
+            f"""SELECT {_columns(CellRow)} FROM cells
                WHERE run_id = $1 AND step = $2 AND attempt = $3""",
             [run_id, step, attempt],
         )
@@ -162,7 +157,7 @@ class Reader:
     def scans(self, run_id: str) -> list[ScanRow]:
         """Return the scan sessions of a run, oldest first."""
         rows = self._rows(
-            f"SELECT {_SCAN_COLUMNS} FROM scans WHERE run_id = $1 ORDER BY created_at, id",
+            f"SELECT {_columns(ScanRow)} FROM scans WHERE run_id = $1 ORDER BY created_at, id",
             [run_id],
         )
         return list(map(ScanRow._make, rows))

@@ -14,13 +14,16 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import BookBusyError, BookError, NotABookError, StepbookWarning
+from ...model.rows import RUN_CREATED
 from ...system.interrupts import allowed, load, section
 from ...system.platform import describe_process, disk
 from ...system.refusals import refused
 from .catalogue import look_up_built_ins_first, quoted, schema_of, strange_ids
+from .columns import OF_RUNS
+from .fold import BEGIN, FOLD, STAGE
 from .opening import State, beside, check_files, check_header, state_of
 from .reader import Reader
-from .schema import CREATE_META, FOLD, MIGRATIONS, SCHEMA_VERSION, STAGE
+from .schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,12 +43,11 @@ class Store:
     """One book's tables.
 
     Args:
-        path: the database file, absolute and resolved, or None for one in memory.
+        path: the database file, absolute and resolved.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._memory: duckdb.DuckDBPyConnection | None = None
         #: Held while a connection is open here. A fork waits for it, so that no child inherits
         #: an open database: closing it there could lose the parent's rows.
         self.connected = threading.RLock()
@@ -62,20 +64,12 @@ class Store:
     @property
     def exists(self) -> bool:
         """Whether there are tables to read."""
-        return self._memory is not None if self.path is None else self.path.exists()
+        return self.path.exists()
 
     def create(self, book_id: str) -> None:
         """Create the tables, whole or not at all; nothing if they exist."""
         duckdb = load("duckdb")
 
-        if self.path is None:
-            with section(self.connected):
-                if self._memory is None:
-                    connection = duckdb.connect()
-                    _create(connection, book_id)
-                    self._name = look_up_built_ins_first(connection)
-                    self._memory, self._schema = connection, SCHEMA_VERSION
-            return
         if self.path.exists():
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
@@ -140,11 +134,6 @@ class Store:
     def _connection(
         self, timeout: float, *, read_only: bool
     ) -> Iterator[duckdb.DuckDBPyConnection]:
-        if self.path is None:
-            with section(self.connected):
-                assert self._memory is not None  # noqa: S101 - create() comes first
-                yield self._memory
-            return
         deadline = time.monotonic() + timeout
         while True:
             with section(self.connected, patient=False), contextlib.ExitStack() as stack:
@@ -264,18 +253,14 @@ class Store:
         Raises:
             BookError: DuckDB refused a change; nothing of it was kept.
         """
-        with _translated(self.path), self._connection(timeout, read_only=False) as connection:
+        with translated(self.path), self._connection(timeout, read_only=False) as connection:
             if self._schema < SCHEMA_VERSION:
                 migrate(connection, self._name)
                 self._schema = SCHEMA_VERSION
             yield Writer(connection, self._name)
 
     def close(self) -> None:
-        """Drop a database in memory."""
-        with section(self.connected):
-            if self._memory is not None:
-                self._memory.close()
-                self._memory = None
+        """Do nothing: what was opened is closed again at once."""
 
 
 class Writer:
@@ -305,7 +290,7 @@ class Writer:
         with transaction(connection):
             folded = self.folded_seq(run_id)
             if not folded:
-                _insert_run(connection, run_id, header)
+                connection.execute(BEGIN, [run_id, *map(header.get, RUN_CREATED)])
             connection.execute(STAGE, ["[" + b",".join(lines).decode() + "]", folded])
             [(first, last, types)] = connection.execute(
                 "SELECT min(n), max(n), list(DISTINCT type) FROM staged"
@@ -340,7 +325,7 @@ class Writer:
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Remove runs with everything that belongs to them."""
         with transaction(self._connection):
-            for table in ("steps", "attempts", "cells", "passes", "scans", "logs"):
+            for table in OF_RUNS:
                 self._connection.execute(
                     f"DELETE FROM {table} WHERE run_id IN (SELECT unnest($1::VARCHAR[]))",
                     [list(run_ids)],
@@ -351,7 +336,7 @@ class Writer:
 
 
 @contextlib.contextmanager
-def _translated(path: Path | None) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Turn an error of DuckDB in a block into one of stepbook."""
     duckdb = load("duckdb")
 
@@ -411,6 +396,13 @@ def _create_file(path: Path, book_id: str) -> None:
         connection.execute("DETACH fresh")
 
 
+def in_memory(book_id: str) -> tuple[duckdb.DuckDBPyConnection, str]:
+    """Return a database in memory with the tables, and its name in SQL."""
+    connection = load("duckdb").connect()
+    _create(connection, book_id)
+    return connection, look_up_built_ins_first(connection)
+
+
 def _create(connection: duckdb.DuckDBPyConnection, book_id: str) -> None:
     with transaction(connection):
         connection.execute(CREATE_META[0])
@@ -433,24 +425,6 @@ def migrate(connection: duckdb.DuckDBPyConnection, name: str | None = None) -> N
             for statement in statements:
                 connection.execute(_NEW_TABLE.sub(lambda new: new[0] + place, statement))
             connection.execute("UPDATE meta SET value = $1 WHERE key = 'schema'", [str(version)])
-
-
-def _insert_run(connection: duckdb.DuckDBPyConnection, run_id: str, header: dict[str, Any]) -> None:
-    connection.execute(
-        """INSERT INTO runs (id, loop, key, status, trigger_type, input, created_at, environment,
-             folded_seq)
-           SELECT $1, $2, $3, 'pending', $4, $5, make_timestamptz($6), $7, 0
-           WHERE NOT EXISTS (FROM runs WHERE id = $1)""",
-        [
-            run_id,
-            header["loop"],
-            header["key"],
-            header["trigger_type"],
-            header["input"],
-            header["created_at"],
-            header.get("environment"),
-        ],
-    )
 
 
 def _first_line(error: Exception) -> str:
