@@ -54,7 +54,6 @@ LEFT = {
     "engine/revise.py -> api/run.py",
     "engine/stored.py -> api/run.py",
     "engine/waits.py -> api/run.py",
-    "record/listing.py -> api/book.py",
     "show/text.py -> record/ledger.py",
     "timeline/follow.py -> api/book.py",
     "timeline/runs.py -> api/book.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from stepbook import (
 )
 from stepbook.record.artifacts import Artifacts, Digest
 from stepbook.system import platform
+from stepbook.system.interrupts import section
 
 ROOT = Path(__file__).parents[2]
 
@@ -354,3 +356,20 @@ def test_prune_in_another_process_never_takes_what_is_about_to_be_named(book):
     for i in range(12):
         assert again.do(f"a {i}", len).sum() == big(i).sum()
         assert again.do(f"b {i}", len).sum() == big(-i).sum()
+
+
+def test_an_interrupt_arrives_while_a_big_value_is_written(artifacts):
+    def produce(sink):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100_000):
+            sink.write(b"x" * 100)
+        raise AssertionError("it has not arrived")
+
+    with section():
+        artifacts.hold()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                artifacts.write("bin", produce)
+        finally:
+            artifacts.let_go()
+    assert names(artifacts.folder) == []
