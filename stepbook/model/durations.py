@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import math
 from datetime import timedelta
+from typing import Final
 
 import pytimeparse2
 
 from ..errors import InvalidInputError
 
 Duration = float | int | str | timedelta
+
+#: Below how many microseconds a duration is told in which unit (in microseconds too, with so many
+#: digits behind the point).
+_SHORT: Final = (
+    (95, 1, 0, "µs"),
+    (9_950, 100, 1, "ms"),
+    (999_500, 1_000, 0, "ms"),
+    (9_995_000, 10_000, 2, "s"),
+    (59_950_000, 100_000, 1, "s"),
+)
+_MINUTES_END: Final = 3_599_500_000
+_HOURS_END: Final = 86_370_000_000
 
 
 def seconds(value: Duration, what: str = "duration") -> float:
@@ -45,24 +58,28 @@ def seconds(value: Duration, what: str = "duration") -> float:
 
 
 def describe(value: float | None) -> str:
-    """Return a short text for seconds: ``3 ms``, ``1.2 s``, ``2 min 5 s``, ``1 h 2 min``.
+    """Return a short text for seconds: ``0.4 ms``, ``12 ms``, ``1.24 s``, ``2 min 05 s``.
+
+    ``js/src/model/format.ts`` has the same rule; ``tests/fixtures/durations.json`` holds both to
+    it. In whole microseconds, since those round alike in both languages.
 
     Example:
         >>> describe(125)
-        '2 min 5 s'
+        '2 min 05 s'
     """
-    if value is None or not math.isfinite(value):
+    if value is None or not math.isfinite(value) or value < 0:
         return ""
-    if value < 0.9995:  # noqa: PLR2004 - what rounds to a full second is one
-        shown = f"{value * 1000:.0f} ms"
-        return "<1 ms" if value and shown == "0 ms" else shown
-    if value < 59.95:  # noqa: PLR2004
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s"
+    us = math.floor(value * 1e6 + 0.5)
+    for limit, unit, digits, name in _SHORT:
+        if us < limit:
+            shown = (us + unit // 2) // unit
+            whole, rest = divmod(shown, 10**digits)
+            return f"{whole}.{rest:0{digits}} {name}" if digits else f"{whole} {name}"
+    if us < _MINUTES_END:
+        whole, rest = divmod((us + 500_000) // 1_000_000, 60)
+        return f"{whole} min {rest:02} s"
+    if us < _HOURS_END:
+        whole, rest = divmod((us + 30_000_000) // 60_000_000, 60)
+        return f"{whole} h {rest:02} min"
+    whole, rest = divmod((us + 1_800_000_000) // 3_600_000_000, 24)
+    return f"{whole} d {rest:02} h"

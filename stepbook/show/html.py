@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..model import failures
+from ..model.durations import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -194,7 +194,7 @@ def runs_html(title: str, runs: Sequence[RunLine]) -> Markup:
     rows = []
     for run in runs:
         key = "" if run.key == "null" else run.key
-        took = "" if run.seconds is None else format_duration(run.seconds)
+        took = describe(run.seconds)
         steps = f"{run.succeeded:,} of {run.steps:,}" + (
             f", {run.failed:,} failed" if run.failed else ""
         )
@@ -243,29 +243,8 @@ def _sparkline(run: RunLine, runs: Sequence[RunLine]) -> Markup:
         return Markup()
     most = max(times) or 1.0
     bars = "".join(_BARS[min(len(_BARS) - 1, int(t / most * len(_BARS)))] for t in times)
-    told = ", ".join(map(format_duration, times))
+    told = ", ".join(map(describe, times))
     return tag("span", bars, title=f"the last runs took {told}")
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration for people: ``0.4 ms``, ``12 ms``, ``1.24 s``, ``2 min 05 s``."""
-    if not math.isfinite(seconds):
-        return ""
-    ms = seconds * 1000
-    for limit, text in (
-        (0.095, f"{round(ms * 1000)} µs"),
-        (9.95, f"{ms:.1f} ms"),
-        (999.5, f"{round(ms)} ms"),
-        (9995, f"{seconds:.2f} s"),
-        (59950, f"{seconds:.1f} s"),
-    ):
-        if ms < limit:
-            return text
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004
-        return f"{minutes} min {rest:02} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min"
 
 
 def count_steps(steps: Iterable[StepRow]) -> str:
@@ -295,7 +274,7 @@ def _head(run: RunRow, steps: Sequence[StepRow], look: _Look) -> Iterator[Markup
     facts = [count_steps(steps)]
     if not look.stable:
         if run.started_at is not None and run.completed_at is not None:
-            facts.append(format_duration((run.completed_at - run.started_at) / 1e6))
+            facts.append(describe((run.completed_at - run.started_at) / 1e6))
         facts.append(run.id)
     quiet = tag("span", " · ".join(facts), style=_QUIET)
     title = (_glyph(run.status), " ", tag("b", run.loop), f" {run.status} \N{NO-BREAK SPACE} ")
@@ -318,7 +297,7 @@ def _row(step: StepRow, inner: dict[str, list[StepRow]], look: _Look) -> Markup:
     if step.left_on_disk:
         facts.append("its value is in the book")
     if step.seconds is not None and not look.stable:
-        facts.append(format_duration(step.seconds))
+        facts.append(describe(step.seconds))
     summary = (
         _glyph(step.status),
         " ",

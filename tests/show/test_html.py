@@ -111,22 +111,6 @@ def test_a_long_run_shows_its_failures_and_says_what_is_missing():
     assert len(html) < 200_000
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.00004, "40 µs"),
-        (0.0004, "0.4 ms"),
-        (0.9996, "1.00 s"),
-        (59.96, "1 min 00 s"),
-        (125, "2 min 05 s"),
-        (3599.6, "1 h 00 min"),
-        (9000, "2 h 30 min"),
-    ],
-)
-def test_durations_are_for_people(seconds, text):
-    assert show_html.format_duration(seconds) == text
-
-
 def test_a_missing_bundle_says_what_to_run(monkeypatch, tmp_path):
     monkeypatch.setattr(bundle, "PATH", tmp_path / "timeline.js")
     with pytest.raises(StepbookError, match="npm run build"):

@@ -74,11 +74,11 @@ def test_a_failing_run_shows_glyphs_names_durations_values_and_the_error():
     ]
     shown = show_text.timeline(run(status="failed", input='{"patient": "p-17"}'), steps)
     assert shown.splitlines() == [
-        "✗ health-review  failed · 2 of 3 steps · 2.1 s · run_7k2m9q4xw3hd",
+        "✗ health-review  failed · 2 of 3 steps · 2.10 s · run_7k2m9q4xw3hd",
         '  input {"patient": "p-17"}',
         "  ✓ Load profile             12 ms",
         '  │ {"region": "eu"}',
-        "  ✓ Wait for scan      20 min 34 s",
+        "  ✓ Wait for scan      20 min 35 s",
         "  │ 97",
         "  ✗ Send notification        12 ms  attempt 2",
         "    ValueError: no answer",

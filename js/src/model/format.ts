@@ -2,22 +2,30 @@
 
 import { ExactNumber, isBranch, type Json, members } from "./json";
 
-/** A duration in at most six characters and a unit: `0.4 ms`, `12 ms`, `1.24 s`, `2 min 05 s`. */
+/**
+ * A duration for people: `0.4 ms`, `12 ms`, `1.24 s`, `2 min 05 s`.
+ *
+ * `stepbook/model/durations.py` has the same rule; `tests/fixtures/durations.json` holds both to it.
+ * In whole microseconds, since those round alike in both languages.
+ */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return "";
-  const ms = seconds * 1000;
-  if (ms < 0.095) return `${Math.round(ms * 1000)} µs`;
-  if (ms < 9.95) return `${ms.toFixed(1)} ms`;
-  if (ms < 999.5) return `${Math.round(ms)} ms`;
-  if (seconds < 9.995) return `${seconds.toFixed(2)} s`;
-  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const us = Math.floor(seconds * 1e6 + 0.5);
+  const rounded = (unit: number): number => Math.floor((us + Math.floor(unit / 2)) / unit);
   const two = (n: number): string => String(n).padStart(2, "0");
-  const whole = Math.round(seconds);
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 24 * 60) return `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
-  const hours = Math.round(seconds / 3600);
-  return `${Math.floor(hours / 24)} d ${two(hours % 24)} h`;
+  const split = (n: number, by: number): [number, string] => [Math.floor(n / by), two(n % by)];
+  if (us < 95) return `${us} µs`;
+  if (us < 9_950) return `${Math.floor(rounded(100) / 10)}.${rounded(100) % 10} ms`;
+  if (us < 999_500) return `${rounded(1_000)} ms`;
+  if (us < 9_995_000) return `${split(rounded(10_000), 100).join(".")} s`;
+  if (us < 59_950_000) return `${Math.floor(rounded(100_000) / 10)}.${rounded(100_000) % 10} s`;
+  const [large, small, [whole, rest]] =
+    us < 3_599_500_000
+      ? ["min", "s", split(rounded(1_000_000), 60)]
+      : us < 86_370_000_000
+        ? ["h", "min", split(rounded(60_000_000), 60)]
+        : ["d", "h", split(rounded(3_600_000_000), 24)];
+  return `${whole} ${large} ${rest} ${small}`;
 }
 
 /** A running duration: steps of a tenth of a second, so that it does not flicker. */
