@@ -8,7 +8,8 @@ import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ..engine import attempt, deliver, passes, process, waits
+from ..engine import attempt, deliver, process, waits
+from ..engine.hooks import HOOKS
 from ..errors import (
     ForkedError,
     InputChangedError,
@@ -150,8 +151,8 @@ class Book(ShownBook):
             ...     profile = run.do("Load profile", load_profile, "p-17")
         """
         self._check_fork()
-        if passes.before_open is not None:
-            passes.before_open()
+        if HOOKS.before_open is not None:
+            HOOKS.before_open()
         if not isinstance(loop, str) or not loop.strip():
             raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
         if reopen not in (None, "unfinished"):

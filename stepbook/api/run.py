@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ..engine import attempt, execute, passes, revise, stored, waits
 from ..engine.context import StepContext, log_row
+from ..engine.hooks import HOOKS
 from ..engine.options import DEFAULTS, OnChange, Options, checked
 from ..engine.passes import Pass
 from ..errors import DuplicateStepError, NoRunError
@@ -402,7 +403,7 @@ class Run(Shown):
     def _walk(self) -> Pass:
         """Return the pass that is going on, begun if need be."""
         walk = self._pass
-        origin = passes.line() if self._at_prompt else passes.cell
+        origin = passes.line() if self._at_prompt else HOOKS.cell
         if walk is None or walk.origin is not origin:
             with section(self._lock):
                 self._end_pass(handled=False)
@@ -413,9 +414,9 @@ class Run(Shown):
         """Begin a pass, unless the cell that is executing is one already; be the current run."""
         with section(self._lock):
             _open_runs[:] = [*(r for r in _open_runs if r() is not self), weakref.ref(self)]
-            if self._pass is None or passes.cell is None:
+            if self._pass is None or HOOKS.cell is None:
                 self._end_pass(handled=False)
-                self._pass = Pass(passes.line() if self._at_prompt else passes.cell)
+                self._pass = Pass(passes.line() if self._at_prompt else HOOKS.cell)
 
     def _end_pass(self, *, handled: bool = True) -> None:
         """End the pass: without an exception its failures were handled."""

@@ -6,17 +6,19 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..engine.hooks import HOOKS
 from ..errors import StepbookError
 from ..record.tables import queries
 from ..show import html
 from ..show import text as show_text
-from ..system.console import in_ipython, stable
+from ..system.console import stable
 from .facts import Facts
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
+    from ..engine.hooks import Live
     from ..record.records import Records
     from ..timeline.widget import Timeline
     from .book import Book
@@ -56,8 +58,8 @@ class Shown(Facts):
             >>> run.to_html("run.html")
         """
         from ..timeline import (
-            bundle,  # noqa: PLC0415 - only where it is shown
-            wire,  # noqa: PLC0415 - only where it is shown
+            bundle,
+            wire,
         )
         from ..timeline.follow import Follower  # noqa: PLC0415
 
@@ -99,11 +101,7 @@ class Shown(Facts):
         }
 
     def _ipython_display_(self) -> None:
-        if not in_ipython():
-            raise NotImplementedError  # IPython's word for "show me some other way"
-        from ..notebook.show import show_run  # noqa: PLC0415 - only with IPython
-
-        show_run(self)
+        HOOKS.show_made(self.timeline)
 
 
 class ShownBook:
@@ -148,8 +146,9 @@ class ShownBook:
         return list(map(html.RunLine._make, rows))
 
     def _ipython_display_(self) -> None:
-        if not in_ipython():
-            raise NotImplementedError  # IPython's word for "show me some other way"
-        from ..notebook.show import show_book  # noqa: PLC0415 - only with IPython
+        HOOKS.show_made(self._list)
 
-        show_book(cast("Book", self))
+    def _list(self) -> Live:
+        from ..timeline.runs import runs_of  # noqa: PLC0415 - anywidget only when shown
+
+        return runs_of(cast("Book", self))

@@ -13,10 +13,10 @@ from ..errors import JournalWriteError, NotSerializableError, StepFunctionError,
 from ..model import failures
 from ..model.rows import FAILED, RUNNING, SUCCEEDED, StepRow
 from ..system.timeouts import call_within
-from . import passes
 from .attempt import check_name, fail, shorten, start, succeed
 from .context import StepContext, current
 from .heartbeat import heartbeat
+from .hooks import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -147,8 +147,8 @@ def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any,
         name = check_name(name)
     state = run._state()
     walk = run._walk()
-    if call is not None and passes.claim is not None:
-        passes.claim(run, name, *call)
+    if call is not None and HOOKS.claim is not None:
+        HOOKS.claim(run, name, *call)
     walk.use(name, current.get() or walk.body_of(run))
     if walk.failures:
         went_on(run)

@@ -11,22 +11,11 @@ from ..errors import DuplicateStepError
 from ..model.rows import PassRow, now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ..api.run import Run
     from ..model.rows import StepRow
     from .context import StepContext
-
-#: What stands for the cell that is executing, in a notebook; None elsewhere. Set by the hooks of
-#: the notebook: another object is another pass.
-cell: object | None = None
-
-#: Called with each use of a name by ``run.do``, in a notebook: the run, the name, the function and
-#: its arguments. Refuses what another cell does under that name.
-claim: Callable[[Run, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
-
-#: Called before a run is opened, so that the notebook's hooks can be in place.
-before_open: Callable[[], None] | None = None
 
 
 def _flow() -> tuple[int, int]:

@@ -8,8 +8,8 @@ import inspect
 import types
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..engine import passes
 from ..engine.attempt import shorten
+from ..engine.hooks import HOOKS
 from ..errors import DuplicateStepError, NotSerializableError
 from ..model.rows import PENDING
 
@@ -49,7 +49,7 @@ _uses: Final[dict[tuple[str, str], Use]] = {}
 
 def cell_id() -> str | None:
     """Return the id of the cell that is executing, if its front end gives one to each cell."""
-    found: Any = getattr(passes.cell, "cell_id", None)
+    found: Any = getattr(HOOKS.cell, "cell_id", None)
     if not isinstance(found, str) or not found:
         return None
     scheme, _, fragment = found.partition("#")
@@ -93,7 +93,7 @@ def _claim(
     run: Run, name: str, code: str, arguments: tuple[tuple[str, str | None], ...], release: str
 ) -> Use | None:
     """Note a use and return the one before."""
-    use = Use(cell_id(), getattr(passes.cell, "number", None), code, arguments)
+    use = Use(cell_id(), getattr(HOOKS.cell, "number", None), code, arguments)
     before = _uses.get((run.id, name))
     step = run._state().steps.get(name)
     if step is not None and step.status == PENDING:  # to be executed again: the name is free

@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 
 from ..engine import revise
+from ..engine.hooks import HOOKS
 from ..errors import StepbookError
 from ..show import html, text
 from ..system.console import stable
@@ -151,7 +152,7 @@ class Timeline(anywidget.AnyWidget):
             raise StepbookError(f"this stepbook does not know the request {kind!r}.")
         return wire.reply(request, answers[kind]())
 
-    def revise(self, change: Callable[[Any, str], str], name: str) -> str:
+    def _revise(self, change: Callable[[Any, str], str], name: str) -> str:
         # The page needs not be told who speaks.
         return change(self._book.get(self._run_id), name).removeprefix("stepbook: ")
 
@@ -199,9 +200,7 @@ class Timeline(anywidget.AnyWidget):
         return {**bundle_, **self.static()}, metadata
 
     def _ipython_display_(self) -> None:
-        from ..notebook.show import show  # noqa: PLC0415 - only with IPython
-
-        show(self)
+        HOOKS.show(self)
 
 
 def _answer_on_subshell(comm: Any) -> None:
