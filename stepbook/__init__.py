@@ -15,6 +15,7 @@ from . import errors
 from .api.book import Book, connect
 from .api.loop import Loop, loop
 from .api.run import Run
+from .engine import process
 from .engine.context import StepContext, context
 from .engine.hooks import HOOKS
 from .errors import *  # noqa: F403 - every error class, listed in __all__ below
@@ -85,6 +86,7 @@ def _only_in_ipython() -> None:
         raise NotImplementedError  # IPython's word for "show it some other way"
 
 
+process.follow()
 HOOKS.before_open = _follow_cells
 HOOKS.made = _show_made
 HOOKS.live = _show

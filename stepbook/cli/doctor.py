@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ..api.book import Book
+    from ..engine.books import OpenBook
     from ..record.lines import Events, JournalFile
     from ..record.records import Records
     from ..record.tables.reader import Reader
@@ -91,7 +91,7 @@ class Checked:
     problems: list[Problem] = field(default_factory=list)
 
 
-def report(book: Book) -> bool:
+def report(book: OpenBook) -> bool:
     """Check a book, print what was found, and return whether all is well.
 
     Raises:
@@ -124,14 +124,14 @@ def report(book: Book) -> bool:
     return not wrong
 
 
-def examine(book: Book) -> Iterator[Checked]:
+def examine(book: OpenBook) -> Iterator[Checked]:
     """Yield what was found, area by area.
 
     Raises:
         BookNotFoundError: there is no book.
     """
-    book._exists()
-    records = book._records
+    book.check_exists()
+    records = book.records
     if records.path is None:
         return
     places = _places(records)

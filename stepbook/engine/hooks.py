@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..api.run import Run
+    from .opened import OpenRun
 
 
 class Live(Protocol):
@@ -49,7 +49,9 @@ class Hooks:
 
     def __init__(self) -> None:
         self.cell: object | None = None
-        self.claim: Callable[[Run, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
+        self.claim: Callable[[OpenRun, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = (
+            None
+        )
         self.before_open: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None

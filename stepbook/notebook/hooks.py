@@ -6,7 +6,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api import run as api_run
+from ..engine import runs
 from ..engine.hooks import HOOKS
 from ..errors import StepbookWarning
 from ..model import failures
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..engine.opened import OpenRun
     from ..engine.passes import Pass
 
 _attached: Final[set[int]] = set()
@@ -25,7 +26,7 @@ at_end: Final[list[Callable[[], None]]] = []
 #: Called at the end of each cell, after its passes have ended.
 after_cell: Final[list[Callable[[], None]]] = []
 #: Called with each pass of a run that a cell was, when it has ended.
-at_pass: Final[list[Callable[[Pass, api_run.Run], None]]] = []
+at_pass: Final[list[Callable[[Pass, OpenRun], None]]] = []
 
 
 class CellExecution:
@@ -103,16 +104,16 @@ def _end(cell: CellExecution, error: BaseException | None) -> None:
     if cell.outer is None:
         for call in at_end:
             call()
-    for run in api_run.open_runs():
-        walk = run._pass
+    for run in runs.open_runs():
+        walk = run.walk
         if walk is None or walk.origin is not cell:
             continue
         for watch in at_pass:
             watch(walk, run)
         origin = failures.origin(error)
         if error is not None and origin is not None and origin[0] == run.id:
-            run._fail(error)
+            run.fail(error)
         else:
-            run._end_pass(handled=error is None)
+            run.end_pass(handled=error is None)
     for call in after_cell:
         call()

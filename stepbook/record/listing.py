@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..api.book import Book
+    from .records import Records
 
 RUN_COLUMNS: Final = (
     "id",
@@ -63,14 +63,14 @@ _OF_RUNS: Final = frozenset({"loop", "key", "input"})
 Row = dict[str, Any]
 
 
-def runs(book: Book, loop: str | None) -> list[Row]:
+def runs(records: Records, loop: str | None) -> list[Row]:
     """Return the runs, newest first.
 
     Raises:
         BookNotFoundError: there is no book.
     """
     return _rows(
-        book,
+        records,
         RUN_COLUMNS,
         f"SELECT {_select(RUN_COLUMNS)} FROM runs WHERE $1 IS NULL OR loop = $1 "  # noqa: S608
         "ORDER BY created_at DESC, id",
@@ -78,11 +78,11 @@ def runs(book: Book, loop: str | None) -> list[Row]:
     )
 
 
-def steps(book: Book, run_id: str | None, loop: str | None) -> list[Row]:
+def steps(records: Records, run_id: str | None, loop: str | None) -> list[Row]:
     """Return the steps of a run, of a loop's runs or of all, in the order they ran."""
     columns = ", ".join(_column(name, "r" if name in _OF_RUNS else "s") for name in STEP_COLUMNS)
     return _rows(
-        book,
+        records,
         STEP_COLUMNS,
         f"""SELECT {columns} FROM steps AS s JOIN runs AS r ON r.id = s.run_id
             WHERE ($1 IS NULL OR s.run_id = $1) AND ($2 IS NULL OR r.loop = $2)
@@ -91,10 +91,10 @@ def steps(book: Book, run_id: str | None, loop: str | None) -> list[Row]:
     )
 
 
-def logs(book: Book, run_id: str) -> list[Row]:
+def logs(records: Records, run_id: str) -> list[Row]:
     """Return the messages of a run, in the order they were said."""
     return _rows(
-        book,
+        records,
         LOG_COLUMNS,
         f"SELECT {_select(LOG_COLUMNS)} FROM logs WHERE run_id = $1 "  # noqa: S608 - as above
         "ORDER BY created_at, rowid",
@@ -102,10 +102,10 @@ def logs(book: Book, run_id: str) -> list[Row]:
     )
 
 
-def passes(book: Book, run_id: str) -> list[Row]:
+def passes(records: Records, run_id: str) -> list[Row]:
     """Return what each pass of a run did, in order."""
     return _rows(
-        book,
+        records,
         PASS_COLUMNS,
         f"SELECT {_select(PASS_COLUMNS)} FROM passes WHERE run_id = $1 "  # noqa: S608 - as above
         "ORDER BY started_at",
@@ -113,9 +113,9 @@ def passes(book: Book, run_id: str) -> list[Row]:
     )
 
 
-def names(book: Book) -> tuple[list[str], list[str]]:
+def names(records: Records) -> tuple[list[str], list[str]]:
     """Return the ids of all runs and the names of all loops, for completion."""
-    with book._records.store.reading(timeout=0.0) as reader:
+    with records.store.reading(timeout=0.0) as reader:
         return reader.run_ids(), reader.loops()
 
 
@@ -129,8 +129,9 @@ def _column(name: str, table: str | None = None) -> str:
     return f"epoch_us({quoted})" if name in _TIMES else quoted
 
 
-def _rows(book: Book, columns: Sequence[str], query: str, parameters: Sequence[Any]) -> list[Row]:
-    records = book._records
+def _rows(
+    records: Records, columns: Sequence[str], query: str, parameters: Sequence[Any]
+) -> list[Row]:
     records.fresh()
     with records.store.reading() as reader:
         found = reader.execute(query, parameters)
