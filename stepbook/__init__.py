@@ -9,16 +9,23 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .api.book import Book, connect
 from .api.loop import Loop, loop
 from .api.run import Run
-from .engine import passes
+from .engine import process
 from .engine.context import StepContext, context
+from .engine.hooks import HOOKS
 from .errors import *  # noqa: F403 - every error class, listed in __all__ below
+from .system.console import in_ipython
 from .values.types.classes import register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .engine.hooks import Live
 
 _ERRORS = sorted(
     name
@@ -65,7 +72,31 @@ def _follow_cells() -> None:
         attach()
 
 
-passes.before_open = _follow_cells
+def _show_made(make: Callable[[], Live]) -> None:
+    """Show what *make* gives in an output of the notebook."""
+    _only_in_ipython()
+    from .notebook.show import show_made  # noqa: PLC0415 - only with IPython
+
+    show_made(make)
+
+
+def _show(live: Live) -> None:
+    """Show a widget in an output of the notebook."""
+    _only_in_ipython()
+    from .notebook.show import show  # noqa: PLC0415 - only with IPython
+
+    show(live)
+
+
+def _only_in_ipython() -> None:
+    if not in_ipython():
+        raise NotImplementedError  # IPython's word for "show it some other way"
+
+
+process.follow()
+HOOKS.before_open = _follow_cells
+HOOKS.made = _show_made
+HOOKS.live = _show
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -8,13 +8,15 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ..engine import opening, runs
 from ..errors import InvalidInputError
-from .book import connect
+from .book import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .book import Book
+    from ..engine.books import OpenBook
+    from ..engine.opened import OpenRun
     from .run import Run
 
 _NO_INPUT: Final[Any] = object()
@@ -37,7 +39,9 @@ class Loop:
     Calling it calls the function itself.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any], book: Callable[[], Book]) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any], book: Callable[[], OpenBook]
+    ) -> None:
         self.name = name
         self._function = function
         self._book = book
@@ -70,7 +74,7 @@ class Loop:
         """
         if input is not _NO_INPUT:
             options["input"] = input
-        return self._walk(self._book().run(self.name, new=True, **options))
+        return self._walk(opening.open_run(self._book(), self.name, new=True, **options))
 
     def resume(self, run_id: str) -> Any:
         """Walk a run again: succeeded steps replay, the rest is executed.
@@ -87,41 +91,40 @@ class Loop:
             BaseException: what escaped the function, after it was recorded.
         """
         book = self._book()
-        run = book.get(run_id)
-        if run.loop != self.name:
+        run = runs.get(book, run_id)
+        if run.row.loop != self.name:
             raise InvalidInputError(
-                f"run {run.id} belongs to the loop {run.loop!r}, not to {self.name!r}."
+                f"run {run.id} belongs to the loop {run.row.loop!r}, not to {self.name!r}."
             )
-        run = book._open(run.id)
-        book._announce(run)
-        run._begin_pass()
-        return self._walk(run)
+        return self._walk(opening.reopen(book, run.id))
 
-    def _walk(self, run: Run) -> Any:
+    def _walk(self, opened: OpenRun) -> Any:
         if inspect.iscoroutinefunction(self._function):
-            return self._walk_async(run)
-        with _walking(run):
+            return self._walk_async(opened)
+        run = run_of(opened)
+        with _walking(opened):
             run.finish(self._function(Event(run.input), run))
         return run
 
-    async def _walk_async(self, run: Run) -> Run:
-        with _walking(run):
+    async def _walk_async(self, opened: OpenRun) -> Run:
+        run = run_of(opened)
+        with _walking(opened):
             run.finish(await self._function(Event(run.input), run))
         return run
 
 
 @contextlib.contextmanager
-def _walking(run: Run) -> Iterator[None]:
+def _walking(run: OpenRun) -> Iterator[None]:
     """Record what escapes one call of a loop function."""
-    run._in_loop = True
+    run.in_loop = True
     try:
         yield
     except BaseException as error:
-        run._fail(error)
+        run.fail(error)
         run.close()
         raise
     finally:
-        run._in_loop = False
+        run.in_loop = False
 
 
 def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:
@@ -147,4 +150,4 @@ def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:
         raise InvalidInputError(
             f'a loop is named by a text: @stepbook.loop("health-review"), not {name!r}.'
         )
-    return lambda function: Loop(name, function, connect)
+    return lambda function: Loop(name, function, runs.book_at)

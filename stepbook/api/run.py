@@ -2,64 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import threading
-import weakref
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from ..engine import attempt, execute, passes, revise, stored, waits
-from ..engine.context import StepContext, log_row
+from ..engine import execute, revise, stored, waits
+from ..engine.attempt import check_name, log_row
+from ..engine.hooks import HOOKS
 from ..engine.options import DEFAULTS, OnChange, Options, checked
-from ..engine.passes import Pass
-from ..errors import DuplicateStepError, NoRunError
-from ..model import failures
-from ..model.rows import DEFAULT_SCAN, FAILED, RUNNING, SUCCEEDED, Level, RunRow, StepRow, now_us
-from ..system.console import tell
-from ..system.interrupts import section
-from .shown import Shown
+from ..errors import StepbookError
+from ..model.rows import DEFAULT_SCAN, Level
+from ..record.tables import queries
+from ..show import html
+from ..show import text as show_text
+from ..system.console import stable, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
-    from pathlib import Path
+    import os
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from types import TracebackType
     from typing import ParamSpec, Self, TypeVar
 
     import pandas as pd
 
+    from ..engine.opened import OpenRun
     from ..model.durations import Duration
-    from ..record.ledger import Ledger, State
-    from ..values.codec import Codec
+    from ..timeline.widget import Timeline
     from .book import Book
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
-_SHOWN_STEPS = 5
-#: Runs that are open in this process, the one opened last at the end.
-_open_runs: list[weakref.ref[Run]] = []
 
-
-def open_runs() -> list[Run]:
-    """Return the runs that are open in this process, the current one last."""
-    return [run for run in (reference() for reference in _open_runs) if run is not None]
-
-
-def current_run() -> Run:
-    """Return the run that was opened last and is still open.
-
-    Raises:
-        NoRunError: no run is open.
-    """
-    runs = open_runs()
-    if runs:
-        return runs[-1]
-    raise NoRunError(
-        'no run is open. Open one first: run = stepbook.run("my-loop"), in a notebook also '
-        "%stepbook run my-loop."
-    )
-
-
-class Run(Shown):
+class Run:
     """One execution of a loop, with an input and an output; it can be left and resumed.
 
     Not made directly: ``book.run(...)``, ``stepbook.run(...)``, ``book.get(id)``, a loop's
@@ -71,18 +46,64 @@ class Run(Shown):
         >>> run.finish({"region": profile["region"]})
     """
 
-    def __init__(self, book: Book, row: RunRow) -> None:
+    def __init__(self, book: Book, opened: OpenRun) -> None:
         self.book = book
-        self._codec: Codec = book._codec
-        self._row = row
-        self._ledger: Ledger | None = None
-        self._pass: Pass | None = None
-        self._at_prompt = passes.at_prompt()
-        self._in_loop = False  # whether a loop function is walking it
-        self._lock = threading.RLock()
-        self._executing: dict[str, StepContext] = {}
-        #: Values read ahead, by step name and attempt, for as long as the run is held.
-        self._ahead: dict[tuple[str, int], str] = {}
+        self._opened = opened
+
+    # ---- facts ------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._opened.row.id
+
+    @property
+    def loop(self) -> str:
+        """The name of the loop."""
+        return self._opened.row.loop
+
+    @property
+    def key(self) -> str:
+        """What finds the run again, together with its loop."""
+        return self._opened.row.key
+
+    @property
+    def trigger_type(self) -> str:
+        """``user``, ``api_token`` or ``system``."""
+        return self._opened.row.trigger_type
+
+    @property
+    def input(self) -> Any:
+        """The input, a fresh copy."""
+        return self._opened.codec.decode(self._opened.row.input, where="the input")
+
+    @property
+    def created_at(self) -> datetime:
+        """When the run was created, in UTC."""
+        return _time(self._opened.row.created_at)
+
+    @property
+    def status(self) -> str:
+        """``pending``, ``running``, ``succeeded`` or ``failed``."""
+        return self._opened.look().run.status
+
+    @property
+    def output(self) -> Any:
+        """What the run was finished with; of a failed run its error's message."""
+        text = self._opened.look().run.output
+        return None if text is None else self._opened.codec.decode(text, where="the output")
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When its first body began, in UTC."""
+        at = self._opened.look().run.started_at
+        return None if at is None else _time(at)
+
+    @property
+    def completed_at(self) -> datetime | None:
+        """When it succeeded or failed, in UTC."""
+        at = self._opened.look().run.completed_at
+        return None if at is None else _time(at)
 
     # ---- steps ------------------------------------------------------------------------------
 
@@ -125,7 +146,7 @@ class Run(Shown):
         Example:
             >>> profile = run.do("Load profile", load_profile, "p-17")
         """
-        return execute.perform(self, DEFAULTS, name, fn, args, kwargs)
+        return execute.perform(self._opened, DEFAULTS, name, fn, args, kwargs)
 
     def options(
         self,
@@ -151,7 +172,7 @@ class Run(Shown):
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
         """
-        return StepOptions(self, checked(retries, timeout, on_change, returns))
+        return StepOptions(self._opened, checked(retries, timeout, on_change, returns))
 
     def wait_for_scan(
         self,
@@ -177,7 +198,7 @@ class Run(Shown):
         Example:
             >>> scan = run.wait_for_scan(timeout="30 minutes")
         """
-        return waits.wait_for_scan(self, timeout, name, default)
+        return waits.wait_for_scan(self._opened, timeout, name, default)
 
     async def wait_for_scan_async(
         self,
@@ -187,7 +208,7 @@ class Run(Shown):
         default: Any = waits.NO_DEFAULT,
     ) -> Any:
         """As :meth:`wait_for_scan`, leaving the event loop free."""
-        return await waits.wait_for_scan_async(self, timeout, name, default)
+        return await waits.wait_for_scan_async(self._opened, timeout, name, default)
 
     def sleep(self, name: str, duration: Duration) -> None:
         """Let time pass, once: the deadline survives a restart, and replay does not wait.
@@ -196,11 +217,11 @@ class Run(Shown):
             name: name of the step.
             duration: seconds, or a text such as "10 s".
         """
-        waits.sleep(self, name, duration)
+        waits.sleep(self._opened, name, duration)
 
     async def sleep_async(self, name: str, duration: Duration) -> None:
         """As :meth:`sleep`, leaving the event loop free."""
-        await waits.sleep_async(self, name, duration)
+        await waits.sleep_async(self._opened, name, duration)
 
     def log(
         self, message: object, level: Level = "info", *, step: str | None = None, **metadata: Any
@@ -218,9 +239,9 @@ class Run(Shown):
             StepNameError: *step* is not the name of a step.
             NotSerializableError: the metadata cannot be stored.
         """
-        text = self._codec.encode(metadata) if metadata else None
-        named = None if step is None else attempt.check_name(step)
-        self._owned().note(log_row(message, level, named, text))
+        text = self._opened.codec.encode(metadata) if metadata else None
+        named = None if step is None else check_name(step)
+        self._opened.owned().note(log_row(message, level, named, text))
 
     # ---- ending -----------------------------------------------------------------------------
 
@@ -235,41 +256,17 @@ class Run(Shown):
         Raises:
             NotSerializableError: *output* cannot be stored.
         """
-        with self._codec.writing() as writer:
-            text = writer.encode(output)
-            ledger = self._owned()
-            row = ledger.state.run
-            self._end_pass()
-            if row.status != SUCCEEDED:
-                now = now_us()
-                started = row.started_at or now
-                ledger.commit(
-                    ledger.state.run._replace(
-                        status=SUCCEEDED,
-                        output=text,
-                        started_at=started,
-                        completed_at=max(now, started),
-                    )
-                )
-        self.close()
+        self._opened.finish(output)
 
     def close(self) -> None:
         """Let go of the run without finishing it; another process may take it.
 
         Using it again opens it again.
         """
-        try:
-            self._end_pass(handled=False)
-        finally:
-            _open_runs[:] = [r for r in _open_runs if r() not in (self, None)]
-            ledger, self._ledger = self._ledger, None
-            self._ahead = {}
-            if ledger is not None:
-                self._row = ledger.state.run
-            self.book._release(self.id)  # also what an interrupted close has left
+        self._opened.close()
 
     def __enter__(self) -> Self:
-        self._owned()
+        self._opened.owned()
         return self
 
     def __exit__(
@@ -279,37 +276,10 @@ class Run(Shown):
         traceback: TracebackType | None,
     ) -> None:
         if error is not None:
-            self._fail(error)
+            self._opened.fail(error)
             self.close()
-        elif self._ledger is not None:  # else the block has finished or closed it
+        elif self._opened.ledger is not None:  # else the block has finished or closed it
             self.finish()
-
-    def _fail(self, error: BaseException) -> None:
-        """Record that *error* has escaped the code of this run."""
-        ledger = self._owned()
-        row = ledger.state.run
-        executed = self._pass is not None and bool(self._pass.executed)
-        self._end_pass(handled=False)
-        if not executed and row.status in (SUCCEEDED, FAILED):
-            return  # a replay changes nothing
-        record = failures.describe(error)
-        now = now_us()
-        ledger.note(
-            log_row(
-                f"run failed: {failures.summary(record)}",
-                "error",
-                None,
-                json.dumps({"stack": record["stack"]}, ensure_ascii=False),
-            )
-        )
-        ledger.commit(
-            ledger.state.run._replace(
-                status=FAILED,
-                output=json.dumps(failures.summary(record), ensure_ascii=False),
-                started_at=row.started_at or now,
-                completed_at=now,
-            )
-        )
 
     # ---- changing what was recorded ---------------------------------------------------------
 
@@ -320,7 +290,7 @@ class Run(Shown):
             StepNotFoundError: the run has no such step.
             StepError: the step is executing right now.
         """
-        tell(revise.redo(self, name))
+        tell(revise.redo(self._opened, name))
 
     def rewind(self, name: str | None = None) -> None:
         """Have the next pass execute a step and all after it again; without a name, everything.
@@ -331,7 +301,7 @@ class Run(Shown):
             StepNotFoundError: the run has no such step.
             StepError: one of them is executing right now.
         """
-        tell(revise.rewind(self, name))
+        tell(revise.rewind(self._opened, name))
 
     def resolve(self, name: str, value: Any) -> None:
         """Mark a step as succeeded with a value given by hand; recorded as such.
@@ -344,7 +314,7 @@ class Run(Shown):
             NotSerializableError: *value* cannot be stored.
             StepError: the step is executing right now.
         """
-        revise.resolve(self, name, value)
+        revise.resolve(self._opened, name, value)
 
     # ---- reading ----------------------------------------------------------------------------
 
@@ -365,121 +335,117 @@ class Run(Shown):
         Example:
             >>> pd.read_feather(run.artifact("Load profile")).to_parquet("profile.parquet")
         """
-        return stored.artifact(self, name, file)
+        return stored.artifact(self._opened, name, file)
 
     def steps(self) -> pd.DataFrame:
         """Return one row per step, in the order they ran.
 
         Columns as the table ``steps`` has them; ``return`` and ``error`` are parsed from JSON.
         """
-        return self.book._run_frame("steps", self.id)
+        return self._frame("steps")
 
     def attempts(self) -> pd.DataFrame:
         """Return one row per attempt of every step."""
-        return self.book._run_frame("attempts", self.id)
+        return self._frame("attempts")
 
     def logs(self) -> pd.DataFrame:
         """Return the messages: level, message, step, metadata, created_at."""
-        return self.book._run_frame("logs", self.id)
+        return self._frame("logs")
 
-    # ---- the run's own ------------------------------------------------------------------------
+    def _frame(self, table: str) -> pd.DataFrame:
+        return self._opened.book.frame(queries.of_run(table), [self.id], parse=True)
 
-    def _look(self) -> State:
-        """Return the state: live if the run is open here, else as it is recorded now."""
-        if self._ledger is not None:
-            return self._ledger.state
-        return self.book._peek(self.id)
+    # ---- how it is shown ----------------------------------------------------------------------
 
-    def _owned(self) -> Ledger:
-        """Return the ledger; a run that was let go is taken again."""
-        ledger = self._ledger
-        if ledger is None:
-            with section(self._lock, patient=False):
-                if self._ledger is None:
-                    self._ledger = self.book._own(self.id, self._executing)
-                    _open_runs.append(weakref.ref(self))
-                ledger = self._ledger
-        return ledger
+    def timeline(self) -> Timeline:
+        """Return the live timeline, a widget: one row per step, in the order they ran.
 
-    def _state(self) -> State:
-        ledger = self._ledger
-        return (self._owned() if ledger is None else ledger).state
+        It follows the run while cells execute, also a run of another process. A run displays as
+        its timeline by itself, so this is needed only to place the widget among others.
 
-    def _walk(self) -> Pass:
-        """Return the pass that is going on, begun if need be."""
-        walk = self._pass
-        origin = passes.line() if self._at_prompt else passes.cell
-        if walk is None or walk.origin is not origin:
-            with section(self._lock):
-                self._end_pass(handled=False)
-                walk = self._pass = Pass(origin)
-        return walk
+        Raises:
+            StepbookError: the front end has not been built; the message says what to run.
+        """
+        from ..timeline.widget import timeline_of  # noqa: PLC0415 - anywidget only when shown
 
-    def _begin_pass(self) -> None:
-        """Begin a pass, unless the cell that is executing is one already; be the current run."""
-        with section(self._lock):
-            _open_runs[:] = [*(r for r in _open_runs if r() is not self), weakref.ref(self)]
-            if self._pass is None or passes.cell is None:
-                self._end_pass(handled=False)
-                self._pass = Pass(passes.line() if self._at_prompt else passes.cell)
+        return timeline_of(self._opened.book, self.id)
 
-    def _end_pass(self, *, handled: bool = True) -> None:
-        """End the pass: without an exception its failures were handled."""
-        walk, self._pass = self._pass, None
-        if walk is None or self._ledger is None:
-            return
-        if handled:
-            execute.handle(self, list(walk.failures))
-        if walk.executed:
-            self._ledger.note(walk.row(self._ledger.state.steps))
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run as one self-contained, interactive page, and return its path.
 
-    def _executes(self, name: str) -> None:
-        """Note that a body is executed: the run is running, the pass has done something."""
-        walk = self._walk()
-        walk.executed.add(name)
-        ledger = self._owned()
-        row = ledger.state.run
-        if row.status != RUNNING:
-            ledger.note(
-                row._replace(
-                    status=RUNNING,
-                    started_at=row.started_at or now_us(),
-                    completed_at=None,
-                    output=None,
-                )
-            )
+        The page loads nothing from anywhere and works without a kernel. Values longer than 64 KiB
+        are shortened in it, and further if all together take more than 64 MiB.
 
-    def _take_up(self, row: StepRow) -> StepContext:
-        """Go on with an attempt that was left while it waited."""
-        with section(self._lock):
-            if attempt.executing(self, row.name):
-                raise DuplicateStepError(
-                    f"the step {attempt.shorten(row.name)} is waiting right now, elsewhere."
-                )
-            context = StepContext(self, self._owned(), row, None)
-            self._executing[row.name] = context
-            self._executes(row.name)
-        return context
+        Args:
+            path: the file to write; replaced if it exists.
 
-    def _value(self, step: StepRow) -> str:
-        """Return the text of a value that was left on disk."""
-        key, ahead = (step.name, step.attempt), self._ahead
-        if key not in ahead:
-            ahead = self._ahead = self.book._values(self.id, step)
-        return ahead[key]
+        Raises:
+            StepbookError: the front end has not been built; the message says what to run.
 
-    def _create_scan(
-        self, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
+        Example:
+            >>> run.to_html("run.html")
+        """
+        from ..timeline import bundle, wire  # noqa: PLC0415 - only where it is shown
+        from ..timeline.follow import Follower  # noqa: PLC0415
+
+        follower = Follower(self._opened.book, self.id)
+        page = html.page_html(
+            f"{follower.run.loop} {follower.run.id}",
+            wire.encode(follower.whole()),
+            bundle.bundle(),
+            html.static_html(follower.run, follower.steps),
+        )
+        target = Path(path)
+        target.write_text(page, encoding="utf-8")
+        return target
+
+    def __repr__(self) -> str:
+        try:
+            state = self._opened.look()
+        except StepbookError:  # a busy database, a fork: a repr never raises
+            return f"<stepbook.Run {self.id} of {self.loop!r}>"
+        return show_text.timeline(state.run, list(state.steps.values()))
+
+    def _repr_mimebundle_(
+        self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None
     ) -> dict[str, Any]:
-        return waits.create_scan(self, ledger, name, expires_in, metadata)
+        """Return text and the static timeline; the same with and without a kernel."""
+        try:
+            state = self._opened.look()
+        except StepbookError:  # as in __repr__
+            return {"text/plain": repr(self)}
+        steps = list(state.steps.values())
+        data = {
+            "text/plain": show_text.timeline(state.run, steps),
+            "text/html": html.static_html(state.run, steps, stable=stable()),
+        }
+        return wanted(data, include, exclude)
+
+    def _ipython_display_(self) -> None:
+        HOOKS.show_made(self.timeline)
 
 
 class StepOptions:
     """``do`` with options, from :meth:`Run.options`."""
 
-    def __init__(self, run: Run, options: Options) -> None:
+    def __init__(self, run: OpenRun, options: Options) -> None:
         self._run, self._options = run, options
 
     def do(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """As :meth:`Run.do`, with these options."""
         return execute.perform(self._run, self._options, name, fn, args, kwargs)
+
+
+def wanted(
+    data: dict[str, str], include: Iterable[str] | None, exclude: Iterable[str] | None
+) -> dict[str, Any]:
+    """Return the representations that IPython asks for."""
+    return {
+        kind: text
+        for kind, text in data.items()
+        if (include is None or kind in include) and (exclude is None or kind not in exclude)
+    }
+
+
+def _time(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)

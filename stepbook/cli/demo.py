@@ -19,7 +19,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ..api.book import connect
+from ..engine import runs
 from ..errors import StepbookError
 from ..model.rows import FAILED, SUCCEEDED
 from ..record import listing
@@ -29,7 +29,7 @@ from . import demo_loop, terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..api.book import Book
+    from ..engine.books import OpenBook
     from ..record.ledger import State
 
 BOOK: Final = "stepbook-demo.duckdb"
@@ -96,7 +96,7 @@ def _service() -> Iterator[_Service]:
 class _Pass:
     """One walk through the loop, in a process of its own."""
 
-    def __init__(self, book: Book, service: str, which: str) -> None:
+    def __init__(self, book: OpenBook, service: str, which: str) -> None:
         self.book, self.service, self.which = book, service, which
         self.executed: list[str] = []
         self.said: list[str] = []
@@ -144,7 +144,7 @@ class _Pass:
         return self.said[-1] if self.said else f"it took longer than {_PASS_S:g} s"
 
 
-def deliver(book: Book) -> str:
+def deliver(book: OpenBook) -> str:
     """Deliver the scan through the command line, as a device would, and return the command.
 
     Raises:
@@ -169,7 +169,7 @@ def deliver(book: Book) -> str:
     )
 
 
-def _near(book: Book) -> str:
+def _near(book: OpenBook) -> str:
     """Return the book's path as a person would type it here."""
     assert book.path is not None  # noqa: S101 - the demo's book is a file
     try:
@@ -220,7 +220,7 @@ class _Story:
             (f"{steps}, from the record" if replayed else "none", "value"),
         )
 
-    def ending(self, book: Book) -> None:
+    def ending(self, book: OpenBook) -> None:
         """Say where the record is, and what can be done with it."""
         near = shlex.quote(_near(book))
         self.heading("The book", "a DuckDB file that SQL and pandas read")
@@ -245,7 +245,7 @@ def play(path: str | None) -> None:
     Raises:
         StepbookError: it did not go as it should; the message says where.
     """
-    book = connect(Path.cwd() / BOOK if path is None else path)
+    book = runs.book_at(Path.cwd() / BOOK if path is None else path)
     story = _Story()
     story.opening()
     with _service() as server:
@@ -265,11 +265,11 @@ def play(path: str | None) -> None:
     story.ending(book)
 
 
-def _expect(book: Book, walk: _Pass, status: str) -> State:
+def _expect(book: OpenBook, walk: _Pass, status: str) -> State:
     """Return the state of the run as another process has recorded it."""
-    if not book._records.exists:
+    if not book.records.exists:
         raise StepbookError(f"the demo recorded nothing: {walk.problem()}")
-    state = book._peek(book._resolve_id(demo_loop.LOOP))
+    state = book.peek(book.resolve(demo_loop.LOOP))
     if state.run.status != status:
         raise StepbookError(
             f"the run is {state.run.status} where {status} was expected: {walk.problem()}"
@@ -277,6 +277,6 @@ def _expect(book: Book, walk: _Pass, status: str) -> State:
     return state
 
 
-def _replayed(book: Book, state: State) -> int:
+def _replayed(book: OpenBook, state: State) -> int:
     """Return how many steps the last pass has replayed, as the book has it."""
-    return int(listing.passes(book._records, state.run.id)[-1]["replayed"])
+    return int(listing.passes(book.records, state.run.id)[-1]["replayed"])

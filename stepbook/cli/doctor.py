@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ..api.book import Book
+    from ..engine.books import OpenBook
     from ..record.lines import Events, JournalFile
     from ..record.tables.reader import Reader
 
@@ -92,7 +92,7 @@ class Checked:
     problems: list[Problem] = field(default_factory=list)
 
 
-def report(book: Book) -> bool:
+def report(book: OpenBook) -> bool:
     """Check a book, print what was found, and return whether all is well.
 
     Raises:
@@ -125,14 +125,14 @@ def report(book: Book) -> bool:
     return not wrong
 
 
-def examine(book: Book) -> Iterator[Checked]:
+def examine(book: OpenBook) -> Iterator[Checked]:
     """Yield what was found, area by area.
 
     Raises:
         BookNotFoundError: there is no book.
     """
-    book._exists()
-    home = book._records.home
+    book.check_exists()
+    home = book.records.home
     if not isinstance(home, FileHome):
         return
     places = _places(home)

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..api.book import connect
+from ..engine.runs import book_at
 from ..errors import StepbookError, StepbookWarning
 from ..model.durations import describe
 from ..record import listing
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..api.book import Book
+    from ..engine.books import OpenBook
     from ..show.text import Role
 
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
@@ -110,6 +112,10 @@ def _book() -> Book:
     return connect(click.get_current_context().meta.get(_BOOK))
 
 
+def _opened() -> OpenBook:
+    return book_at(click.get_current_context().meta.get(_BOOK))
+
+
 def _complete_run(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     runs, loops = _known(ctx)
     return [CompletionItem(name) for name in (*loops, *runs) if name.startswith(typed)]
@@ -121,15 +127,15 @@ def _complete_loop(ctx: click.Context, _: click.Parameter, typed: str) -> list[C
 
 def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
     try:
-        return listing.known(connect(ctx.meta.get(_BOOK))._records)
+        return listing.known(book_at(ctx.meta.get(_BOOK)).records)
     except (StepbookError, OSError):
         return [], []  # no book, or a busy one: nothing to offer, and no place to say so
 
 
 def _complete_step(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     try:
-        book = connect(ctx.meta.get(_BOOK))
-        state = book._peek(book._resolve_id(ctx.params["run"]))
+        book = book_at(ctx.meta.get(_BOOK))
+        state = book.peek(book.resolve(ctx.params["run"]))
     except (StepbookError, OSError, KeyError):
         return []
     return [CompletionItem(name) for name in state.steps if name.startswith(typed)]
@@ -225,7 +231,7 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
     elif outcome.book is None:
         click.echo(outcome.text)
     else:
-        state = connect(outcome.book)._peek(outcome.run_id)
+        state = book_at(outcome.book).peek(outcome.run_id)
         terminal.timeline(state.run, list(state.steps.values()), terminal.console())
     if outcome.replayed:
         saved = "" if stable() else f", {describe(outcome.saved)} saved"
@@ -240,7 +246,7 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
 @_book_option
 def runs(loop: str | None, form: terminal.Format) -> None:
     """List the runs, newest first."""
-    found = listing.runs(_book()._records, loop)
+    found = listing.runs(_opened().records, loop)
     terminal.rows(found, _RUN_COLUMNS, form, listing.RUN_COLUMNS)
 
 
@@ -254,10 +260,10 @@ def show(run: str, *, logs: bool) -> None:
     Long values are cut at the width of the terminal; in a pipe and with `stepbook steps RUN
     --format json` they are whole.
     """
-    book = _book()
-    run_id = book._resolve_id(run)
-    messages = listing.logs(book._records, run_id) if logs else []
-    state = book._peek(run_id)
+    book = _opened()
+    run_id = book.resolve(run)
+    messages = listing.logs(book.records, run_id) if logs else []
+    state = book.peek(run_id)
     screen = terminal.console()
     terminal.timeline(state.run, list(state.steps.values()), screen)
     if logs:
@@ -280,9 +286,9 @@ def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
     """
     if run is not None and loop is not None:
         raise click.UsageError("give a RUN or --loop, not both.")
-    book = _book()
-    run_id = None if run is None else book._resolve_id(run)
-    found = listing.steps(book._records, run_id, loop)
+    book = _opened()
+    run_id = None if run is None else book.resolve(run)
+    found = listing.steps(book.records, run_id, loop)
     columns = _STEP_COLUMNS if run is not None else (*_WHOSE_STEP, *_STEP_COLUMNS)
     terminal.rows(found, columns, form, listing.STEP_COLUMNS)
 
@@ -313,9 +319,8 @@ def deliver(run: str, payload: str | None, name: str | None, error: str | None) 
     if (payload is None) == (error is None):
         raise click.UsageError("give the JSON to deliver, or --error TEXT.")
     value = None if payload is None else _parse(payload)
-    book = _book()
-    run_id = book._resolve_id(run)
-    book.deliver_scan(run_id, value, name=name, error=error)
+    run_id = _opened().resolve(run)
+    _book().deliver_scan(run_id, value, name=name, error=error)
     terminal.said(f"delivered to {run_id}", "succeeded")
 
 
@@ -385,9 +390,8 @@ def prune(keep: int, loop: str | None, older_than: str | None, *, dry_run: bool)
 @_book_option
 def delete(run: str, *, force: bool) -> None:
     """Delete a run with everything that it recorded."""
-    book = _book()
-    run_id = book._resolve_id(run)
-    book.delete(run_id, force=force)
+    run_id = _opened().resolve(run)
+    _book().delete(run_id, force=force)
     terminal.said(f"deleted {run_id}")
 
 
@@ -400,7 +404,7 @@ def doctor() -> None:
     """
     from . import doctor as doctor_command  # noqa: PLC0415 - only for this command
 
-    if not doctor_command.report(_book()):
+    if not doctor_command.report(_opened()):
         raise SystemExit(1)
 
 

@@ -1,24 +1,129 @@
-"""One attempt of a step: how it begins, who takes its end, how it ends."""
+"""One attempt of a step: its state, and what may still be recorded of it."""
 
 from __future__ import annotations
 
 import json
-import time
-from typing import TYPE_CHECKING, Any, Final
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import DuplicateStepError, JournalWriteError, StepbookError, StepError, StepNameError
-from ..model import failures
-from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
-from ..system.interrupts import take
-from .context import StepContext, current, log_row
-from .passes import same_flow
+from ..errors import InvalidInputError, JournalWriteError, StepError, StepNameError
+from ..model.rows import FAILED, LEVELS, RUNNING, LogRow, StepRow, now_us
 
 if TYPE_CHECKING:
-    from ..api.run import Run
-    from ..model.rows import Row
+    import asyncio
+    from pathlib import Path
+
+    from ..model.rows import Row, RunRow
     from ..record.ledger import Ledger
+    from ..values.codec import Codec
 
 _MAX_SHOWN: Final = 60
+
+
+class Holder(Protocol):
+    """The run of an attempt, as far as the attempt needs it."""
+
+    id: str
+    row: RunRow
+    codec: Codec
+    ledger: Ledger | None
+    lock: threading.RLock
+
+
+class Attempt:
+    """The state of one attempt.
+
+    Attributes:
+        run: the run.
+        ledger: where it is recorded; the run may be let go and taken again meanwhile.
+        row: the row that was recorded last, while it is running.
+        name: of the step.
+        number: of the attempt, from 1.
+        parent: the attempt in whose body it was asked for.
+        thread: the thread that executes the body.
+        task: the task that does, of a coroutine.
+        began: when the body began, by ``time.perf_counter``; 0.0 before.
+        end_row: its end, made but not necessarily recorded yet.
+        failed: whether that is a failure.
+        progress_at: when progress was recorded last, by ``time.monotonic``.
+        files: what the body writes, by name.
+        folder: where it does.
+        face: what the body sees of it, once it was asked for.
+    """
+
+    __slots__ = (
+        "began",
+        "end_row",
+        "face",
+        "failed",
+        "files",
+        "folder",
+        "ledger",
+        "name",
+        "number",
+        "parent",
+        "progress_at",
+        "row",
+        "run",
+        "task",
+        "thread",
+    )
+
+    def __init__(self, run: Holder, ledger: Ledger, row: StepRow, parent: Attempt | None) -> None:
+        self.run = run
+        self.ledger = ledger
+        self.row = row
+        self.name = row.name
+        self.number = row.attempt
+        self.parent = parent
+        self.thread = threading.get_ident()
+        self.task: asyncio.Task[Any] | None = None
+        self.began = 0.0
+        self.end_row: StepRow | None = None
+        self.failed = False
+        self.progress_at = 0.0
+        self.files: dict[str, Path] = {}
+        self.folder: Path | None = None
+        self.face: Any = None
+
+    def takes(self) -> Ledger | None:
+        """Return where this attempt may record more; None when it has ended or was let go of."""
+        ledger = self.run.ledger
+        if ledger is None or self.end_row is not None:
+            return None
+        row = ledger.state.steps.get(self.name)
+        if row is None or row.attempt != self.number or row.status != RUNNING:
+            return None
+        return ledger
+
+    def taking(self, what: str, call: str) -> Ledger:
+        """Return where this attempt may record more.
+
+        Raises:
+            StepError: it has ended, or the run was let go of.
+        """
+        ledger = self.takes()
+        if ledger is not None:
+            return ledger
+        if self.run.ledger is None and self.end_row is None:
+            raise StepError(
+                f"the run {self.run.id} was let go of while the step {self.name!r} executes, so "
+                f"{call} can take no {what}. Close the run when its steps have ended."
+            )
+        raise StepError(
+            f"the step {self.name!r} has ended (attempt {self.number}), so it takes no {what} any "
+            f"more. Use {call} in its body, and wait there for the threads and tasks that use it."
+        )
+
+    @property
+    def is_of_this_thread(self) -> bool:
+        """Whether its body would have to be executing right here to be alive."""
+        return self.thread == threading.get_ident() and self.task is None
+
+
+#: What the current thread or task is executing.
+current: Final[ContextVar[Attempt | None]] = ContextVar("stepbook_step", default=None)
 
 
 def shorten(name: object) -> str:
@@ -49,65 +154,6 @@ def check_name(name: object) -> str:
     return str(name)
 
 
-def start(run: Run, name: str, kind: Kind, **fields: Any) -> StepContext:
-    """Record that a step begins; the next attempt, or the first.
-
-    Raises:
-        DuplicateStepError: its body is executing right now.
-        JournalWriteError: the journal cannot be written.
-    """
-    ledger = run._owned()
-    held: list[object] = []
-    try:
-        take(run._lock, held)
-        parent = current.get() or run._walk().body_of(run)
-        if executing(run, name):
-            raise DuplicateStepError(
-                f"the step {shorten(name)} is executing right now, in another thread or task. "
-                "Wait for it, or give this piece of work a name of its own."
-            )
-        old = ledger.settled(name)
-        if old is not None and old.status == RUNNING:
-            # Two interrupts in a row: the second one fell into the recording of the first.
-            ledger.note(interrupted_row(old, "it was interrupted"))
-        row = StepRow(
-            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
-            name=name,
-            kind=kind,
-            status=RUNNING,
-            attempt=1 if old is None else old.attempt + (old.status != PENDING),
-            parent=parent.name if parent is not None and parent.run_id == run.id else None,
-            started_at=now_us(),
-            **fields,
-        )
-        context = StepContext(run, ledger, row, current.get())
-        try:
-            run._executing[name] = context
-            run._executes(name)
-            ledger.note(row)
-        except BaseException:
-            leave(run, context)
-            raise
-    finally:
-        if held:
-            run._lock.release()
-    return context
-
-
-def executing(run: Run, name: str) -> bool:
-    """Whether the body of a step is executing right now.
-
-    After two interrupts in a row it may only look so: its frame is gone.
-    """
-    busy = run._executing.get(name)
-    if busy is None or not same_flow(busy):
-        return busy is not None
-    here = current.get()
-    while here is not None and here is not busy:
-        here = here._parent
-    return here is busy
-
-
 def interrupted_row(row: StepRow, reason: str) -> StepRow:
     """Return *row* as a failed attempt of type ``Interrupted``."""
     record: dict[str, Any] = {
@@ -121,130 +167,32 @@ def interrupted_row(row: StepRow, reason: str) -> StepRow:
     return row._replace(status=FAILED, completed_at=now_us(), seconds=None, error=text)
 
 
-def succeed(run: Run, context: StepContext, value: Any, hint: Any = None) -> Any:
-    """Record a success and return the value as a replay would.
-
-    Args:
-        run: the run.
-        context: the step.
-        value: what its body returned.
-        hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
+def noted(ledger: Ledger, row: Row) -> bool:
+    """Record an event unless the run is let go of right now; return whether it was recorded.
 
     Raises:
-        NotSerializableError: the value cannot be stored.
-        JournalWriteError: the journal cannot be written; the value is in ``value``.
+        JournalWriteError: the journal cannot be written.
     """
-    seconds = time.perf_counter() - context._began
-    codec = run._codec
-    with codec.writing() as writer:
-        text = writer.encode(value, hint=hint, files=context._files)
-        complete(run, context, value, text, seconds)
-    return codec.decode(text, hint=hint, where=context.name, ready=writer.ready)
+    try:
+        ledger.note(row)
+    except JournalWriteError:
+        if not ledger.ended:
+            raise
+        return False
+    return True
 
 
-def taker(run: Run, context: StepContext) -> Ledger:
-    """Return where the end of an attempt is recorded; a run that was let go of is taken again.
+def clean(text: object) -> str:
+    """Return a text that can be written as UTF-8."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
+
+
+def log_row(message: object, level: str, step: str | None, metadata: str | None) -> LogRow:
+    """Return the row of a message.
 
     Raises:
-        StepError: another process has ended this attempt meanwhile.
-        RunInUseError: another process holds the run.
+        InvalidInputError: the level is unknown.
     """
-    ledger = run._owned()
-    if ledger is context._ledger:
-        return ledger  # nobody else can have had it
-    row = ledger.state.steps.get(context.name)
-    if row is None or row.attempt != context.attempt or row.status != RUNNING:
-        raise StepError(
-            f"the run {run.id} was let go of while the step {shorten(context.name)} executed, and "
-            f"another process has ended its attempt {context.attempt} since. What this process "
-            "made is not recorded: the next pass gets what the record holds. Close a run when its "
-            "steps have ended."
-        )
-    context._ledger = ledger
-    return ledger
-
-
-def complete(
-    run: Run, context: StepContext, value: Any, text: str, seconds: float, *rows: Row
-) -> None:
-    """Record a success, with what else belongs to it.
-
-    Args:
-        run: the run.
-        context: the step.
-        value: what its body returned.
-        text: the same as it is recorded.
-        seconds: how long the body took.
-        *rows: what is recorded together with the end of the step.
-
-    Raises:
-        JournalWriteError: the journal cannot be written; the value is in ``value``.
-        StepError: another process has ended this attempt meanwhile; as above.
-        RunInUseError: another process holds the run; as above.
-    """
-    row = context._row
-    assert row.started_at is not None  # noqa: S101 - it was started
-    end = row._replace(
-        status=SUCCEEDED,
-        completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
-        seconds=seconds,
-        value=text,
-    )
-    context._end_row = end
-    try:
-        taker(run, context).commit(*rows, end)
-    except StepbookError as error:
-        error.value = value  # type: ignore[attr-defined]
-        raise
-    leave(run, context)
-
-
-def fail(run: Run, context: StepContext, error: BaseException) -> None:
-    """Record a failure; of a step that had succeeded already, make sure of that instead."""
-    row = context._row
-    rows: list[Any] = []
-    if context._end_row is None:
-        seconds = max(0.0, time.perf_counter() - context._began) if context._began else 0.0
-        record = failures.describe(error)
-        started = row.started_at or now_us()
-        context._end_row = row._replace(
-            status=FAILED,
-            completed_at=max(now_us(), started + int(seconds * 1e6)),
-            seconds=seconds,
-            error=json.dumps(record, ensure_ascii=False),
-        )
-        context._failed = True
-        message = f"step {row.name!r} failed: {failures.summary(record)}"
-        metadata = json.dumps(
-            {"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False
-        )
-        rows.append(log_row(message, "error", row.name, metadata))
-    try:
-        ledger = taker(run, context)
-    except StepbookError as refused:
-        leave(run, context)
-        if refused is not error:
-            failures.note(error, f"stepbook: not recorded: {refused}")
-        return
-    try:
-        for log in rows:
-            ledger.note(log)
-        ledger.commit(context._end_row)
-    except JournalWriteError as unwritten:
-        failures.note(error, f"stepbook: not recorded yet: {unwritten}")
-    finally:
-        leave(run, context)
-    if context._failed:
-        walk, steps = run._walk(), ledger.state.steps
-        inner = [step for step in walk.failures if steps[step].parent == row.name]
-        # An interrupt, a cancellation or a full disk is no outcome of the work: it is never handled
-        # for good.
-        outcome = isinstance(error, Exception) and not isinstance(error, JournalWriteError)
-        walk.fail(row.name if outcome else None, inner)
-        failures.mark(error, run.id, row.name, row.attempt)
-
-
-def leave(run: Run, context: StepContext) -> None:
-    """Note that the body is no longer executing."""
-    if run._executing.get(context.name) is context:
-        run._executing.pop(context.name, None)
+    if level not in LEVELS:
+        raise InvalidInputError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}.")
+    return LogRow(level, clean(message), now_us(), step, metadata)

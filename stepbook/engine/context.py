@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 import warnings
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import InvalidInputError, JournalWriteError, NoStepError, StepbookWarning, StepError
-from ..model.rows import DEFAULT_SCAN, LEVELS, RUNNING, Level, LogRow, Row, StepRow, now_us
+from ..errors import InvalidInputError, NoStepError, StepbookWarning
+from ..model.rows import DEFAULT_SCAN, Level
+from .attempt import Attempt, clean, current, log_row, noted
+from .sessions import create_scan
 
 if TYPE_CHECKING:
-    from ..api.run import Run
     from ..model.durations import Duration
-    from ..record.ledger import Ledger
 
 _PROGRESS_EVERY_S: Final = 0.1
-
-#: The step that the current thread or task is executing.
-current: Final[ContextVar[StepContext | None]] = ContextVar("stepbook_step", default=None)
 
 
 def context() -> StepContext:
@@ -42,7 +37,15 @@ def context() -> StepContext:
             "stepbook.context() was called outside of a step. Call it in the function that is "
             "given to run.do(name, fn), or in what that calls."
         )
-    return found
+    return face(found)
+
+
+def face(attempt: Attempt) -> StepContext:
+    """Return what the body of an attempt sees of it; always the same object."""
+    if attempt.face is None:
+        attempt.face = StepContext(attempt)
+    made: StepContext = attempt.face
+    return made
 
 
 class StepContext:
@@ -60,25 +63,13 @@ class StepContext:
         scan: sessions of scans; see :meth:`ScanConnector.create`.
     """
 
-    def __init__(self, run: Run, ledger: Ledger, row: StepRow, parent: StepContext | None) -> None:
-        self.run_id = run.id
-        self.loop = run.loop
-        self.name = row.name
-        self.attempt = row.attempt
-        self.scan = ScanConnector(self)
-        # What follows is the run's own.
-        self._run = run
-        self._ledger = ledger  # the run may be let go and taken again while the body executes
-        self._row = row
-        self._parent = parent
-        self._thread = threading.get_ident()
-        self._task: Any = None
-        self._began = 0.0
-        self._end_row: StepRow | None = None
-        self._failed = False
-        self._progress_at = 0.0
-        self._files: dict[str, Path] = {}
-        self._folder: Path | None = None
+    def __init__(self, attempt: Attempt) -> None:
+        self.run_id = attempt.run.id
+        self.loop = attempt.run.row.loop
+        self.name = attempt.name
+        self.attempt = attempt.number
+        self.scan = ScanConnector(attempt)
+        self._attempt = attempt
 
     def __repr__(self) -> str:
         return f"<StepContext {self.name!r}, attempt {self.attempt}>"
@@ -86,7 +77,8 @@ class StepContext:
     @property
     def input(self) -> Any:
         """The input of the run, a fresh copy."""
-        return self._run.input
+        run = self._attempt.run
+        return run.codec.decode(run.row.input, where="the input")
 
     @property
     def idempotency_key(self) -> str:
@@ -107,9 +99,9 @@ class StepContext:
         Raises:
             InvalidInputError: the level is unknown.
         """
-        text = self._run._codec.encode(metadata) if metadata else None
+        text = self._attempt.run.codec.encode(metadata) if metadata else None
         row = log_row(message, level, self.name, text)
-        ledger = self._run._ledger
+        ledger = self._attempt.run.ledger
         if ledger is None or not noted(ledger, row):
             warnings.warn(
                 f"stepbook: the message {row.message!r} of the step {self.name!r} was not "
@@ -140,15 +132,16 @@ class StepContext:
         """
         if not isinstance(name, str) or Path(name).name != name or name in ("", ".."):
             raise InvalidInputError(f"a file is called by a name without folders, not {name!r}.")
-        artifacts = self._run._codec.artifacts
+        artifacts = self._attempt.run.codec.artifacts
         if artifacts is None:
             raise InvalidInputError("a book in memory has no files; ctx.file needs one on disk.")
-        self._taking("files", "ctx.file")
-        if name not in self._files:
-            if self._folder is None:
-                self._folder = artifacts.workspace(self.run_id, self.name)
-            self._files[name] = self._folder / name
-        return self._files[name]
+        self._attempt.taking("files", "ctx.file")
+        attempt = self._attempt
+        if name not in attempt.files:
+            if attempt.folder is None:
+                attempt.folder = artifacts.workspace(self.run_id, self.name)
+            attempt.files[name] = attempt.folder / name
+        return attempt.files[name]
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Record how far the step is; shown on its row while it runs.
@@ -165,64 +158,21 @@ class StepContext:
             InvalidInputError: *done* or *total* is no number.
         """
         now = time.monotonic()
-        if now - self._progress_at < _PROGRESS_EVERY_S and done != total:
+        attempt = self._attempt
+        if now - attempt.progress_at < _PROGRESS_EVERY_S and done != total:
             return
-        self._progress_at = now
-        ledger = self._takes()
+        attempt.progress_at = now
+        ledger = attempt.takes()
         if ledger is None:
             return
         about = {
             "done": _number(done),
             "total": None if total is None else _number(total),
-            "message": None if message is None else _clean(message),
+            "message": None if message is None else clean(message),
         }
-        self._row = self._row._replace(progress=json.dumps(about, ensure_ascii=False))
+        attempt.row = attempt.row._replace(progress=json.dumps(about, ensure_ascii=False))
         # An end that comes between is not undone by this: see is_late.
-        noted(ledger, self._row)
-
-    def _takes(self) -> Ledger | None:
-        """Return where this attempt may record more; None when it has ended or was let go of."""
-        ledger = self._run._ledger
-        if ledger is None or self._end_row is not None:
-            return None
-        row = ledger.state.steps.get(self.name)
-        if row is None or row.attempt != self.attempt or row.status != RUNNING:
-            return None
-        return ledger
-
-    def _taking(self, what: str, call: str) -> Ledger:
-        """Return where this attempt may record more.
-
-        Raises:
-            StepError: it has ended, or the run was let go of.
-        """
-        ledger = self._takes()
-        if ledger is not None:
-            return ledger
-        if self._run._ledger is None and self._end_row is None:
-            raise StepError(
-                f"the run {self.run_id} was let go of while the step {self.name!r} executes, so "
-                f"{call} can take no {what}. Close the run when its steps have ended."
-            )
-        raise StepError(
-            f"the step {self.name!r} has ended (attempt {self.attempt}), so it takes no {what} any "
-            f"more. Use {call} in its body, and wait there for the threads and tasks that use it."
-        )
-
-
-def noted(ledger: Ledger, row: Row) -> bool:
-    """Record an event unless the run is let go of right now; return whether it was recorded.
-
-    Raises:
-        JournalWriteError: the journal cannot be written.
-    """
-    try:
-        ledger.note(row)
-    except JournalWriteError:
-        if not ledger.ended:
-            raise
-        return False
-    return True
+        noted(ledger, attempt.row)
 
 
 def _number(value: Any) -> float | None:
@@ -240,27 +190,11 @@ def _number(value: Any) -> float | None:
     return int(exact) if exact.is_integer() else exact
 
 
-def _clean(text: object) -> str:
-    """Return a text that can be written as UTF-8."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
-
-
-def log_row(message: object, level: str, step: str | None, metadata: str | None) -> LogRow:
-    """Return the row of a message.
-
-    Raises:
-        InvalidInputError: the level is unknown.
-    """
-    if level not in LEVELS:
-        raise InvalidInputError(f"{level!r} is no log level; use one of {', '.join(LEVELS)}.")
-    return LogRow(level, _clean(message), now_us(), step, metadata)
-
-
 class ScanConnector:
     """Creates the session of a scan, from within a step."""
 
-    def __init__(self, context: StepContext) -> None:
-        self._context = context
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
 
     def create(
         self,
@@ -289,6 +223,5 @@ class ScanConnector:
             NotSerializableError: *metadata* is not JSON.
             StepError: the attempt has ended, or the run was let go of.
         """
-        context = self._context
-        ledger = context._taking("sessions of scans", "ctx.scan.create")
-        return context._run._create_scan(ledger, name, expires_in, metadata)
+        ledger = self._attempt.taking("sessions of scans", "ctx.scan.create")
+        return create_scan(self._attempt.run, ledger, name, expires_in, metadata)

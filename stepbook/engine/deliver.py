@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BookBusyError, ScanAlreadyDelivered, ScanClosed, ScanNotFoundError
 from ..model import failures
 from ..model.rows import DEFAULT_SCAN, PENDING, RUNNING, SUCCEEDED, fields_of
 from ..record.inbox import delivery
 from .attempt import check_name, shorten
-from .waits import open_session
+from .sessions import open_session
 
 if TYPE_CHECKING:
     from ..record.ledger import State
     from ..record.records import Records
+    from .books import OpenBook
 
 #: How long a sender waits for the database before it makes do with the journals.
 _PATIENCE_S: Final = 1.0
@@ -25,20 +26,23 @@ class _Target(NamedTuple):
 
 
 def deliver(
-    records: Records,
-    run_id: str,
-    payload: str,
-    name: str | None,
-    error: str | BaseException | None,
+    book: OpenBook, run_id: str, payload: Any, name: str | None, error: str | BaseException | None
 ) -> None:
     """Fill the slot of a session; see ``Book.deliver_scan``.
 
     Under the open lock: a slot is removed under it, too, so one that this sender sees free has
     not just been emptied.
     """
+    records = book.records
+    book.check_fork()
+    book.check_exists()
+    if not records.has_folders:
+        records.ensure()
+    text = book.codec.encode(payload)
+    run_id = book.resolve(run_id)
     if isinstance(error, BaseException):
         error = failures.summary(failures.describe(error))
-    content = delivery(error=str(error)) if error is not None else delivery(payload=payload)
+    content = delivery(error=str(error)) if error is not None else delivery(payload=text)
     with records.open_lock():
         target = _target(_state(records, run_id), run_id, name)
         if records.inbox.claim(run_id, *target, content):

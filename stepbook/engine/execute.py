@@ -13,22 +13,23 @@ from ..errors import JournalWriteError, NotSerializableError, StepFunctionError,
 from ..model import failures
 from ..model.rows import FAILED, RUNNING, SUCCEEDED, StepRow
 from ..system.timeouts import call_within
-from . import passes
-from .attempt import check_name, fail, shorten, start, succeed
-from .context import StepContext, current
+from .attempt import Attempt, check_name, current, shorten
+from .context import face
 from .heartbeat import heartbeat
+from .hooks import HOOKS
+from .recording import fail, start, succeed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from ..api.run import Run
+    from .opened import OpenRun
     from .options import Options
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def perform(
-    run: Run,
+    run: OpenRun,
     options: Options,
     name: str,
     fn: Callable[..., Any],
@@ -46,14 +47,14 @@ def perform(
         return _execute(run, options, name, fn, args, kwargs)
     import tenacity  # noqa: PLC0415 - imports tornado where it is installed
 
-    for attempt in tenacity.Retrying(**_retrying(options)):
-        with attempt:
+    for trial in tenacity.Retrying(**_retrying(options)):
+        with trial:
             return _execute(run, options, name, fn, args, kwargs)
     raise AssertionError("the last attempt raises")  # pragma: no cover
 
 
 async def _perform_async(
-    run: Run,
+    run: OpenRun,
     options: Options,
     name: str,
     fn: Callable[..., Coroutine[Any, Any, Any]],
@@ -67,8 +68,8 @@ async def _perform_async(
         return await _execute_async(run, options, name, fn, args, kwargs)
     import tenacity  # noqa: PLC0415 - as above
 
-    async for attempt in tenacity.AsyncRetrying(**_retrying(options)):
-        with attempt:
+    async for trial in tenacity.AsyncRetrying(**_retrying(options)):
+        with trial:
             return await _execute_async(run, options, name, fn, args, kwargs)
     raise AssertionError("the last attempt raises")  # pragma: no cover
 
@@ -127,7 +128,7 @@ def _is_async(name: str, fn: Any) -> bool:
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
-def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
+def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
 
     Args:
@@ -145,29 +146,29 @@ def enter(run: Run, name: str, hint: Any = None, call: Any = None) -> tuple[Any,
     """
     if type(name) is not str or not name or not name.isascii():
         name = check_name(name)
-    state = run._state()
-    walk = run._walk()
-    if call is not None and passes.claim is not None:
-        passes.claim(run, name, *call)
-    walk.use(name, current.get() or walk.body_of(run))
+    state = run.state()
+    walk = run.walking()
+    if call is not None and HOOKS.claim is not None:
+        HOOKS.claim(run, name, *call)
+    walk.use(name, current.get() or walk.body_of(run.executing))
     if walk.failures:
         went_on(run)
     step = state.steps.get(name)
     if step is None or step.status == RUNNING:
-        step = run._owned().settled(name)
+        step = run.owned().settled(name)
         if step is None:
             return None, True
     if step.status == SUCCEEDED:
         text = step.value
         if text is None:
-            text = run._value(step)
-        return run._codec.decode(text, hint=hint, where=name), False
+            text = run.value(step)
+        return run.codec.decode(text, hint=hint, where=name), False
     if step.status == FAILED and step.handled and step.error is not None:
         raise replayed_failure(run, step)
     return None, True
 
 
-def replayed_failure(run: Run, step: StepRow) -> BaseException:
+def replayed_failure(run: OpenRun, step: StepRow) -> BaseException:
     """Return the recorded failure of *step*, which was handled, to be raised again."""
     error = failures.rebuild(failures.read(step.error))
     failures.mark(error, run.id, step.name, step.attempt)
@@ -179,25 +180,16 @@ def replayed_failure(run: Run, step: StepRow) -> BaseException:
     return error
 
 
-def went_on(run: Run) -> None:
+def went_on(run: OpenRun) -> None:
     """Record that failures were handled: the code has gone on after them."""
-    handle(run, run._walk().gone_on())
-
-
-def handle(run: Run, names: list[str]) -> None:
-    """Mark failed steps as handled."""
-    ledger = run._owned()
-    for name in names:
-        row = ledger.state.steps.get(name)
-        if row is not None and row.status == FAILED and not row.handled:
-            ledger.note(row._replace(handled=True))
+    run.handle(run.walking().gone_on())
 
 
 # ---- decisions 4 to 6 -----------------------------------------------------------------------
 
 
 def _arguments(
-    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], context: StepContext
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], attempt: Attempt
 ) -> dict[str, Any]:
     """Return *kwargs*, with ctx if *fn* has a parameter ctx that the call leaves unbound."""
     code = getattr(fn, "__code__", None)
@@ -218,37 +210,37 @@ def _arguments(
             return kwargs
     except (TypeError, ValueError):
         return kwargs  # no signature, or wrong arguments: the call itself says it best
-    return {**kwargs, "ctx": context}
+    return {**kwargs, "ctx": face(attempt)}
 
 
 @contextlib.contextmanager
-def _recorded(run: Run, name: str) -> Iterator[StepContext]:
+def _recorded(run: OpenRun, name: str) -> Iterator[Attempt]:
     """Record the attempt that a block executes: its start, and its failure if one escapes."""
-    context: StepContext | None = None
+    attempt: Attempt | None = None
     try:
-        context = start(run, name, "do")
-        token = current.set(context)
+        attempt = start(run, name, "do")
+        token = current.set(attempt)
         try:
-            yield context
+            yield attempt
         finally:
             current.reset(token)
     except BaseException as error:
-        if context is not None:
-            fail(run, context, error)
+        if attempt is not None:
+            fail(run, attempt, error)
         raise
 
 
 def _execute(
-    run: Run,
+    run: OpenRun,
     options: Options,
     name: str,
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    with _recorded(run, name) as context:
-        given = _arguments(fn, args, kwargs, context)
-        context._began = time.perf_counter()
+    with _recorded(run, name) as attempt:
+        given = _arguments(fn, args, kwargs, attempt)
+        attempt.began = time.perf_counter()
         if options.timeout_s is None:
             value = fn(*args, **given)
         else:
@@ -262,25 +254,25 @@ def _execute(
                 "recorded. Give the coroutine function itself: "
                 f"await run.do({shorten(name)}, fetch, ...)."
             )
-        return succeed(run, context, value, _hint(fn, options))
+        return succeed(run, attempt, value, _hint(fn, options))
 
 
 async def _execute_async(
-    run: Run,
+    run: OpenRun,
     options: Options,
     name: str,
     fn: Callable[..., Coroutine[Any, Any, Any]],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    with _recorded(run, name) as context:
-        context._task = asyncio.current_task()
-        given = _arguments(fn, args, kwargs, context)
-        context._began = time.perf_counter()
+    with _recorded(run, name) as attempt:
+        attempt.task = asyncio.current_task()
+        given = _arguments(fn, args, kwargs, attempt)
+        attempt.began = time.perf_counter()
         with heartbeat():
             async with _time_limit(name, options):
                 value = await fn(*args, **given)
-        return succeed(run, context, value, _hint(fn, options))
+        return succeed(run, attempt, value, _hint(fn, options))
 
 
 def _timed_out(name: str, options: Options) -> StepTimeout:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from . import passes
+from .hooks import HOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ def heartbeat() -> Iterator[None]:
     A kernel's loop that sleeps until its next timer notices an interrupt only then (measured: an
     ``await asyncio.sleep(4)`` interrupted after one second ended after four).
     """
-    if passes.cell is None:
+    if HOOKS.cell is None:
         yield
         return
     task = asyncio.get_running_loop().create_task(_beat())

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import inspect
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import DuplicateStepError
 from ..model.rows import PassRow, now_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
-    from ..api.run import Run
     from ..model.rows import StepRow
-    from .context import StepContext
-
-#: What stands for the cell that is executing, in a notebook; None elsewhere. Set by the hooks of
-#: the notebook: another object is another pass.
-cell: object | None = None
-
-#: Called with each use of a name by ``run.do``, in a notebook: the run, the name, the function and
-#: its arguments. Refuses what another cell does under that name.
-claim: Callable[[Run, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
-
-#: Called before a run is opened, so that the notebook's hooks can be in place.
-before_open: Callable[[], None] | None = None
+    from .attempt import Attempt
 
 
 def _flow() -> tuple[int, int]:
     """What runs one after the other: this thread, or this task in it."""
     task = None
-    if asyncio._get_running_loop() is not None:
+    with contextlib.suppress(RuntimeError):  # there is no loop here
         task = asyncio.current_task()
     return threading.get_ident(), id(task) if task is not None else 0
 
@@ -44,8 +34,8 @@ def at_prompt() -> bool:
 
 def line() -> object:
     """Return what stands for the line that is executing at the prompt: its frame."""
-    frame = sys._getframe()
-    while frame.f_back is not None:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame
 
@@ -63,13 +53,13 @@ class Pass:
 
     def __init__(self, origin: object | None) -> None:
         self.origin = origin
-        self.seen: dict[str, StepContext | Pass] = {}
+        self.seen: dict[str, Attempt | Pass] = {}
         self.executed: set[str] = set()
         self.failures: dict[str, tuple[int, int]] = {}
         self.started_at = now_us()
         self.thread = threading.get_ident()
 
-    def use(self, name: str, scope: StepContext | None) -> None:
+    def use(self, name: str, scope: Attempt | None) -> None:
         """Note the use of a name.
 
         Raises:
@@ -77,7 +67,7 @@ class Pass:
         """
         before = self.seen.get(name)
         # What a failed attempt of an outer step has used may be used by its next attempt.
-        if before is not None and not (before is not scope and getattr(before, "_failed", False)):
+        if before is not None and not (before is not scope and getattr(before, "failed", False)):
             raise DuplicateStepError(
                 f"the step name {name!r} is used twice in one pass. A name stands for one piece "
                 f"of work: in a loop put the loop variable into it, as in f{(name + ' {i}')!r}, "
@@ -85,7 +75,7 @@ class Pass:
             )
         self.seen[name] = self if scope is None else scope
 
-    def body_of(self, run: Run) -> StepContext | None:
+    def body_of(self, executing: dict[str, Attempt]) -> Attempt | None:
         """Return the step in whose body the current thread was started, as far as can be told.
 
         A new thread begins without a context. One that is not the pass's own was most probably
@@ -94,8 +84,8 @@ class Pass:
         here = threading.get_ident()
         if here == self.thread:
             return None
-        contexts = [c for c in list(run._executing.values()) if c._thread == self.thread]
-        return contexts[-1] if contexts else None
+        bodies = [body for body in list(executing.values()) if body.thread == self.thread]
+        return bodies[-1] if bodies else None
 
     def fail(self, name: str | None, inner: Iterable[str] = ()) -> None:
         """Note that a step has failed; without a name only what that means for its *inner* steps.
@@ -130,8 +120,3 @@ class Pass:
 
     def __repr__(self) -> str:
         return f"<Pass with {len(self.seen)} steps>"
-
-
-def same_flow(context: Any) -> bool:
-    """Whether the body of *context* would have to be executing right here to be alive."""
-    return context._thread == threading.get_ident() and context._task is None

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import StepError, StepNotFoundError
 from ..model.rows import PENDING, SUCCEEDED, StepRow, now_us
 from ..system.interrupts import section
-from .attempt import check_name, executing, shorten
-from .context import log_row
+from .attempt import check_name, log_row, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..api.run import Run
     from ..record.ledger import State
+    from .opened import OpenRun
 
 _SHOWN: Final = 5
 
 
-def redo(run: Run, name: str) -> str:
+def redo(run: OpenRun, name: str) -> str:
     """See ``Run.redo``; returns what to tell."""
-    step = known(run._state(), run.id, name)
-    later = [s.name for s in run._state().steps.values() if s.seq > step.seq]
+    step = known(run.state(), run.id, name)
+    later = [s.name for s in run.state().steps.values() if s.seq > step.seq]
     _reset(run, [step])
     tail = ""
     if len(later) == 1:
@@ -40,23 +39,23 @@ def redo(run: Run, name: str) -> str:
     return f"stepbook: {name!r} will be executed again in the next pass.{tail}"
 
 
-def rewind(run: Run, name: str | None) -> str:
+def rewind(run: OpenRun, name: str | None) -> str:
     """See ``Run.rewind``; returns what to tell."""
-    first = 0 if name is None else known(run._state(), run.id, name).seq
-    steps = [step for step in run._state().steps.values() if step.seq >= first]
+    first = 0 if name is None else known(run.state(), run.id, name).seq
+    steps = [step for step in run.state().steps.values() if step.seq >= first]
     _reset(run, steps)
     count = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
     return f"stepbook: {count} will be executed again in the next pass."
 
 
-def resolve(run: Run, name: str, value: Any) -> None:
+def resolve(run: OpenRun, name: str, value: Any) -> None:
     """See ``Run.resolve``."""
     name = check_name(name)
-    with section(run._lock), run._codec.writing() as writer:
+    with section(run.lock), run.codec.writing() as writer:
         # Whoever gives the value names its class by that.
         text = writer.encode(value, hint=type(value))
         _refuse_executing(run, [name])
-        ledger = run._owned()
+        ledger = run.owned()
         old = ledger.state.steps.get(name)
         now = now_us()
         row = StepRow(
@@ -76,11 +75,11 @@ def resolve(run: Run, name: str, value: Any) -> None:
         ledger.commit(row)
 
 
-def _reset(run: Run, steps: list[StepRow]) -> None:
+def _reset(run: OpenRun, steps: list[StepRow]) -> None:
     """Make steps pending, each as its next attempt."""
-    with section(run._lock):
+    with section(run.lock):
         _refuse_executing(run, (step.name for step in steps))
-        run._owned().commit(
+        run.owned().commit(
             *(
                 StepRow(
                     seq=step.seq,
@@ -98,9 +97,9 @@ def _reset(run: Run, steps: list[StepRow]) -> None:
         )
 
 
-def _refuse_executing(run: Run, names: Iterable[str]) -> None:
+def _refuse_executing(run: OpenRun, names: Iterable[str]) -> None:
     for name in names:
-        if executing(run, name):
+        if run.is_executing(name):
             raise StepError(f"the step {shorten(name)} is executing right now; stop it first.")
 
 

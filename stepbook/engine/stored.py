@@ -12,15 +12,15 @@ from .revise import known
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..api.run import Run
+    from .opened import OpenRun
 
 
-def artifact(run: Run, name: str, file: str | None) -> Path:
+def artifact(run: OpenRun, name: str, file: str | None) -> Path:
     """See ``Run.artifact``."""
-    step = known(run._look(), run.id, name)
+    step = known(run.look(), run.id, name)
     if step.status != SUCCEEDED:
         raise StepNotFoundError(f"the step {name!r} is {step.status}: it has no value yet.")
-    files = files_in(run._value(step) if step.value is None else step.value)
+    files = files_in(run.value(step) if step.value is None else step.value)
     if not files:
         raise ArtifactError(
             f"{name}: its value is small and stands in the record itself: run.do gives it, and "
@@ -29,7 +29,7 @@ def artifact(run: Run, name: str, file: str | None) -> Path:
     if file is None and "$" not in files and len(files) > 1:
         raise ArtifactError(f"{name}: it has several files. Name one: {', '.join(files)}.")
     chosen = file or ("$" if "$" in files else next(iter(files)))
-    artifacts = run._codec.artifacts
+    artifacts = run.codec.artifacts
     if chosen not in files or artifacts is None:
         raise ArtifactError(f"{name}: it has no file {chosen!r}, only {', '.join(files)}.")
     path = artifacts.path(files[chosen])

@@ -12,7 +12,6 @@ import json
 import shlex
 import time
 import traceback
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,6 @@ from ..model.rows import (
     RUNNING,
     SUCCEEDED,
     ScanRow,
-    ScanStatus,
     StepRow,
     fields_of,
     new_id,
@@ -34,83 +32,19 @@ from ..model.rows import (
 from ..record.inbox import Delivery, delivery
 from ..system.console import stable, tell
 from ..system.interrupts import section
-from . import attempt, execute
-from .context import log_row
+from . import execute, recording
+from .attempt import log_row, shorten
+from .sessions import iso, open_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..api.run import Run
-    from ..record.ledger import Ledger, State
-    from ..record.ports import Inbox
-    from .context import StepContext
+    from .attempt import Attempt
+    from .opened import OpenRun
 
 POLL_S: Final = 0.1
 _PACKAGE: Final = str(Path(__file__).parents[1])
-_OPEN: Final = ("pending", "ready")
 NO_DEFAULT: Final = object()
-
-
-def open_session(sessions: list[ScanRow]) -> ScanRow | None:
-    """Return the session that has not ended; only the newest can be it."""
-    return sessions[-1] if sessions and sessions[-1].status in _OPEN else None
-
-
-def close_sessions(state: State, inbox: Inbox) -> list[ScanRow]:
-    """Return the ends of sessions that were lost with their process: their steps have ended.
-
-    Args:
-        state: the run's rows.
-        inbox: has the payload still, where memory has no room for it.
-    """
-    ends = []
-    for name, sessions in state.scans.items():
-        session, step = open_session(sessions), state.steps.get(name)
-        if session is None or step is None or step.status not in {SUCCEEDED, FAILED}:
-            continue
-        if fields_of(step.progress).get("session") == session.id:
-            status: ScanStatus = "completed"
-            if step.status == FAILED:
-                failed = failures.read(step.error)["type"]
-                status = "timeout" if failed == "ScanTimeout" else "failed"
-            results = step.value
-            if step.left_on_disk:
-                found = inbox.read(state.run.id, name, len(sessions))
-                results = None if found is None else found.payload
-            ends.append(
-                session._replace(status=status, results=results, completed_at=step.completed_at)
-            )
-    return ends
-
-
-def create_scan(
-    run: Run, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
-) -> dict[str, Any]:
-    """Create the session of a scan, or make the one that waits ready; see ``ScanConnector``."""
-    name = attempt.check_name(name)
-    lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
-    text = None if metadata is None else run._codec.encode(metadata)
-    with section(run._lock):
-        session = open_session(ledger.state.scans.get(name, []))
-        if session is None:
-            session = ScanRow(new_id("scan"), name, "pending", now_us())
-        expires = session.expires_at
-        if lifetime is not None:
-            until = now_us() + int(lifetime * 1e6)
-            expires = until if expires is None else min(expires, until)
-        session = session._replace(status="ready", metadata=text, expires_at=expires)
-        ledger.commit(session)
-    return {
-        "id": session.id,
-        "name": name,
-        "status": session.status,
-        "metadata": metadata,
-        "expires_at": None if expires is None else _iso(expires),
-    }
-
-
-def _iso(at: int) -> str:
-    return datetime.fromtimestamp(at / 1e6, UTC).isoformat(timespec="seconds")
 
 
 class _Deadline:
@@ -130,12 +64,12 @@ class _Deadline:
 class _Wait:
     """One wait that is going on."""
 
-    def __init__(self, run: Run, context: StepContext, at: int | None) -> None:
-        self.run, self.context = run, context
+    def __init__(self, run: OpenRun, attempt: Attempt, at: int | None) -> None:
+        self.run, self.attempt = run, attempt
         self.deadline = _Deadline(at)
 
     def _end(self, status: str, **fields: Any) -> StepRow:
-        row = self.context._row
+        row = self.attempt.row
         started, now = row.started_at or 0, now_us()
         return row._replace(
             status=status,  # type: ignore[arg-type]
@@ -158,22 +92,22 @@ class _Sleep(_Wait):
         Raises:
             StepError: another process has ended this attempt.
         """
-        ledger = attempt.taker(self.run, self.context)
+        ledger = recording.taker(self.run, self.attempt)
         ledger.commit(self._end(SUCCEEDED, value="null"))
 
 
 class _ScanWait(_Wait):
     """A wait for a scan."""
 
-    def __init__(self, run: Run, context: StepContext, number: int, session: ScanRow) -> None:
-        super().__init__(run, context, session.expires_at)
+    def __init__(self, run: OpenRun, attempt: Attempt, number: int, session: ScanRow) -> None:
+        super().__init__(run, attempt, session.expires_at)
         self.number, self.session = number, session
         self.found: Delivery | None = None
 
     def poll(self) -> bool:
         """Return whether the session was decided, by a delivery or by its deadline."""
         slot = (self.run.id, self.session.step, self.number)
-        inbox = self.run.book._inbox
+        inbox = self.run.book.records.inbox
         self.found = inbox.read(*slot)
         if self.found is None and self.deadline.left() <= 0:
             mark = delivery(timeout=True)
@@ -190,7 +124,7 @@ class _ScanWait(_Wait):
         """
         found = self.found
         assert found is not None  # noqa: S101 - poll() said so
-        ledger = attempt.taker(self.run, self.context)
+        ledger = recording.taker(self.run, self.attempt)
         session = self.session._replace(completed_at=now_us())
         if found.payload is not None:
             # The step first: of two events only the first may survive, and close_sessions() tells
@@ -199,9 +133,9 @@ class _ScanWait(_Wait):
                 self._end(SUCCEEDED, value=found.payload),
                 session._replace(status="completed", results=found.payload),
             )
-            return self.run._codec.decode(found.payload)
+            return self.run.codec.decode(found.payload)
         error: ScanTimeout | ScanFailed
-        name = attempt.shorten(self.session.step)
+        name = shorten(self.session.step)
         if found.timeout:
             waited = describe(self._end(FAILED).seconds)
             error = ScanTimeout(f"nothing was delivered for the scan {name} in {waited}.")
@@ -222,8 +156,8 @@ class _ScanWait(_Wait):
         )
         if handled:
             return default
-        self.run._walk().fail(self.session.step)
-        failures.mark(error, self.run.id, self.session.step, self.context.attempt)
+        self.run.walking().fail(self.session.step)
+        failures.mark(error, self.run.id, self.session.step, self.attempt.number)
         raise error
 
 
@@ -233,61 +167,61 @@ def _where_asked() -> str:
 
 
 @contextlib.contextmanager
-def _going_on(run: Run, name: str, kind: Any) -> Iterator[StepContext]:
+def _going_on(run: OpenRun, name: str, kind: Any) -> Iterator[Attempt]:
     """Begin a wait, or take up the one that was left; it stays running if the block is left."""
-    old = run._state().steps.get(name)
+    old = run.state().steps.get(name)
     if old is not None and old.status == RUNNING and old.kind == kind:
-        context = run._take_up(old)
+        attempt = run.take_up(old)
     else:
-        context = attempt.start(run, name, kind)
+        attempt = recording.start(run, name, kind)
     try:
-        yield context
+        yield attempt
     finally:
-        attempt.leave(run, context)
+        recording.leave(run, attempt)
 
 
-def _replayed(run: Run, name: str, default: Any) -> tuple[Any, bool]:
+def _replayed(run: OpenRun, name: str, default: Any) -> tuple[Any, bool]:
     """As ``enter``; a recorded timeout of a wait with a default gives the default."""
     try:
         return execute.enter(run, name)
     except ScanTimeout:
-        step = run._state().steps.get(name)
+        step = run.state().steps.get(name)
         if default is NO_DEFAULT or step is None or not step.handled:
             raise
         return default, False
 
 
 @contextlib.contextmanager
-def _scan(run: Run, name: str, timeout: Duration | None) -> Iterator[_ScanWait]:
+def _scan(run: OpenRun, name: str, timeout: Duration | None) -> Iterator[_ScanWait]:
     limit = None if timeout is None else seconds(timeout, "timeout")
-    with _going_on(run, name, "scan") as context:
-        ledger = run._owned()
-        with section(run._lock):
+    with _going_on(run, name, "scan") as attempt:
+        ledger = run.owned()
+        with section(run.lock):
             sessions = ledger.state.scans.get(name, [])
             session, number = open_session(sessions), len(sessions)
-            waiting = session is not None and context._row.progress is not None
+            waiting = session is not None and attempt.row.progress is not None
             if session is None:
                 session, number = ScanRow(new_id("scan"), name, "pending", now_us()), number + 1
             if not waiting:
                 if limit is not None:
-                    until = (context._row.started_at or now_us()) + int(limit * 1e6)
+                    until = (attempt.row.started_at or now_us()) + int(limit * 1e6)
                     known = session.expires_at
                     session = session._replace(
                         expires_at=until if known is None else min(known, until)
                     )
                 # From here on the deadline is fixed, and a later process knows that it is.
                 about = {"session": session.id, "number": number, "until": session.expires_at}
-                context._row = context._row._replace(progress=json.dumps(about))
+                attempt.row = attempt.row._replace(progress=json.dumps(about))
             # Taken up in another process, it is written again: the journals of a run that waits
             # then tell senders of its session while the database is held by others.
-            ledger.commit(session, context._row)
-        wait = _ScanWait(run, context, number, session)
+            ledger.commit(session, attempt.row)
+        wait = _ScanWait(run, attempt, number, session)
         if not wait.poll():
             _announce(run, session)
         yield wait
 
 
-def _announce(run: Run, session: ScanRow) -> None:
+def _announce(run: OpenRun, session: ScanRow) -> None:
     """Show the command that delivers."""
     named = "" if session.step == DEFAULT_SCAN else f" --name {shlex.quote(session.step)}"
     if stable():
@@ -295,14 +229,14 @@ def _announce(run: Run, session: ScanRow) -> None:
         return
     path = run.book.path
     book = "" if path is None else f" --book {shlex.quote(str(path))}"
-    until = "" if session.expires_at is None else f" until {_iso(session.expires_at)}"
+    until = "" if session.expires_at is None else f" until {iso(session.expires_at)}"
     tell(
         f"Waiting for scan {session.step!r}{until}. To deliver:\n"
         f"  stepbook deliver {run.id} '{{\"ok\": true}}'{named}{book}"
     )
 
 
-def wait_for_scan(run: Run, timeout: Duration | None, name: str, default: Any) -> Any:
+def wait_for_scan(run: OpenRun, timeout: Duration | None, name: str, default: Any) -> Any:
     """See ``Run.wait_for_scan``."""
     value, ready = _replayed(run, name, default)
     if not ready:
@@ -313,7 +247,9 @@ def wait_for_scan(run: Run, timeout: Duration | None, name: str, default: Any) -
         return wait.finish(default)
 
 
-async def wait_for_scan_async(run: Run, timeout: Duration | None, name: str, default: Any) -> Any:
+async def wait_for_scan_async(
+    run: OpenRun, timeout: Duration | None, name: str, default: Any
+) -> Any:
     """See ``Run.wait_for_scan_async``."""
     value, ready = _replayed(run, name, default)
     if not ready:
@@ -325,19 +261,19 @@ async def wait_for_scan_async(run: Run, timeout: Duration | None, name: str, def
 
 
 @contextlib.contextmanager
-def _sleep(run: Run, name: str, duration: Duration) -> Iterator[_Sleep]:
+def _sleep(run: OpenRun, name: str, duration: Duration) -> Iterator[_Sleep]:
     length = seconds(duration)
-    with _going_on(run, name, "sleep") as context:
-        row = context._row
+    with _going_on(run, name, "sleep") as attempt:
+        row = attempt.row
         until = fields_of(row.progress).get("until")
         if not isinstance(until, int):
             until = (row.started_at or now_us()) + int(length * 1e6)
-            context._row = row = row._replace(progress=json.dumps({"until": until}))
-            run._owned().commit(row)
-        yield _Sleep(run, context, until)
+            attempt.row = row = row._replace(progress=json.dumps({"until": until}))
+            run.owned().commit(row)
+        yield _Sleep(run, attempt, until)
 
 
-def sleep(run: Run, name: str, duration: Duration) -> None:
+def sleep(run: OpenRun, name: str, duration: Duration) -> None:
     """See ``Run.sleep``."""
     if execute.enter(run, name)[1]:
         with _sleep(run, name, duration) as wait:
@@ -346,7 +282,7 @@ def sleep(run: Run, name: str, duration: Duration) -> None:
             wait.finish()
 
 
-async def sleep_async(run: Run, name: str, duration: Duration) -> None:
+async def sleep_async(run: OpenRun, name: str, duration: Duration) -> None:
     """See ``Run.sleep_async``."""
     if execute.enter(run, name)[1]:
         with _sleep(run, name, duration) as wait:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 
-from ..engine import attempt, execute
-from ..engine.context import current, noted
+from ..engine import execute, recording
+from ..engine.attempt import check_name, current, noted, shorten
 from ..engine.heartbeat import heartbeat
 from ..errors import NotSerializableError, StaleStepError, StepbookWarning
 from ..model.durations import describe
@@ -24,8 +24,8 @@ from .variables import Restorer, Watch, classes_in, encode, is_missed
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ..api.run import Run
-    from ..engine.context import StepContext
+    from ..engine.attempt import Attempt
+    from ..engine.opened import OpenRun
     from ..model.rows import StepRow
     from ..values.writer import Writer
     from .session import Session
@@ -50,13 +50,13 @@ class CellStep:
         self._names: dict[str, Any] = session.shell.user_ns
         self._request = request
         self._body = body
-        self._run: Run | None = None
+        self._run: OpenRun | None = None
         self._executes: bool | None = None
         self._failures = 0
         self._value: Any = None
         self._ran: list[int] = []
         # While the body executes:
-        self._context: StepContext | None = None
+        self._attempt: Attempt | None = None
         self._around = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self._watch: Watch | None = None
@@ -77,11 +77,11 @@ class CellStep:
         request = self._request
         if request.problem:
             raise UsageError(request.problem)
-        name = attempt.check_name(request.name)
+        name = check_name(request.name)
         self._run = run = self._session.current()
-        step = run._state().steps.get(name)
+        step = run.state().steps.get(name)
         edited = names.claim_cell(run, name, self._body.fingerprint)
-        walk = run._walk()
+        walk = run.walking()
         walk.use(name, current.get())
         if walk.failures:
             execute.went_on(run)
@@ -95,13 +95,13 @@ class CellStep:
             return True
         if self._is_outdated(run, step, edited=edited):
             return True
-        cell = run._state().cells.get(name)
+        cell = run.state().cells.get(name)
         if cell is None or cell.attempt != step.attempt:
-            cell = run.book._records.cell(run.id, name, step.attempt)
+            cell = run.book.cell(run.id, name, step.attempt)
         self._recorded = step, cell
         return False
 
-    def _is_outdated(self, run: Run, step: StepRow, *, edited: bool) -> bool:
+    def _is_outdated(self, run: OpenRun, step: StepRow, *, edited: bool) -> bool:
         """Whether the record of a step is not to be used, as its code has changed."""
         name, line = step.name, f"%stepbook redo {step.name}"
         if step.kind != "cell":
@@ -110,7 +110,7 @@ class CellStep:
         self._changed = step.fingerprint not in (None, self._body.fingerprint)
         if not self._changed:
             if step.stale:
-                run._owned().note(run.book._whole(run.id, step)._replace(stale=False))
+                run.owned().note(run.book.whole(run.id, step)._replace(stale=False))
             return False
         if edited:
             tell(f"stepbook: the cell of {name!r} was edited; it is executed again.")
@@ -121,16 +121,16 @@ class CellStep:
             return True
         if policy == "error":
             raise StaleStepError(
-                f"the cell of step {attempt.shorten(name)} has changed since it was recorded. "
+                f"the cell of step {shorten(name)} has changed since it was recorded. "
                 f"{line} executes it again; --on-change warn uses what was recorded."
             )
         if policy == "warn":
             self._warn(run, step, line)
         return False
 
-    def _warn(self, run: Run, step: StepRow, line: str) -> None:
+    def _warn(self, run: OpenRun, step: StepRow, line: str) -> None:
         if not step.stale:
-            run._owned().note(run.book._whole(run.id, step)._replace(stale=True))
+            run.owned().note(run.book.whole(run.id, step)._replace(stale=True))
         key = (run.id, step.name, self._body.fingerprint)
         if key in self._session.warned:
             return
@@ -150,20 +150,20 @@ class CellStep:
         self._value, self._ran = None, []
         self._around = around = contextlib.ExitStack()
         try:
-            self._context = context = attempt.start(
+            self._attempt = attempt = recording.start(
                 run,
                 self._request.name,
                 "cell",
                 fingerprint=self._body.fingerprint,
                 cell_id=names.cell_id(),
             )
-            around.callback(current.reset, current.set(context))
-            self._watch = Watch(self._names, self._body.effects, run._codec)
+            around.callback(current.reset, current.set(attempt))
+            self._watch = Watch(self._names, self._body.effects, run.codec)
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
             self._recorder = Recorder(self._shell)
             self._recorder.start()
-            context._began = time.perf_counter()
+            attempt.began = time.perf_counter()
         except BaseException as error:
             self._fail(error)
             raise
@@ -192,7 +192,7 @@ class CellStep:
         return True
 
     @property
-    def _running(self) -> Run:
+    def _running(self) -> OpenRun:
         assert self._run is not None  # noqa: S101 - the decision was to execute
         return self._run
 
@@ -213,15 +213,15 @@ class CellStep:
             self._watch.defined(self._body.definitions[number])
 
     def _succeed(self) -> None:
-        run, context, recorder = self._running, self._context, self._recorder
-        assert context is not None  # noqa: S101 - the body was executing
+        run, attempt, recorder = self._running, self._attempt, self._recorder
+        assert attempt is not None  # noqa: S101 - the body was executing
         assert recorder is not None  # noqa: S101
         assert self._watch is not None  # noqa: S101
-        seconds = time.perf_counter() - context._began
+        seconds = time.perf_counter() - attempt.began
         flush_figures()
         recorder.stop()
-        with run._codec.writing() as writer:
-            text = self._encode_value(writer, context)
+        with run.codec.writing() as writer:
+            text = self._encode_value(writer, attempt)
             variables, missing = encode(
                 writer,
                 self._names,
@@ -232,28 +232,28 @@ class CellStep:
             )
             shown = recorder.outputs()
             cell = CellRow(
-                context.name,
-                context.attempt,
+                attempt.name,
+                attempt.number,
                 self._request.source,
                 variables,
                 writer.encode(shown) if shown else None,
             )
-            attempt.complete(run, context, self._value, text, seconds, cell)
-        if context._files:  # they are in the store now
-            Restorer(run._codec, self._names, variables, context.name, self._names.get).finish({})
+            recording.complete(run, attempt, self._value, text, seconds, cell)
+        if attempt.files:  # they are in the store now
+            Restorer(run.codec, self._names, variables, attempt.name, self._names.get).finish({})
         self._end()
         for name in missing:
-            self._session.remember(context, name, self._names[name])
+            self._session.remember(attempt, name, self._names[name])
         missed = {n: reason for n, reason in missing.items() if is_missed(self._names[n])}
         if missed:
             self._warn_missing(missed)
 
-    def _encode_value(self, writer: Writer, context: StepContext) -> str:
+    def _encode_value(self, writer: Writer, attempt: Attempt) -> str:
         """Return the text of the last value; null if it cannot be stored.
 
         It is shown again as it looked, and what is needed later is in a variable.
         """
-        files = context._files
+        files = attempt.files
         try:
             return writer.encode(self._value, hint=classes_in(self._names), files=files)
         except NotSerializableError:
@@ -280,9 +280,9 @@ class CellStep:
         )
 
     def _fail(self, error: BaseException) -> None:
-        context = self._context
-        if context is not None:
-            attempt.fail(self._running, context, error)
+        attempt = self._attempt
+        if attempt is not None:
+            recording.fail(self._running, attempt, error)
         self._around.close()
 
     def _end(self) -> None:
@@ -292,20 +292,20 @@ class CellStep:
     def _note_outputs(self) -> None:
         """Record what a failed attempt has shown."""
         recorder, self._recorder = self._recorder, None
-        if recorder is None or self._context is None:
+        if recorder is None or self._attempt is None:
             return
         recorder.stop()
         shown = recorder.outputs()
         if not shown:
             return
-        run, context = self._running, self._context
-        ledger = run._ledger
+        run, attempt = self._running, self._attempt
+        ledger = run.ledger
         if ledger is None:
             return  # let go of since; the failure itself is recorded
-        with run._codec.writing() as writer:
+        with run.codec.writing() as writer:
             row = CellRow(
-                context.name,
-                context.attempt,
+                attempt.name,
+                attempt.number,
                 self._request.source,
                 outputs=writer.encode(shown),
             )
@@ -313,7 +313,7 @@ class CellStep:
 
     def cell_ended(self) -> None:
         """Take in what IPython has shown behind the body of a failed attempt: its plots."""
-        if self._context is not None and self._context._failed:
+        if self._attempt is not None and self._attempt.failed:
             self._note_outputs()
         elif self._recorder is not None:
             self._recorder.stop()
@@ -328,7 +328,7 @@ class CellStep:
         text = None if cell is None else cell.variables
         run = self._running
         self._restorer = Restorer(
-            run._codec,
+            run.codec,
             self._names,
             text,
             step.name,
@@ -351,12 +351,12 @@ class CellStep:
         step, cell = self._recorded
         run = self._running
         self._restorer.finish(self._body.effects.order)
-        text = run._value(step) if step.value is None else step.value
+        text = run.value(step) if step.value is None else step.value
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
-            value = run._codec.decode(text, hint=classes_in(self._names), where=step.name)
-            outputs = run._codec.decode(cell.outputs, where=step.name)
+            value = run.codec.decode(text, hint=classes_in(self._names), where=step.name)
+            outputs = run.codec.decode(cell.outputs, where=step.name)
             if not show(self._shell, outputs, value):
                 tell(
                     f"stepbook: of the outputs recorded for {step.name!r} some are not as stepbook "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 
-from ..api.book import connect
+from ..engine import runs
 from ..errors import StepbookError
 from .magics import COMMANDS, RUN_OPTIONS
 from .transform import OPTIONS, POLICIES
@@ -82,12 +82,12 @@ def _beginning(typed: str, words: Iterable[str]) -> tuple[str, list[str]]:
 
 def _steps(session: Session) -> list[str]:
     run = session.last()
-    return [] if run is None else list(run._look().steps)
+    return [] if run is None else list(run.look().steps)
 
 
 def _loops(session: Session) -> list[str]:
     run = session.last()
     try:
-        return (connect() if run is None else run.book)._records.loops()
+        return (runs.book_at() if run is None else run.book).loops()
     except StepbookError:
         return []

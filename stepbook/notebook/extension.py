@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from ..api import run
+from ..engine import runs
 from . import complete, hooks
 from . import session as sessions
 from .magics import StepbookMagics
@@ -49,5 +49,5 @@ def unload(shell: InteractiveShell) -> None:
     hooks.at_end.remove(session.cell_ended)
     hooks.at_pass.remove(session.count)
     sessions.end(shell)
-    if not run.open_runs():
+    if not runs.open_runs():
         hooks.detach(shell)

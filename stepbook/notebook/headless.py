@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from ..api.book import connect
+from ..api.book import run_of
+from ..engine import opening, runs
 from ..errors import InvalidInputError
 from .session import DefaultInput, session_of
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ..api.run import Run
+    from ..engine.opened import OpenRun
 
 _NOTHING: Final[Any] = object()
 #: So many lines of what a failed cell has printed are told with its error.
@@ -232,9 +233,10 @@ def prepare(loop: str, input_text: str) -> None:
         session.default_input = DefaultInput(json.loads(input_text))
         options["input"] = session.default_input.value
 
-    def open_run() -> Run:
-        run = shell.user_ns["run"] = connect().run(loop, **options)
-        return run
+    def open_run() -> OpenRun:
+        opened = opening.open_run(runs.book_at(), loop, **options)
+        shell.user_ns["run"] = run_of(opened)
+        return opened
 
     session.open_run = open_run
 
@@ -242,12 +244,13 @@ def prepare(loop: str, input_text: str) -> None:
 def conclude(*, good: bool) -> None:
     """Finish the run that was opened for the notebook, and print the :class:`Outcome`."""
     session = session_of(InteractiveShell.instance())
-    run = None if session is None else session.last()
+    opened = None if session is None else session.last()
     found: dict[str, Any] = {}
-    if run is not None and session is not None:
+    if opened is not None and session is not None:
+        run = run_of(opened)
         if good and session.open_run is None and run.status != "succeeded":
             run.finish()
-        replayed, saved = session.replayed(run)
+        replayed, saved = session.replayed(opened)
         found = {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
         if run.book.path is not None:
             found["book"] = str(run.book.path)

@@ -6,8 +6,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api import run as api_run
-from ..engine import passes
+from ..engine import runs
+from ..engine.hooks import HOOKS
 from ..errors import StepbookWarning
 from ..model import failures
 from . import names
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..engine.opened import OpenRun
+    from ..engine.passes import Pass
+
 _attached: Final[set[int]] = set()
 #: Called when a cell has ended, and none is executing any more.
 at_end: Final[list[Callable[[], None]]] = []
 #: Called at the end of each cell, after its passes have ended.
 after_cell: Final[list[Callable[[], None]]] = []
 #: Called with each pass of a run that a cell was, when it has ended.
-at_pass: Final[list[Callable[[passes.Pass, api_run.Run], None]]] = []
+at_pass: Final[list[Callable[[Pass, OpenRun], None]]] = []
 
 
 class CellExecution:
@@ -57,8 +60,8 @@ def attach() -> None:
     _attached.add(id(shell))
     shell.events.register("pre_run_cell", _before_cell)
     shell.events.register("post_run_cell", _after_cell)
-    passes.cell = CellExecution()  # the cell that is executing already
-    passes.claim = names.claim_call
+    HOOKS.cell = CellExecution()  # the cell that is executing already
+    HOOKS.claim = names.claim_call
 
 
 def detach(shell: InteractiveShell) -> None:
@@ -67,20 +70,20 @@ def detach(shell: InteractiveShell) -> None:
         _attached.discard(id(shell))
         shell.events.unregister("pre_run_cell", _before_cell)
         shell.events.unregister("post_run_cell", _after_cell)
-        passes.cell = passes.claim = None
+        HOOKS.cell = HOOKS.claim = None
 
 
 def _before_cell(info: Any) -> None:
-    before = passes.cell
+    before = HOOKS.cell
     outer = before if isinstance(before, CellExecution) and before.running else None
     shell = sys.modules["IPython"].get_ipython()
     number = shell.execution_count if info.store_history and shell is not None else None
-    passes.cell = CellExecution(getattr(info, "cell_id", None), number, outer)
+    HOOKS.cell = CellExecution(getattr(info, "cell_id", None), number, outer)
 
 
 def _after_cell(result: Any) -> None:
     """End the passes of this cell; a step's error that has left it fails its run."""
-    cell = passes.cell
+    cell = HOOKS.cell
     if not isinstance(cell, CellExecution):
         return
     cell.running = False
@@ -94,23 +97,23 @@ def _after_cell(result: Any) -> None:
         )
     finally:
         if cell.outer is not None:
-            passes.cell = cell.outer
+            HOOKS.cell = cell.outer
 
 
 def _end(cell: CellExecution, error: BaseException | None) -> None:
     if cell.outer is None:
         for call in at_end:
             call()
-    for run in api_run.open_runs():
-        walk = run._pass
+    for run in runs.open_runs():
+        walk = run.walk
         if walk is None or walk.origin is not cell:
             continue
         for watch in at_pass:
             watch(walk, run)
         origin = failures.origin(error)
         if error is not None and origin is not None and origin[0] == run.id:
-            run._fail(error)
+            run.fail(error)
         else:
-            run._end_pass(handled=error is None)
+            run.end_pass(handled=error is None)
     for call in after_cell:
         call()

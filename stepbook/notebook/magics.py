@@ -11,8 +11,9 @@ from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.display import display
 
-from ..api.book import connect
+from ..api.book import book_of, run_of
 from ..api.run import Run
+from ..engine import opening, runs
 from ..model.durations import describe
 from ..system.console import asks_new, stable, tell
 from .transform import POLICIES, USAGE
@@ -212,37 +213,41 @@ class StepbookMagics(Magics):
         book = options.get("--book")
         token = asks_new.set("--new")
         try:
-            run = connect(_unquoted(book) if book else None).run(
-                loop, new="--new" in options, **given
+            opened = opening.open_run(
+                runs.book_at(_unquoted(book) if book else None),
+                loop,
+                new="--new" in options,
+                **given,
             )
         finally:
             asks_new.reset(token)
-        self._session.run = run
-        self._session.set_policy(run, cast("Policy | None", policy))
+        self._session.run = opened
+        self._session.set_policy(opened, cast("Policy | None", policy))
         names = self._shell.user_ns
         if isinstance(names.get("run"), (Run, type(None))):
-            names["run"] = run
+            names["run"] = run_of(opened)
         else:
             tell("stepbook: the variable `run` is something else here and was left as it is.")
 
     def _timeline(self, text: str) -> None:
         self._no_more("timeline", text)
-        _show(self._session.current())
+        _show(run_of(self._session.current()))
 
     def _runs(self, text: str) -> None:
         self._no_more("runs", text)
         run = self._session.last()
-        found = (connect() if run is None else run.book).runs()[_RUN_COLUMNS]
+        found = book_of(runs.book_at() if run is None else run.book).runs()[_RUN_COLUMNS]
         _show(found.assign(created_at=found["created_at"].dt.floor("s")))
 
     def _steps(self, text: str) -> None:
         self._no_more("steps", text)
-        _show(self._session.current().steps()[_STEP_COLUMNS])
+        _show(run_of(self._session.current()).steps()[_STEP_COLUMNS])
 
     def _status(self, text: str) -> None:
         self._no_more("status", text)
-        run = self._session.current()
-        replayed, saved = self._session.replayed(run)
+        opened = self._session.current()
+        replayed, saved = self._session.replayed(opened)
+        run = run_of(opened)
         print(  # noqa: T201 - what was asked for
             f"{run.loop} · {run.status} · {replayed} replayed"
             + ("" if stable() or not replayed else f", {describe(saved)} saved")
@@ -252,14 +257,14 @@ class StepbookMagics(Magics):
         name = _unquoted(text)
         if not name:
             raise UsageError("%stepbook redo needs the name of a step: %stepbook redo Load profile")
-        self._session.current().redo(name)
+        run_of(self._session.current()).redo(name)
 
     def _rewind(self, text: str) -> None:
-        self._session.current().rewind(_unquoted(text) or None)
+        run_of(self._session.current()).rewind(_unquoted(text) or None)
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None
-        self._session.current().finish(output)
+        run_of(self._session.current()).finish(output)
 
     def _close(self, text: str) -> None:
         self._no_more("close", text)

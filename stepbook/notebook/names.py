@@ -8,13 +8,13 @@ import inspect
 import types
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..engine import passes
 from ..engine.attempt import shorten
+from ..engine.hooks import HOOKS
 from ..errors import DuplicateStepError, NotSerializableError
 from ..model.rows import PENDING
 
 if TYPE_CHECKING:
-    from ..api.run import Run
+    from ..engine.opened import OpenRun
     from ..values.codec import Codec
 
 #: Parts of the arguments of one call that are compared, in all.
@@ -49,7 +49,7 @@ _uses: Final[dict[tuple[str, str], Use]] = {}
 
 def cell_id() -> str | None:
     """Return the id of the cell that is executing, if its front end gives one to each cell."""
-    found: Any = getattr(passes.cell, "cell_id", None)
+    found: Any = getattr(HOOKS.cell, "cell_id", None)
     if not isinstance(found, str) or not found:
         return None
     scheme, _, fragment = found.partition("#")
@@ -62,7 +62,7 @@ def forget() -> None:
     _uses.clear()
 
 
-def claim_cell(run: Run, name: str, code: str) -> bool:
+def claim_cell(run: OpenRun, name: str, code: str) -> bool:
     """Note that the executing cell is a step, and return whether its code is new for the name.
 
     Raises:
@@ -72,30 +72,32 @@ def claim_cell(run: Run, name: str, code: str) -> bool:
     return before is not None and before.code != code
 
 
-def claim_call(run: Run, name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def claim_call(
+    run: OpenRun, name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
     """Note that the executing cell calls ``run.do``.
 
     Raises:
         DuplicateStepError: another cell of this session has used the name for something else.
     """
     # A loop is one piece of code, whichever cells trigger and resume it.
-    if run._in_loop or cell_id() is None:
+    if run.in_loop or cell_id() is None:
         return
     while isinstance(fn, functools.partial):
         fn, args, kwargs = fn.func, (*fn.args, *args), {**fn.keywords, **kwargs}
     given = [(str(place), value) for place, value in enumerate(args)] + list(kwargs.items())
     parts = [_MOST_PARTS]
-    texts = tuple((place, _text(run._codec, value, parts)) for place, value in given)
+    texts = tuple((place, _text(run.codec, value, parts)) for place, value in given)
     _claim(run, name, _code_of(fn), texts, f"run.redo({name!r})")
 
 
 def _claim(
-    run: Run, name: str, code: str, arguments: tuple[tuple[str, str | None], ...], release: str
+    run: OpenRun, name: str, code: str, arguments: tuple[tuple[str, str | None], ...], release: str
 ) -> Use | None:
     """Note a use and return the one before."""
-    use = Use(cell_id(), getattr(passes.cell, "number", None), code, arguments)
+    use = Use(cell_id(), getattr(HOOKS.cell, "number", None), code, arguments)
     before = _uses.get((run.id, name))
-    step = run._state().steps.get(name)
+    step = run.state().steps.get(name)
     if step is not None and step.status == PENDING:  # to be executed again: the name is free
         before = None
     if before is not None and None not in (use.cell_id, before.cell_id):

@@ -8,7 +8,7 @@ import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.run import Run, current_run, open_runs
+from ..engine.runs import current_run, open_runs
 from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
 from . import names
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-    from ..engine.context import StepContext
+    from ..engine.attempt import Attempt
+    from ..engine.opened import OpenRun
     from ..engine.passes import Pass
     from ..model.rows import StepRow
     from .transform import Body, Policy, Request
@@ -49,12 +50,12 @@ class Session:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
-        self.run: Run | None = None
+        self.run: OpenRun | None = None
         self.lines = Lines()
         self.code = Code(self.lines, self._prepare, lambda: shell.ast_node_interactivity)
         self.warned: set[tuple[str, str, str]] = set()
         self.default_input: DefaultInput | None = None
-        self.open_run: Callable[[], Run] | None = None
+        self.open_run: Callable[[], OpenRun] | None = None
         self.matcher: Any = None
         self._replayed: dict[str, dict[str, float]] = {}
         self._policies: dict[str, Policy] = {}
@@ -79,7 +80,7 @@ class Session:
 
     # ---- runs -----------------------------------------------------------------------------------
 
-    def current(self) -> Run:
+    def current(self) -> OpenRun:
         """Return the run that steps belong to.
 
         Raises:
@@ -95,14 +96,14 @@ class Session:
                 return self.run
             raise
 
-    def last(self) -> Run | None:
+    def last(self) -> OpenRun | None:
         """Return the current run, or None; opens none."""
         runs = open_runs()
         return runs[-1] if runs else self.run
 
-    def count(self, walk: Pass, run: Run) -> None:
+    def count(self, walk: Pass, run: OpenRun) -> None:
         """Take in a pass that has ended: what it replayed, and how long that had taken."""
-        steps = run._look().steps
+        steps = run.look().steps
         known = self._replayed.setdefault(run.id, {})
         for name in walk.seen:
             step = steps.get(name)
@@ -111,31 +112,31 @@ class Session:
             elif step.status == SUCCEEDED:
                 known[name] = step.seconds or 0.0
 
-    def replayed(self, run: Run) -> tuple[int, float]:
+    def replayed(self, run: OpenRun) -> tuple[int, float]:
         """Return how many steps of a run were replayed in this session, and the seconds saved."""
         known = self._replayed.get(run.id, {})
         return len(known), sum(known.values())
 
-    def set_policy(self, run: Run, policy: Policy | None) -> None:
+    def set_policy(self, run: OpenRun, policy: Policy | None) -> None:
         """Say what the changed cells of a run do, for this session; None for the default."""
         if policy is None:
             self._policies.pop(run.id, None)
         else:
             self._policies[run.id] = policy
 
-    def policy(self, run: Run) -> Policy:
+    def policy(self, run: OpenRun) -> Policy:
         """Return what the changed cells of a run do."""
         return self._policies.get(run.id, "warn")
 
     # ---- values that could not be stored ------------------------------------------------------
 
-    def remember(self, context: StepContext, name: str, value: Any) -> None:
+    def remember(self, attempt: Attempt, name: str, value: Any) -> None:
         """Remember a variable of a step that could not be stored, for as long as it lives."""
         with contextlib.suppress(TypeError):  # there are classes of which nothing can be told
-            key = (context.run_id, context.name, context.attempt, name)
+            key = (attempt.run.id, attempt.name, attempt.number, name)
             self._alive[key] = weakref.ref(value)
 
-    def alive(self, run: Run, step: StepRow, name: str) -> Any:
+    def alive(self, run: OpenRun, step: StepRow, name: str) -> Any:
         """Return the variable that a step of this session has left, or None."""
         reference = self._alive.get((run.id, step.name, step.attempt, name))
         return None if reference is None else reference()

@@ -13,7 +13,7 @@ import contextlib
 import os
 import secrets
 import sys
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BookNotFoundError, StepbookError
 from ..system.console import stable, tell
@@ -22,32 +22,13 @@ from . import hooks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..api.book import Book
-    from ..api.shown import Shown
+    from ..engine.hooks import Live
 
 #: So many outputs are kept up to date; older ones stay as they are.
 _MOST_OUTPUTS: Final = 20
 
 #: The timeline in each output, by display id, with the revision that was shown last.
 _outputs: dict[str, tuple[Live, int]] = {}
-
-
-class Live(Protocol):
-    """What can be shown: a timeline, a list of runs."""
-
-    has_ended: Any
-    rev: Any
-
-    def refresh(self) -> None:
-        """Look at what is recorded now."""
-
-    def static(self) -> dict[str, str]:
-        """Return what is shown where there is no widget."""
-
-    def slotted(self) -> dict[str, str]:
-        """Return the same, in a place for the widget."""
-
-    def _repr_mimebundle_(self, **_options: object) -> tuple[dict[str, Any], dict[str, Any]]: ...
 
 
 def kernel() -> Any:
@@ -67,27 +48,12 @@ def needs_widget_output() -> bool:
     )
 
 
-def show_run(run: Shown) -> None:
-    """Show a run as an output of the cell.
+def show_made(make: Callable[[], Live]) -> None:
+    """Show what *make* gives as an output of the cell.
 
     Raises:
         NotImplementedError: there can be no widget; IPython then shows what else there is.
     """
-    _show_made(run.timeline)
-
-
-def show_book(book: Book) -> None:
-    """Show the list of a book's runs as an output of the cell.
-
-    Raises:
-        NotImplementedError: there can be no widget; IPython then shows what else there is.
-    """
-    from ..timeline.runs import runs_of  # noqa: PLC0415 - anywidget only when shown
-
-    _show_made(lambda: runs_of(book))
-
-
-def _show_made(make: Callable[[], Live]) -> None:
     if kernel() is None or stable():
         raise NotImplementedError
     try:

@@ -21,10 +21,9 @@ from ..values.nodes import TAG
 from ..values.types.builtin import DECODERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from ..model.rows import RunRow, StepRow
-    from ..record.ledger import State
 
 GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✗"}
 #: What a piece of the text is: a status, or one of these.
@@ -341,15 +340,15 @@ def plain(line: Iterable[Span]) -> str:
     return "".join(span.text for span in line)
 
 
-def opened_again(state: State, before: dict[str, Any]) -> str:
+def opened_again(row: RunRow, steps: Collection[StepRow], before: dict[str, Any]) -> str:
     """Return the line that says which run was opened again.
 
     Args:
-        state: the run's rows.
+        row: the run.
+        steps: its steps.
         before: who had it open last, as its lock says.
     """
-    row, steps = state.run, state.steps
-    done = sum(step.status == "succeeded" for step in steps.values())
+    done = sum(step.status == "succeeded" for step in steps)
     ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
     last = f", last opened from {_place(before)}" if "pid" in before else ""
     # What matters comes first: notebooks break a line wherever it ends.

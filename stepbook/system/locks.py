@@ -93,12 +93,16 @@ class FileLock:
         Unlocking would take the parent's locks away: they share the descriptions.
         """
         for lock in cls.held_here:
-            fd, lock._fd, lock._holders = lock._fd, None, 0
-            if fd is not None:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+            lock.forget()
         cls.held_here = set()
         cls._known = weakref.WeakValueDictionary()
+
+    def forget(self) -> None:
+        """Close the file and unlock nothing, as above."""
+        fd, self._fd, self._holders = self._fd, None, 0
+        if fd is not None:
+            with contextlib.suppress(OSError):
+                os.close(fd)
 
     @classmethod
     def try_out(cls, path: Path) -> str:

@@ -24,7 +24,7 @@ from .tail import Tail
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..api.book import Book
+    from ..engine.books import OpenBook
     from ..model.rows import RunRow, StepRow
     from ..record.ledger import State
 
@@ -45,9 +45,9 @@ class Follower:
         steps: the current row of each step, in the order they first started.
     """
 
-    def __init__(self, book: Book, run_id: str) -> None:
+    def __init__(self, book: OpenBook, run_id: str) -> None:
         self._book = book
-        self._records = book._records
+        self._records = book.records
         self._run_id = run_id
         self._seen: tuple[int, int] | None = None
         self._tail: Tail | None = None
@@ -164,7 +164,7 @@ class Follower:
                 continue
             key = step.name, step.attempt
             if key not in ahead:
-                ahead = self._book._values(self._run_id, step)
+                ahead = self._book.values(self._run_id, step)
             yield step._replace(value=ahead[key])
 
     def since(self, rev: int) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class Follower:
         if step is not None:
             text = step.error if field == "error" else step.value
             if field == "return" and step.left_on_disk:
-                text = self._book._whole(self._run_id, step).value
+                text = self._book.whole(self._run_id, step).value
         if text is None:
             raise StepbookError(f"the record holds no {field} of this step any more.")
         return text
@@ -230,7 +230,7 @@ class Follower:
         """
         step = next((step for step in self.steps if step.seq == seq), None)
         where = f"the return of {step.name!r}" if step is not None else "the return"
-        value = self._book._codec.decode(self.body(seq, "return"), where=where)
+        value = self._book.codec.decode(self.body(seq, "return"), where=where)
         return arrow.rows_of(value, start, MORE_ROWS)
 
     def attempts(self, name: str) -> list[dict[str, Any]]:

@@ -16,12 +16,12 @@ from .bundle import bundle
 from .widget import timeline_of
 
 if TYPE_CHECKING:
-    from ..api.book import Book
+    from ..engine.books import OpenBook
 
-_lists: WeakKeyDictionary[Book, Runs] = WeakKeyDictionary()
+_lists: WeakKeyDictionary[OpenBook, Runs] = WeakKeyDictionary()
 
 
-def runs_of(book: Book) -> Runs:
+def runs_of(book: OpenBook) -> Runs:
     """Return the list of a book's runs: one widget, however often it is shown.
 
     Raises:
@@ -43,7 +43,7 @@ class Runs(anywidget.AnyWidget):
     #: Marks the places in the page where the list is to be seen.
     slot = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: OpenBook) -> None:
         self._book = book
         self.rev = 0
         self._runs: list[html.RunLine] = []
@@ -60,7 +60,7 @@ class Runs(anywidget.AnyWidget):
         Raises:
             StepbookError: it cannot be read right now.
         """
-        runs = self._book._overview()
+        runs = self._book.overview()
         if runs == self._runs and self.rev:
             return
         self._runs, self.rev = runs, self.rev + 1

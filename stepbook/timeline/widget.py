@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 import anywidget
 import traitlets
 
-from ..engine import revise
+from ..engine import deliver, revise, runs
+from ..engine.hooks import HOOKS
 from ..errors import StepbookError
 from ..show import html, text
 from ..system.console import stable
@@ -25,7 +26,7 @@ from .pulse import PULSE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..api.book import Book
+    from ..engine.books import OpenBook
 
 #: Between two messages at least: ten a second.
 _BEAT_S: Final = 0.1
@@ -38,13 +39,15 @@ _YOUNG_S: Final = 5.0
 _YOUNG_ROWS: Final = 100
 #: After so long without news the state is settled: the snapshot goes into the trait, too.
 _QUIET_S: Final = 1.0
+#: The method of an ipykernel's comm that chooses the shell of an answer; it has no public name.
+_WHERE_TO_ANSWER: Final = "_reply_subshell_for"
 #: Larger snapshots go into the trait only at the run's end.
 _SMALL_ROWS: Final = 1_000
 
-_timelines: WeakKeyDictionary[Book, dict[str, Timeline]] = WeakKeyDictionary()
+_timelines: WeakKeyDictionary[OpenBook, dict[str, Timeline]] = WeakKeyDictionary()
 
 
-def timeline_of(book: Book, run_id: str) -> Timeline:
+def timeline_of(book: OpenBook, run_id: str) -> Timeline:
     """Return the timeline of a run: one widget, however often it is shown."""
     mine = _timelines.setdefault(book, {})
     found = mine.get(run_id)
@@ -61,12 +64,12 @@ class Timeline(anywidget.AnyWidget):
     #: The state as UTF-8 JSON, made when it is asked for: a page that is loaded again, a second
     #: view and a saved notebook begin with it.
     snapshot = traitlets.Bytes(b"").tag(
-        sync=True, to_json=lambda _value, widget: widget._snapshot_bytes()
+        sync=True, to_json=lambda _value, widget: widget.snapshot_bytes()
     )
     #: Marks the places in the page where the timeline is to be seen.
     slot = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, book: Book, run_id: str) -> None:
+    def __init__(self, book: OpenBook, run_id: str) -> None:
         self._book = book
         self._run_id = run_id
         self._guard = threading.RLock()
@@ -110,7 +113,8 @@ class Timeline(anywidget.AnyWidget):
     def _post(self, message: dict[str, Any]) -> None:
         self.send({}, buffers=[_bytes(message)])
 
-    def _snapshot_bytes(self) -> bytes:
+    def snapshot_bytes(self) -> bytes:
+        """Return the state as the page reads it."""
         with section(self._guard):
             return _bytes(self._follower.snapshot())
 
@@ -153,10 +157,10 @@ class Timeline(anywidget.AnyWidget):
 
     def _revise(self, change: Callable[[Any, str], str], name: str) -> str:
         # The page needs not be told who speaks.
-        return change(self._book.get(self._run_id), name).removeprefix("stepbook: ")
+        return change(runs.get(self._book, self._run_id), name).removeprefix("stepbook: ")
 
     def _deliver(self, name: str, payload: str) -> str:
-        self._book.deliver_scan(self._run_id, json.loads(payload), name=name)
+        deliver.deliver(self._book, self._run_id, json.loads(payload), name, None)
         return "Delivered."
 
     # ---- where it is shown --------------------------------------------------------------------
@@ -199,9 +203,7 @@ class Timeline(anywidget.AnyWidget):
         return {**bundle_, **self.static()}, metadata
 
     def _ipython_display_(self) -> None:
-        from ..notebook.show import show  # noqa: PLC0415 - only with IPython
-
-        show(self)
+        HOOKS.show(self)
 
 
 def _answer_on_subshell(comm: Any) -> None:
@@ -211,8 +213,8 @@ def _answer_on_subshell(comm: Any) -> None:
     executes the cell, and a scan could not be delivered to the cell that waits for it. The request
     itself says where it is to be answered, as it did in 7.0 to 7.3.
     """
-    if hasattr(comm, "_reply_subshell_for"):
-        comm._reply_subshell_for = lambda _data, default: default
+    if hasattr(comm, _WHERE_TO_ANSWER):
+        setattr(comm, _WHERE_TO_ANSWER, lambda _data, default: default)
 
 
 def _bytes(message: dict[str, Any]) -> bytes:

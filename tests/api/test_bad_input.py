@@ -305,7 +305,7 @@ def test_an_event_that_cannot_be_written_keeps_no_later_one_waiting(path):
         run.log("about nothing", step="\ud800")
     # Deeper, where no check of ours stands before it.
     with pytest.raises(UnicodeEncodeError):
-        run._ledger.note(LogRow("info", "\ud800", 1))
+        run._opened.owned().note(LogRow("info", "\ud800", 1))
     assert run.do("after", lambda: 1) == 1
     run.log("said")
     run.close()

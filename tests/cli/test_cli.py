@@ -60,7 +60,7 @@ def ids(book):
 
 
 def _ids(book):
-    with book._records.store.reading() as reader:
+    with book._opened.records.store.reading() as reader:
         return [row[0] for row in reader.execute("SELECT id FROM runs ORDER BY created_at DESC")]
 
 
@@ -397,7 +397,7 @@ def test_redo_makes_one_step_pending(call, book):
     result = call("redo", "review", "Load profile")
     assert result.exit_code == 0, result.stderr
     assert "'Load profile' will be executed again" in result.stderr
-    assert [s.status for s in book._peek(book._resolve_id("review")).steps.values()] == [
+    assert [s.status for s in book._opened.peek(book._opened.resolve("review")).steps.values()] == [
         "pending",
         "failed",
     ]
@@ -409,10 +409,10 @@ def test_redo_of_an_unknown_step_suggests_the_known_one(call, book):
 
 def test_rewind_makes_a_step_and_all_after_it_pending_and_without_a_step_all(call, book):
     call("rewind", "review", "Notify")
-    states = book._peek(book._resolve_id("review")).steps
+    states = book._opened.peek(book._opened.resolve("review")).steps
     assert [s.status for s in states.values()] == ["succeeded", "pending"]
     call("rewind", "review")
-    states = book._peek(book._resolve_id("review")).steps
+    states = book._opened.peek(book._opened.resolve("review")).steps
     assert [s.status for s in states.values()] == ["pending", "pending"]
 
 
@@ -473,7 +473,7 @@ def journal(book):
         "os._exit(0)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(book.path)], check=True, capture_output=True)
-    folder = book._records.journals.folder
+    folder = book._opened.records.journals.folder
     (found,) = [p for p in folder.iterdir() if p.suffix == ".jsonl"]
     return found
 
@@ -494,7 +494,7 @@ def test_doctor_finds_a_damaged_line(call, journal):
 
 
 def test_doctor_finds_a_journal_of_another_book(call, journal, book):
-    (book._records.home.folder / "book.json").write_text(
+    (book._opened.records.home.folder / "book.json").write_text(
         '{"book": "0123456789abcdef", "format": 1}'
     )
     result = call("doctor")
@@ -508,7 +508,7 @@ def test_doctor_finds_events_that_are_missing_between_tables_and_journal(call, b
     run.do("Step", int)
     run.close()
     run.do("Another", int)
-    (journal,) = files_of(book._records.journals.folder, run.id)
+    (journal,) = files_of(book._opened.records.journals.folder, run.id)
     kept = journal.read_bytes()
     run.close()
     book.delete(run.id, force=True)
@@ -519,7 +519,7 @@ def test_doctor_finds_events_that_are_missing_between_tables_and_journal(call, b
 
 
 def test_doctor_finds_a_broken_delivery_and_one_for_nobody(call, book, ids):
-    inbox = book._records.home.folder / "inbox"
+    inbox = book._opened.records.home.folder / "inbox"
     (inbox / f"{ids[0]}.00ff.1.json").write_text("{")
     (inbox / "run_zzzzzzzzzzzz.00ff.1.json").write_text(
         '{"step":"x","session":1,"payload":"1","error":null,"timeout":false,"at":1}'
@@ -532,7 +532,7 @@ def test_doctor_finds_a_broken_delivery_and_one_for_nobody(call, book, ids):
 
 
 def test_doctor_finds_an_artifact_that_has_changed(call, book):
-    artifact = book._records.home.folder / "artifacts" / ("0" * 64 + ".npy")
+    artifact = book._opened.records.home.folder / "artifacts" / ("0" * 64 + ".npy")
     artifact.write_bytes(b"changed")
     result = call("doctor")
     assert result.exit_code == 1
@@ -542,7 +542,7 @@ def test_doctor_finds_an_artifact_that_has_changed(call, book):
 def test_doctor_finds_an_artifact_that_is_missing(call, book):
     with book.run("text") as run:
         run.do("Read", lambda: "x" * 200_000)
-    (artifact,) = (book._records.home.folder / "artifacts").iterdir()
+    (artifact,) = (book._opened.records.home.folder / "artifacts").iterdir()
     assert "✓ artifacts  1 file" in call("doctor").stdout
     artifact.unlink()
     result = call("doctor")
@@ -565,7 +565,7 @@ def test_doctor_finds_a_missing_a_foreign_and_a_torn_database(call, book, path):
 
 
 def test_doctor_finds_rows_that_do_not_belong_together(call, book):
-    with book._records.store.writing(5) as writer:
+    with book._opened.records.store.writing(5) as writer:
         writer._connection.execute("DELETE FROM runs WHERE loop = 'train'")
     result = call("doctor")
     assert result.exit_code == 1

@@ -35,7 +35,7 @@ def messages(run):
 
 
 def is_open(run):
-    return run.id in run.book._records.ledgers
+    return run.id in run.book._opened.records.ledgers
 
 
 def keep(kept, value):
@@ -118,7 +118,9 @@ def test_progress_after_the_end_changes_no_row_and_opens_no_run(book, way):
     kept[0].progress(1, 1, "late")
     assert is_open(run) == was_open
     assert run.status == status
-    assert [step.status for step in run._look().steps.values()] == list(run.steps()["status"])
+    assert [step.status for step in run._opened.look().steps.values()] == list(
+        run.steps()["status"]
+    )
     assert attempts(run) == rows
     run.close()
     assert attempts(run) == rows
@@ -131,7 +133,7 @@ def test_progress_of_an_earlier_attempt_does_not_show_on_the_next_one(book):
     def second(ctx):
         ctx.progress(1, 2, "mine")
         kept[0].progress(9, 9, "late")
-        return run._look().steps["a"]
+        return run._opened.look().steps["a"]
 
     run = book.run("loop")
     seen = []
@@ -170,7 +172,7 @@ def test_progress_within_the_body_is_still_recorded(book):
 
     def body(ctx):
         ctx.progress(3, 3, "there")
-        seen.append(run._look().steps["a"].progress)
+        seen.append(run._opened.look().steps["a"].progress)
 
     run.do("a", body)
     assert "there" in seen[0]
@@ -187,9 +189,9 @@ def test_late_lines_of_a_journal_change_nothing_read_or_folded(path, child, endi
         book = stepbook.connect(sys.argv[1])
         run = book.run("loop")
         late = []
-        run.do("a", lambda ctx: late.append(ctx._row) or 1)
+        run.do("a", lambda ctx: late.append(ctx._attempt.row) or 1)
         try:
-            run.do("b", lambda ctx: (late.append(ctx._row), 1 / 0))
+            run.do("b", lambda ctx: (late.append(ctx._attempt.row), 1 / 0))
         except ZeroDivisionError:
             pass
         run.redo("b")
@@ -198,7 +200,7 @@ def test_late_lines_of_a_journal_change_nothing_read_or_folded(path, child, endi
             run.close()
             run.log("opened again")
         for row in late:
-            run._ledger.note(row._replace(progress='{"done": 1}'))
+            run._opened.ledger.note(row._replace(progress='{"done": 1}'))
         run.do("d", lambda: 4)
         if sys.argv[2] == "closed":
             book.close()
@@ -212,7 +214,7 @@ def test_late_lines_of_a_journal_change_nothing_read_or_folded(path, child, endi
     other.end()
     book = stepbook.connect(path)
     run = book.get("loop")
-    statuses = {step.name: step.status for step in run._look().steps.values()}
+    statuses = {step.name: step.status for step in run._opened.look().steps.values()}
     assert statuses == {"a": "succeeded", "b": "pending", "c": "succeeded", "d": "succeeded"}
     assert list(run.steps()["status"]) == list(statuses.values())
     assert [row[:3] for row in attempts(run)] == [
@@ -248,7 +250,7 @@ def test_threads_that_report_progress_for_ever_never_change_the_end_of_a_step(pa
             for number in range(150):
                 name = f"step {number % 50}"
                 assert run.do(name, body) == number + 1
-                assert run._look().steps[name].status == "succeeded"
+                assert run._opened.look().steps[name].status == "succeeded"
                 if number % 50 == 49:
                     run.rewind()
                     run = book.run("loop")
@@ -329,7 +331,7 @@ def test_a_scan_created_after_the_end_is_refused_and_leaves_no_session(book, way
     with pytest.raises(stepbook.StepError, match=r"'a' has ended.*ctx\.scan\.create"):
         kept[0].scan.create(metadata={"late": True})
     assert is_open(run) == was_open
-    assert run._look().scans == {}
+    assert run._opened.look().scans == {}
 
 
 # ---- bodies that outlive their run --------------------------------------------------------------
@@ -391,9 +393,9 @@ def test_a_body_goes_on_reporting_when_its_run_is_opened_again(path):
     run.close()
     assert book.run("loop").do("b", lambda: 2) == 2
     # It executes still: opening the run again does not say that it was interrupted.
-    assert run._look().steps["Slow"].status == "running"
+    assert run._opened.look().steps["Slow"].status == "running"
     slow.ctx.progress(1, 1, "going on")
-    assert "going on" in run._look().steps["Slow"].progress
+    assert "going on" in run._opened.look().steps["Slow"].progress
     slow.end()
     assert slow.result == "slow"
     assert [row[:3] for row in attempts(run)] == [["Slow", 1, "succeeded"], ["b", 1, "succeeded"]]
@@ -457,7 +459,7 @@ def test_a_wait_that_another_process_has_ended_takes_no_end(path, child):
     thread = threading.Thread(target=wait)
     thread.start()
     deadline = time.monotonic() + 20
-    while "Wait for scan" not in run._look().steps and time.monotonic() < deadline:
+    while "Wait for scan" not in run._opened.look().steps and time.monotonic() < deadline:
         time.sleep(0.01)
     run.close()
     other = child(

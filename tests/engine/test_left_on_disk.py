@@ -46,7 +46,7 @@ def replayed(book, count=6):
 
 
 def in_memory(run):
-    return [step.name for step in run._look().steps.values() if step.value is not None]
+    return [step.name for step in run._opened.look().steps.values() if step.value is not None]
 
 
 def table(run):
@@ -82,7 +82,9 @@ def test_a_value_that_is_replaced_gives_its_room_back(book):
         run.redo("a") if number else None
         run = book.run("loop")
         run.do("a", lambda number=number: long(number))
-        run._state().apply(run._state().steps["a"])  # taking it in again changes nothing
+        run._opened.state().apply(
+            run._opened.state().steps["a"]
+        )  # taking it in again changes nothing
     assert in_memory(run) == ["a"]
     run.do("b", lambda: long("b"))
     assert in_memory(run) == ["a", "b"]
@@ -152,12 +154,12 @@ def test_a_run_that_is_only_looked_at_shows_the_file_of_the_latest_attempt(book,
 def test_a_row_seen_before_keeps_the_value_of_its_own_attempt(book):
     run = recorded(book)
     run.close()
-    before = book.run("loop")._state().steps["step 4"]
+    before = book.run("loop")._opened.state().steps["step 4"]
     run.redo("step 4")
     run = book.run("loop")
     run.do("step 4", lambda: long("new"))
-    assert json.loads(run._value(before)) == long("step 4")
-    assert json.loads(run._value(run._state().steps["step 4"])) == long("new")
+    assert json.loads(run._opened.value(before)) == long("step 4")
+    assert json.loads(run._opened.value(run._opened.state().steps["step 4"])) == long("new")
 
 
 def test_a_value_that_the_tables_have_lost_is_an_error_that_says_what_to_do(book, path):
@@ -174,7 +176,7 @@ def test_a_value_that_the_tables_have_lost_is_an_error_that_says_what_to_do(book
 
 
 def test_threads_that_replay_different_steps_at_once_get_each_its_own(book, monkeypatch):
-    monkeypatch.setattr("stepbook.api.book._AHEAD", 1_500)
+    monkeypatch.setattr("stepbook.engine.books._AHEAD", 1_500)
     recorded(book, 24).close()
     for _ in range(3):
         run = book.run("loop")
@@ -230,7 +232,7 @@ def test_a_page_of_more_than_memory_may_hold_shows_the_beginnings(book, tmp_path
 
 def test_the_timeline_says_that_there_is_more_and_gives_it(book):
     run = recorded(book)
-    follower = Follower(book, run.id)
+    follower = Follower(book._opened, run.id)
     message = follower.snapshot()
     rows = [dict(zip(message["fields"], row, strict=True)) for row in message["rows"]]
     assert [row["return_size"] is None for row in rows] == [True, True, *[False] * 4]
@@ -265,7 +267,7 @@ def test_the_end_of_a_session_that_a_crash_kept_back_has_its_results(book, path,
         for n in range(4):
             run.do(str(n), lambda: "y" * 1000)
         book.deliver_scan(run.id, "z" * 1000)
-        ledger = run._owned()
+        ledger = run._opened.owned()
         commit = ledger.commit
         def first_only(*rows):
             commit(rows[0])

@@ -15,7 +15,7 @@ def test_a_run_that_was_closed_and_forgotten_stays_open_when_it_is_opened_again(
     gc.collect()
     run = book.get(run_id)
     run.redo("Load profile")
-    book._records.fold_open()  # as the folding thread does within a second
+    book._opened.records.fold_open()  # as the folding thread does within a second
     assert run.do("Load profile", int) == 0
     run.finish()
 
@@ -27,5 +27,5 @@ def test_a_run_that_was_forgotten_while_open_is_let_go_of(tmp_path):
     run_id = run.id
     del run
     gc.collect()
-    book._records.fold_open()
-    assert run_id not in book._records.ledgers
+    book._opened.records.fold_open()
+    assert run_id not in book._opened.records.ledgers

@@ -199,7 +199,7 @@ def test_garbage_collection_releases_a_run(book, path, child):
     del run
     gc.collect()
     deadline = time.monotonic() + 20
-    while book._records.ledgers and time.monotonic() < deadline:
+    while book._opened.records.ledgers and time.monotonic() < deadline:
         time.sleep(0.01)
     assert child(OPEN, path).expect("opened") == wanted
 

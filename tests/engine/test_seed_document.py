@@ -134,7 +134,7 @@ def test_running_is_a_step_whose_body_is_executing(run):
 def test_running_is_a_wait_that_is_suspended(run):
     waiting = threading.Thread(target=run.wait_for_scan, kwargs={"timeout": 30})
     waiting.start()
-    while "Wait for scan" not in run._state().steps:
+    while "Wait for scan" not in run._opened.state().steps:
         pass
     status = row(run, "Wait for scan")["status"]
     run.book.deliver_scan(run.id, 1)

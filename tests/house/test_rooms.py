@@ -41,27 +41,6 @@ ROOMS["__main__"] = {"cli"}
 ROOMS["__init__"] = set(ROOMS)
 
 
-#: Arrows that still go up, all for types or within functions: the engine and what shows runs name
-#: the faces of ``api`` where they mean the state behind them. They go with "face and state apart";
-#: none may come.
-LEFT = {
-    "api/shown.py -> notebook/show.py",
-    "engine/attempt.py -> api/run.py",
-    "engine/context.py -> api/run.py",
-    "engine/execute.py -> api/run.py",
-    "engine/passes.py -> api/run.py",
-    "engine/process.py -> api/book.py",
-    "engine/revise.py -> api/run.py",
-    "engine/stored.py -> api/run.py",
-    "engine/waits.py -> api/run.py",
-    "show/text.py -> record/ledger.py",
-    "timeline/follow.py -> api/book.py",
-    "timeline/runs.py -> api/book.py",
-    "timeline/widget.py -> api/book.py",
-    "timeline/widget.py -> notebook/show.py",
-}
-
-
 def room_of(module: Path) -> str:
     return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -126,7 +105,7 @@ def test_each_room_imports_only_rooms_below_it():
         for target in sorted(imports(module))
         if room_of(target) not in {room_of(module), *ROOMS[room_of(module)]}
     }
-    assert up == LEFT
+    assert up == set()
 
 
 def test_every_module_is_in_a_room():

@@ -33,7 +33,7 @@ def begun_again(kernel: Kernel) -> None:
 
 
 def test_what_was_left_on_disk_comes_back_in_this_kernel_and_the_next(small: Kernel) -> None:
-    assert small.value("run._look().cells.keys() >= {'Big'}") is False
+    assert small.value("run._opened.look().cells.keys() >= {'Big'}") is False
     small.ok("del big")
     assert "shown old" in small.ok(BIG).text()
     assert small.value("big == 'old ' * 500") is True

@@ -51,7 +51,7 @@ RECORD = """
     assert again is run
     before = list(executed)
     run.do("after", dict)  # makes durable what the last interrupt has left
-    memory = {name: step.status for name, step in run._state().steps.items()}
+    memory = {name: step.status for name, step in run._opened.state().steps.items()}
     for i in range(steps):
         if memory.get(str(i)) == "failed":
             run.redo(str(i))  # this script has gone on after it: it was handled
@@ -59,8 +59,8 @@ RECORD = """
         if memory.get(str(i)) == "succeeded":
             assert executed[i] == before[i], f"step {i} was executed again"
         assert i not in acknowledged or memory[str(i)] == "succeeded"
-    rows = run._state().steps
-    journal = run.book._records.peek_journals(run.id)
+    rows = run._opened.state().steps
+    journal = run.book._opened.records.peek_journals(run.id)
     assert journal.steps == rows
     run.close()
     frame = run.steps()

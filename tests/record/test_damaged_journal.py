@@ -102,7 +102,7 @@ class Damaged:
         book = stepbook.connect(self.path)
         return "\n".join(
             f"{problem.where} {problem.what}"
-            for checked in doctor_command.examine(book)
+            for checked in doctor_command.examine(book._opened)
             for problem in checked.problems
         )
 

@@ -32,7 +32,7 @@ OWNER = """
                 assert run.do(name, lambda: name) == name
                 print("ack", name, flush=True)
         elif what == "fold":
-            book._records.fold_open()
+            book._opened.records.fold_open()
         elif what == "steps":
             print("steps", *run.steps()["name"], flush=True)
         elif what == "close":

@@ -426,11 +426,11 @@ def test_200_connects_of_the_user_during_folds_all_succeed(path):
         run.do("First", int)
         enough = threading.Event()
         folds = []
-        writing = book._records.store.writing
+        writing = book._opened.records.store.writing
         def counted(timeout):
             folds.append(1)
             return writing(timeout)
-        book._records.store.writing = counted
+        book._opened.records.store.writing = counted
 
         def record():
             number = 0

@@ -171,7 +171,7 @@ def test_every_view_of_a_hostile_book_is_text_and_nothing_else(opened, tmp_path)
     wire = page.split('timeline+json">', 1)[1].split("</script>", 1)[0]
     message = json.loads(wire, parse_constant=pytest.fail)
     assert {row[5] for row in message["rows"]} <= {"pending", "running", "succeeded", "failed"}
-    follower = Follower(book, run.id)
+    follower = Follower(book._opened, run.id)
     follower.recall()
     for step in follower.steps:
         for answer in (follower.attempts(step.name), follower.previous(step.name)):

@@ -27,7 +27,7 @@ def _describe():
     import json, types
     from stepbook.notebook import chance
     from stepbook.notebook.variables import _is_own
-    codec = run._codec
+    codec = run._opened.codec
     classes = tuple(v for v in globals().values() if isinstance(v, type))
 
     def text(value, deep=0):

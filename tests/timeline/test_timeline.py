@@ -42,7 +42,7 @@ def names(message):
 
 def test_only_what_changed_is_sent(book, run):
     run.do("A", lambda: 1)
-    follower = Follower(book, run.id)
+    follower = Follower(book._opened, run.id)
     first = follower.rev
     run.do("B", lambda: 2)
     assert follower.update()
@@ -53,13 +53,13 @@ def test_only_what_changed_is_sent(book, run):
 
 def test_a_reader_from_nowhere_gets_everything(book, run):
     run.do("A", lambda: 1)
-    follower = Follower(book, run.id)
+    follower = Follower(book._opened, run.id)
     assert follower.since(-1)["type"] == "snapshot"
     assert follower.since(follower.rev + 7)["type"] == "snapshot"
 
 
 def test_deltas_that_overlap_end_in_the_same_state(book, run):
-    follower = Follower(book, run.id)
+    follower = Follower(book._opened, run.id)
     messages = [follower.snapshot()]
     for n in range(5):
         run.do(f"S{n}", lambda n=n: n)
@@ -81,7 +81,7 @@ def followed(path, script):
         stderr=subprocess.DEVNULL,
         text=True,
     ) as other:
-        yield other, Follower(stepbook.connect(path), other.stdout.readline().strip())
+        yield other, Follower(stepbook.connect(path)._opened, other.stdout.readline().strip())
 
 
 def test_a_run_of_another_process_is_followed(tmp_path):
@@ -129,7 +129,7 @@ def test_a_run_of_another_process_is_followed_when_it_is_closed_and_opened_again
 
 
 def test_what_waits_tells_until_when(book, run):
-    follower = Follower(book, run.id)
+    follower = Follower(book._opened, run.id)
     thread = threading.Thread(target=lambda: run.wait_for_scan(timeout="5 minutes"))
     thread.start()
     deadline = time.monotonic() + 10
@@ -207,7 +207,7 @@ def test_ten_thousand_steps_are_few_messages_and_none_is_lost(run, widget, monke
 
 def test_a_fold_under_way_keeps_no_row_back(run, widget, monkeypatch):
     wire = Wire(widget, monkeypatch)
-    with run.book._records.store.connected:  # as while this process writes to its tables
+    with run.book._opened.records.store.connected:  # as while this process writes to its tables
         run.do("A", lambda: 1)
         wire.wait_for("A")
 
@@ -302,7 +302,7 @@ def test_redo_from_the_page_sets_the_step_to_pending(run, widget, monkeypatch):
     answer = Wire(widget, monkeypatch).ask(type="redo", name="A")
     assert answer["ok"]
     assert "executed again" in answer["value"]
-    assert run._look().steps["A"].status == "pending"
+    assert run._opened.look().steps["A"].status == "pending"
 
 
 def test_a_request_that_cannot_be_met_is_answered_in_words(widget, monkeypatch):
@@ -316,7 +316,7 @@ def test_a_delivery_from_the_page_ends_the_wait(run, widget, monkeypatch):
     got = []
     thread = threading.Thread(target=lambda: got.append(run.wait_for_scan(timeout="1 minute")))
     thread.start()
-    while "Wait for scan" not in run._look().steps:
+    while "Wait for scan" not in run._opened.look().steps:
         time.sleep(0.01)
     wire = Wire(widget, monkeypatch)
     assert wire.ask(type="deliver", name="Wait for scan", payload='{"a": 1}')["ok"]
@@ -390,10 +390,10 @@ def test_rows_tell_how_long_the_step_took_last_time(book):
     second = book.run("loop", key="2")
     second.do("A", lambda: 1)
     book.runs()  # folds
-    follower = Follower(book, second.id)
+    follower = Follower(book._opened, second.id)
     follower.recall()
     row = dict(zip(wire_format.FIELDS, follower.snapshot()["rows"][0], strict=True))
-    assert row["usual"] == pytest.approx(first._look().steps["A"].seconds)
+    assert row["usual"] == pytest.approx(first._opened.look().steps["A"].seconds)
 
 
 def test_a_book_displays_as_the_list_of_its_runs(book):

@@ -1,0 +1,177 @@
+"""The state of one book in this process: its files, and how a run of it is taken and read."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ForkedError, StepError
+from ..model.rows import DURABLE_KINDS, RUNNING
+from ..record.records import Records
+from ..record.tables import frames, queries
+from ..show import html
+from ..system.console import stable
+from ..system.platform import describe_owner
+from ..values.codec import Codec
+from .attempt import interrupted_row
+from .sessions import close_sessions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ..model.rows import CellRow, StepRow
+    from ..record.ledger import Ledger, State
+
+_AHEAD: Final = 8 * 1024 * 1024
+
+
+class OpenBook:
+    """A book as the engine has it. From :func:`stepbook.engine.runs.book_at`.
+
+    Attributes:
+        records: its files.
+        codec: writes and reads its values.
+        lock: guards the table of its runs.
+        inherited: whether this process is a fork, and the book its parent's.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.records = Records(path)
+        self.codec = Codec(self.records.artifacts)
+        self.lock = threading.RLock()
+        self.inherited = False
+
+    @property
+    def path(self) -> Path | None:
+        """The database file, absolute; None for a book in memory."""
+        return self.records.path
+
+    def __repr__(self) -> str:
+        if self.path is None:
+            return "<stepbook.Book :memory:>"
+        return f"<stepbook.Book {self.path.name if stable() else self.path}>"
+
+    def check_fork(self) -> None:
+        """Refuse a fork.
+
+        Raises:
+            ForkedError: this process is one, and the book belongs to its parent.
+        """
+        if self.inherited:
+            raise ForkedError(
+                "this process is a fork, and the book belongs to its parent. Call "
+                "stepbook.connect() again here, or record in the parent."
+            )
+
+    def check_exists(self) -> None:
+        """Look whether there is a book.
+
+        Raises:
+            BookNotFoundError: there is none.
+        """
+        if not self.records.exists:
+            self.records.fresh()  # raises
+
+    def resolve(self, text: str) -> str:
+        """Return the id of the run that is meant; see :meth:`Files.resolve`.
+
+        Raises:
+            RunNotFoundError: there is none, or there are several.
+            BookNotFoundError: there is no book.
+        """
+        self.check_exists()
+        return self.records.resolve(text)
+
+    # ---- one run ------------------------------------------------------------------------------
+
+    def own(self, run_id: str, executing: Collection[str] = ()) -> Ledger:
+        """Return the ledger of a run, with what died in its owner's hands marked as such.
+
+        Args:
+            run_id: the run.
+            executing: steps of which a body executes right here, although the run was let go of.
+        """
+        self.check_fork()
+        known = run_id in self.records.ledgers
+        ledger = self.records.own(run_id)
+        if not known:
+            gone = describe_owner(ledger.previous or ledger.last_owner)
+            for step in list(ledger.state.steps.values()):
+                if (
+                    step.status == RUNNING
+                    and step.kind not in DURABLE_KINDS
+                    and step.name not in executing
+                ):
+                    ledger.note(interrupted_row(step, f"{gone} ended"))
+            for session in close_sessions(ledger.state, self.records.inbox):
+                ledger.note(session)
+        return ledger
+
+    def release(self, run_id: str) -> None:
+        """Let go of a run."""
+        self.check_fork()
+        self.records.release(run_id)
+
+    def peek(self, run_id: str) -> State:
+        """Return what is recorded of a run, without owning it."""
+        return self.records.peek(run_id)
+
+    def values(self, run_id: str, step: StepRow) -> dict[tuple[str, int], str]:
+        """Return the value of a step that was left on disk, and those of the steps behind it.
+
+        By name and attempt: what has been executed again since is another value.
+
+        Raises:
+            StepError: the tables have no value of this attempt.
+        """
+        self.records.fold_open()
+        key = step.name, step.attempt
+        with self.records.store.reading() as reader:
+            found = reader.values(run_id, step.seq, _AHEAD)
+            text = found.get(key) or reader.value(run_id, *key)
+        if text is None:
+            raise StepError(
+                f"the step {step.name!r} of run {run_id} has succeeded, but the tables hold no "
+                f"value of its attempt {step.attempt}: somebody has changed them. "
+                f"run.redo({step.name!r}) has it executed again."
+            )
+        found[key] = text
+        return found
+
+    def whole(self, run_id: str, step: StepRow) -> StepRow:
+        """Return *step* with its value, which may have been left on disk, to be recorded again."""
+        if not step.left_on_disk:
+            return step
+        return step._replace(value=self.values(run_id, step)[step.name, step.attempt])
+
+    def cell(self, run_id: str, name: str, attempt: int) -> CellRow | None:
+        """Return what a cell has left, from the tables."""
+        return self.records.cell(run_id, name, attempt)
+
+    # ---- many -----------------------------------------------------------------------------------
+
+    def loops(self) -> list[str]:
+        """Return the names of the loops."""
+        return self.records.loops()
+
+    def frame(self, query: str, parameters: Any = (), *, parse: bool = False) -> pd.DataFrame:
+        """Return the result of a query; with *parse* values instead of JSON text."""
+        self.check_fork()
+        self.records.fresh()
+        with self.records.store.reading() as reader:
+            frame = reader.frame(query, parameters)
+        return frames.shape(frame, self.codec.show if parse else None)
+
+    def overview(self) -> list[html.RunLine]:
+        """Return the newest runs.
+
+        Raises:
+            StepbookError: there is no book, or it cannot be read right now.
+        """
+        self.records.fresh()
+        with self.records.store.reading() as reader:
+            rows = reader.execute(queries.OVERVIEW, [html.MOST_RUNS])
+        return list(map(html.RunLine._make, rows))

@@ -1,0 +1,80 @@
+"""What a host adds to the engine: the cells of a notebook, its claims of names, its outputs.
+
+One object, composed in the package itself and filled by the notebook room; where there is no
+notebook it stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .opened import OpenRun
+
+
+class Live(Protocol):
+    """What can be shown live: a timeline, a list of runs."""
+
+    has_ended: Any
+    rev: Any
+
+    def refresh(self) -> None:
+        """Look at what is recorded now."""
+
+    def static(self) -> dict[str, str]:
+        """Return what is shown where there is no widget."""
+
+    def slotted(self) -> dict[str, str]:
+        """Return the same, in a place for the widget."""
+
+    def _repr_mimebundle_(self, **_options: object) -> tuple[dict[str, Any], dict[str, Any]]: ...
+
+
+class Hooks:
+    """What a host has added.
+
+    Attributes:
+        cell: stands for the cell that is executing: another object is another pass. None where
+            there are no cells.
+        claim: called with each use of a name by ``run.do``: the run, the name, the function and
+            its arguments. Refuses what another cell does under that name.
+        before_open: called before a run is opened, so that the host can be in place.
+        made: shows what a function makes as an output; see :meth:`show_made`.
+        live: shows what was made by hand as an output; see :meth:`show`.
+    """
+
+    __slots__ = ("before_open", "cell", "claim", "live", "made")
+
+    def __init__(self) -> None:
+        self.cell: object | None = None
+        self.claim: Callable[[OpenRun, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = (
+            None
+        )
+        self.before_open: Callable[[], None] | None = None
+        self.made: Callable[[Callable[[], Live]], None] | None = None
+        self.live: Callable[[Live], None] | None = None
+
+    def show_made(self, make: Callable[[], Live]) -> None:
+        """Show what *make* gives as an output of the host.
+
+        Raises:
+            NotImplementedError: there can be none; IPython's word for "show it some other way".
+        """
+        if self.made is None:
+            raise NotImplementedError
+        self.made(make)
+
+    def show(self, live: Live) -> None:
+        """Show what was made by hand as an output of the host.
+
+        Raises:
+            NotImplementedError: there can be none, as above.
+        """
+        if self.live is None:
+            raise NotImplementedError
+        self.live(live)
+
+
+HOOKS: Final = Hooks()

@@ -1,0 +1,135 @@
+"""Opening a run: the latest of its loop and key, or a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from ..errors import InputChangedError, InvalidInputError
+from ..model.durations import Duration, seconds
+from ..model.rows import SUCCEEDED, RunRow, TriggerType, new_id, now_us
+from ..show import text as show_text
+from ..system.console import asks_new, stable, tell
+from ..system.interrupts import section
+from ..values.keys import checked_text, run_key
+from . import runs
+from .environment import environment
+from .hooks import HOOKS
+
+if TYPE_CHECKING:
+    from ..record.lookup import Found
+    from .books import OpenBook
+    from .opened import OpenRun
+
+#: No input was given, which is not the same as None.
+UNSET: Final[Any] = object()
+_MOST_SHOWN: Final = 80
+
+
+def open_run(
+    book: OpenBook,
+    loop: str,
+    *,
+    input: Any = UNSET,  # noqa: A002 - as the public API has it
+    key: str | None = None,
+    new: bool = False,
+    reopen: Literal["unfinished"] | None = None,
+    max_age: Duration | None = None,
+    trigger_type: TriggerType = "user",
+) -> OpenRun:
+    """See ``Book.run``."""
+    book.check_fork()
+    if HOOKS.before_open is not None:
+        HOOKS.before_open()
+    if not isinstance(loop, str) or not loop.strip():
+        raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
+    checked_text(loop, "name of the loop")
+    if reopen not in (None, "unfinished"):
+        raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
+    if trigger_type not in ("user", "api_token", "system"):
+        raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
+    age = None if max_age is None else seconds(max_age, "max_age")
+    text = book.codec.encode(None if input is UNSET else input)
+    wanted = run_key(key, text)
+    records = book.records
+    with section(records.lock, patient=False), records.store.kept_open():
+        created = records.ensure()
+        found = None if new else _find(book, loop, wanted, age)
+        run = None if found is None else runs.take(book, found.id)
+    if created and book.path is not None and not stable():
+        tell(f"stepbook: recording to {book.path}")
+    if run is None:
+        return _create(book, loop, wanted, text, age, trigger_type, new=new, reopen=reopen)
+    row = run.state().run
+    if reopen == "unfinished" and row.status == SUCCEEDED:
+        run.close()
+        return _create(book, loop, wanted, text, age, trigger_type, new=True, reopen=reopen)
+    if key is not None and input is not UNSET and run_key(None, row.input) != run_key(None, text):
+        run.close()
+        raise InputChangedError(
+            f"run {run.id} of loop {loop!r} with key {key!r} has another input: "
+            f"{_shown(row.input)}, now {_shown(text)}. Use another key for other input, "
+            f"or {asks_new.get()} to start a fresh run of this key."
+        )
+    announce(run)
+    run.begin_pass()
+    return run
+
+
+def reopen(book: OpenBook, run_id: str) -> OpenRun:
+    """Open a run that is known by its id."""
+    run = runs.take(book, run_id)
+    announce(run)
+    run.begin_pass()
+    return run
+
+
+def announce(run: OpenRun) -> None:
+    """Say which run was opened again."""
+    if not stable():
+        ledger = run.owned()
+        state = ledger.state
+        tell(show_text.opened_again(state.run, state.steps.values(), ledger.previous))
+
+
+def _find(book: OpenBook, loop: str, key: str, age: float | None) -> Found | None:
+    found = book.records.latest(loop, key)
+    if found is not None and age is not None and now_us() - found.created_at > age * 1e6:
+        return None
+    return found
+
+
+def _create(
+    book: OpenBook,
+    loop: str,
+    key: str,
+    text: str,
+    age: float | None,
+    trigger_type: TriggerType,
+    *,
+    new: bool,
+    reopen: Literal["unfinished"] | None,
+) -> OpenRun:
+    with book.records.open_lock():
+        found = None if new else _find(book, loop, key, age)
+        if found is None:
+            row = RunRow(
+                id=new_id("run"),
+                loop=loop,
+                key=key,
+                status="pending",
+                trigger_type=trigger_type,
+                input=text,
+                created_at=now_us(),
+                environment=environment(),
+            )
+            book.records.create(row)
+            run = runs.the(book, row)
+    if found is not None:  # somebody else has created it just now
+        return open_run(book, loop, input=book.codec.decode(text), key=key, reopen=reopen)
+    run.owned()
+    run.begin_pass()
+    return run
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"

@@ -1,0 +1,194 @@
+"""How an attempt of a step is recorded: how it begins, who takes its end, how it ends."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import DuplicateStepError, JournalWriteError, StepbookError, StepError
+from ..model import failures
+from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
+from ..system.interrupts import take
+from .attempt import Attempt, current, interrupted_row, log_row, shorten
+
+if TYPE_CHECKING:
+    from ..model.rows import Row
+    from ..record.ledger import Ledger
+    from .opened import OpenRun
+
+_MAX_SHOWN: Final = 60
+
+
+def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
+    """Record that a step begins; the next attempt, or the first.
+
+    Raises:
+        DuplicateStepError: its body is executing right now.
+        JournalWriteError: the journal cannot be written.
+    """
+    ledger = run.owned()
+    held: list[object] = []
+    try:
+        take(run.lock, held)
+        parent = current.get() or run.walking().body_of(run.executing)
+        if run.is_executing(name):
+            raise DuplicateStepError(
+                f"the step {shorten(name)} is executing right now, in another thread or task. "
+                "Wait for it, or give this piece of work a name of its own."
+            )
+        old = ledger.settled(name)
+        if old is not None and old.status == RUNNING:
+            # Two interrupts in a row: the second one fell into the recording of the first.
+            ledger.note(interrupted_row(old, "it was interrupted"))
+        row = StepRow(
+            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
+            name=name,
+            kind=kind,
+            status=RUNNING,
+            attempt=1 if old is None else old.attempt + (old.status != PENDING),
+            parent=parent.name if parent is not None and parent.run.id == run.id else None,
+            started_at=now_us(),
+            **fields,
+        )
+        attempt = Attempt(run, ledger, row, current.get())
+        try:
+            run.executing[name] = attempt
+            run.executes(name)
+            ledger.note(row)
+        except BaseException:
+            leave(run, attempt)
+            raise
+    finally:
+        if held:
+            run.lock.release()
+    return attempt
+
+
+def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any:
+    """Record a success and return the value as a replay would.
+
+    Args:
+        run: the run.
+        attempt: the step.
+        value: what its body returned.
+        hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
+
+    Raises:
+        NotSerializableError: the value cannot be stored.
+        JournalWriteError: the journal cannot be written; the value is in ``value``.
+    """
+    seconds = time.perf_counter() - attempt.began
+    codec = run.codec
+    with codec.writing() as writer:
+        text = writer.encode(value, hint=hint, files=attempt.files)
+        complete(run, attempt, value, text, seconds)
+    return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
+
+
+def taker(run: OpenRun, attempt: Attempt) -> Ledger:
+    """Return where the end of an attempt is recorded; a run that was let go of is taken again.
+
+    Raises:
+        StepError: another process has ended this attempt meanwhile.
+        RunInUseError: another process holds the run.
+    """
+    ledger = run.owned()
+    if ledger is attempt.ledger:
+        return ledger  # nobody else can have had it
+    row = ledger.state.steps.get(attempt.name)
+    if row is None or row.attempt != attempt.number or row.status != RUNNING:
+        raise StepError(
+            f"the run {run.id} was let go of while the step {shorten(attempt.name)} executed, and "
+            f"another process has ended its attempt {attempt.number} since. What this process "
+            "made is not recorded: the next pass gets what the record holds. Close a run when its "
+            "steps have ended."
+        )
+    attempt.ledger = ledger
+    return ledger
+
+
+def complete(
+    run: OpenRun, attempt: Attempt, value: Any, text: str, seconds: float, *rows: Row
+) -> None:
+    """Record a success, with what else belongs to it.
+
+    Args:
+        run: the run.
+        attempt: the step.
+        value: what its body returned.
+        text: the same as it is recorded.
+        seconds: how long the body took.
+        *rows: what is recorded together with the end of the step.
+
+    Raises:
+        JournalWriteError: the journal cannot be written; the value is in ``value``.
+        StepError: another process has ended this attempt meanwhile; as above.
+        RunInUseError: another process holds the run; as above.
+    """
+    row = attempt.row
+    assert row.started_at is not None  # noqa: S101 - it was started
+    end = row._replace(
+        status=SUCCEEDED,
+        completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
+        seconds=seconds,
+        value=text,
+    )
+    attempt.end_row = end
+    try:
+        taker(run, attempt).commit(*rows, end)
+    except StepbookError as error:
+        error.value = value  # type: ignore[attr-defined]
+        raise
+    leave(run, attempt)
+
+
+def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
+    """Record a failure; of a step that had succeeded already, make sure of that instead."""
+    row = attempt.row
+    rows: list[Any] = []
+    if attempt.end_row is None:
+        seconds = max(0.0, time.perf_counter() - attempt.began) if attempt.began else 0.0
+        record = failures.describe(error)
+        started = row.started_at or now_us()
+        attempt.end_row = row._replace(
+            status=FAILED,
+            completed_at=max(now_us(), started + int(seconds * 1e6)),
+            seconds=seconds,
+            error=json.dumps(record, ensure_ascii=False),
+        )
+        attempt.failed = True
+        message = f"step {row.name!r} failed: {failures.summary(record)}"
+        metadata = json.dumps(
+            {"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False
+        )
+        rows.append(log_row(message, "error", row.name, metadata))
+    try:
+        ledger = taker(run, attempt)
+    except StepbookError as refused:
+        leave(run, attempt)
+        if refused is not error:
+            failures.note(error, f"stepbook: not recorded: {refused}")
+        return
+    try:
+        for log in rows:
+            ledger.note(log)
+        ledger.commit(attempt.end_row)
+    except JournalWriteError as unwritten:
+        failures.note(error, f"stepbook: not recorded yet: {unwritten}")
+    finally:
+        leave(run, attempt)
+    if attempt.failed:
+        walk, steps = run.walking(), ledger.state.steps
+        inner = [step for step in walk.failures if steps[step].parent == row.name]
+        # An interrupt, a cancellation or a full disk is no outcome of the work: it is never handled
+        # for good.
+        outcome = isinstance(error, Exception) and not isinstance(error, JournalWriteError)
+        walk.fail(row.name if outcome else None, inner)
+        failures.mark(error, run.id, row.name, row.attempt)
+
+
+def leave(run: OpenRun, attempt: Attempt) -> None:
+    """Note that the body is no longer executing."""
+    if run.executing.get(attempt.name) is attempt:
+        run.executing.pop(attempt.name, None)
