@@ -22,6 +22,7 @@ from ..record.lines import files_by_run, look, merge, read_files
 from ..record.tables.columns import OF_RUNS, TABLES
 from ..record.tables.schema import SCHEMA_VERSION
 from ..show.text import Role, Span
+from ..show.words import glyph
 from ..system.locks import FileLock
 from ..system.platform import not_plain, open_plain, read_plain
 from ..values.reader import files_in
@@ -108,9 +109,12 @@ def report(book: OpenBook) -> bool:
     wrong = 0
     for checked in examine(book):
         status: Role = "failed" if checked.problems else "succeeded"
-        glyph = "✗" if checked.problems else "✓"
         facts = ", ".join(checked.facts)
-        say(Span(f"  {glyph} ", status), Span(f"{checked.area:<11}", "value"), Span(facts, "quiet"))
+        say(
+            Span(f"  {glyph(status)} ", status),
+            Span(f"{checked.area:<11}", "value"),
+            Span(facts, "quiet"),
+        )
         for problem in checked.problems:
             wrong += 1
             say(Span(f"    {problem.where}", "title"))

@@ -16,6 +16,7 @@ from ..model import failures
 from ..model.durations import describe
 from ..record.tables.columns import JSON
 from ..show import text as show_text
+from ..show import words
 from ..show.text import Role, Span
 from ..system.console import stable
 
@@ -199,9 +200,9 @@ def _title(column: Column) -> str:
 def _cell(row: Row, column: Column) -> Span:
     value = row[column.field]
     if column.kind == "status":
-        return Span(f"{show_text.glyph(value)} {value}", show_text.role_of(value))
+        return Span(f"{words.glyph(value)} {value}", show_text.role_of(value))
     if column.kind == "glyph":
-        return Span(show_text.glyph(value), show_text.role_of(value))
+        return Span(words.glyph(value), show_text.role_of(value))
     if column.kind == "outcome":
         return Span(_outcome(row), "value" if row["error"] is None else "failed")
     if isinstance(value, datetime):
@@ -270,7 +271,7 @@ class Cells:
         facts = [Span(f"  {took}", "quiet")] if took else []
         return [
             Span(self._head, "quiet"),
-            Span(f"{show_text.GLYPHS[status]} ", status),
+            Span(f"{words.GLYPHS[status]} ", status),
             Span(title, "value"),
             *facts,
         ]

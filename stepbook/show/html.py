@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..model import failures
 from ..model.durations import describe
+from .words import glyph
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,7 +78,6 @@ _OPEN_LINES: Final = 5
 _KEY_CHARS: Final = 60
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _SPARKS: Final = 12
-_GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✕"}
 _COLOURS: Final = {"succeeded": "#2a8a3e", "failed": "#d9363e", "running": "#2a7de1"}
 _QUIET: Final = Markup("opacity:.75;font-size:.92em")
 _BOX: Final = Markup(
@@ -342,7 +342,7 @@ def _error(text: str, look: _Look) -> Markup:
 def _glyph(status: str) -> Markup:
     colour = _COLOURS.get(status)
     style = f"color:{colour}" if colour else None
-    return tag("span", _GLYPHS.get(status, "?"), style=style, title=status)
+    return tag("span", glyph(status), style=style, title=status)
 
 
 def _pretty(text: str) -> str:

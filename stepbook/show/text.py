@@ -19,13 +19,13 @@ from ..system.console import asks_new, stable
 from ..values import reader
 from ..values.nodes import TAG
 from ..values.types.builtin import DECODERS
+from .words import GLYPHS, glyph
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from ..model.rows import RunRow, StepRow
 
-GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✗"}
 #: What a piece of the text is: a status, or one of these.
 Role = Literal[
     "pending", "running", "succeeded", "failed", "title", "name", "value", "quiet", "code"
@@ -128,11 +128,6 @@ def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> list[Span
         Span("  " + facts[0], role),
         Span("".join(" · " + fact for fact in facts[1:]), "quiet"),
     ]
-
-
-def glyph(status: str) -> str:
-    """Return the sign of a status; of one that nobody knows, a question mark."""
-    return GLYPHS.get(status, "?")
 
 
 def role_of(status: str) -> Role:

@@ -132,7 +132,7 @@ def test_the_two_commands_stand_in_the_readme_and_the_second_one_exists():
 
 # ---- the tour -------------------------------------------------------------------------------
 
-DURATION = re.compile(r" +(<1 ms|\d+ ms|\d+\.\d s)")
+DURATION = re.compile(r" +(<1 ms|\d+ µs|\d+(\.\d)? ms|\d+\.\d\d? s)")
 RUN_ID = re.compile(r"run_[0-9a-z]{12}")
 
 
