@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import JournalWriteError, NotSerializableError, StepFunctionError, StepTimeout
 from ..model import failures
-from ..model.rows import FAILED, RUNNING, SUCCEEDED, StepRow
 from ..system.timeouts import call_within
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
+from .decide import EXECUTE, REPLAY, decide, settled
 from .heartbeat import heartbeat
 from .hooks import HOOKS
 from .recording import fail, start, succeed
@@ -22,6 +22,7 @@ from .recording import fail, start, succeed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ..model.rows import StepRow
     from .opened import OpenRun
     from .options import Options
 
@@ -153,19 +154,16 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
     walk.use(name, current.get() or walk.body_of(run.executing))
     if walk.failures:
         went_on(run)
-    step = state.steps.get(name)
-    if step is None or step.status == RUNNING:
-        step = run.owned().settled(name)
-        if step is None:
-            return None, True
-    if step.status == SUCCEEDED:
+    step = settled(run, state, name)
+    decision = decide(step)
+    if step is None or decision == EXECUTE:
+        return None, True
+    if decision == REPLAY:
         text = step.value
         if text is None:
             text = run.value(step)
         return run.codec.decode(text, hint=hint, where=name), False
-    if step.status == FAILED and step.handled and step.error is not None:
-        raise replayed_failure(run, step)
-    return None, True
+    raise replayed_failure(run, step)
 
 
 def replayed_failure(run: OpenRun, step: StepRow) -> BaseException:

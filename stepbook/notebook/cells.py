@@ -12,10 +12,11 @@ from IPython.core.error import UsageError
 
 from ..engine import execute, recording
 from ..engine.attempt import check_name, current, noted, shorten
+from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
 from ..errors import NotSerializableError, StaleStepError, StepbookWarning
 from ..model.durations import describe
-from ..model.rows import FAILED, SUCCEEDED, CellRow, now_us
+from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
 from . import names
 from .outputs import Recorder, flush_figures, show
@@ -79,23 +80,23 @@ class CellStep:
             raise UsageError(request.problem)
         name = check_name(request.name)
         self._run = run = self._session.current()
-        step = run.state().steps.get(name)
+        state = run.state()
         edited = names.claim_cell(run, name, self._body.fingerprint)
         walk = run.walking()
         walk.use(name, current.get())
         if walk.failures:
             execute.went_on(run)
-        if step is None:
-            if request.hint:
-                tell(f"stepbook: {request.hint}")
+        step = settled(run, state, name)
+        if step is None and request.hint:
+            tell(f"stepbook: {request.hint}")
+        decision = decide(step)
+        if step is None or decision == EXECUTE:
             return True
-        if step.status == FAILED and step.handled and step.error is not None:
+        if decision == RAISE:
             raise execute.replayed_failure(run, step)
-        if step.status != SUCCEEDED:
-            return True
         if self._is_outdated(run, step, edited=edited):
             return True
-        cell = run.state().cells.get(name)
+        cell = state.cells.get(name)
         if cell is None or cell.attempt != step.attempt:
             cell = run.book.cell(run.id, name, step.attempt)
         self._recorded = step, cell
