@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..engine import execute, recording
+from ..engine import execute, recording, retries
 from ..engine.attempt import check_name, current, noted, shorten
 from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
     from .transform import Body, Request
 
 
-_LONGEST_PAUSE_S: Final = 60.0
-
-
 class CellStep:
     """One execution of a cell that names a step; the rewritten code of the cell talks to it.
 
@@ -54,6 +52,7 @@ class CellStep:
         self._run: OpenRun | None = None
         self._executes: bool | None = None
         self._failures = 0
+        self._waits = 0.0
         self._value: Any = None
         self._ran: list[int] = []
         # While the body executes:
@@ -184,13 +183,26 @@ class CellStep:
             self._executes = False
             return False
         self._fail(error)
-        if self._failures >= self._request.retries or not execute.worth_retrying(error):
+        if self._failures >= self._request.retries or not retries.worth_retrying(error):
             return False
         self._failures += 1
         flush_figures()
         self._note_outputs()
-        time.sleep(min(_LONGEST_PAUSE_S, 0.05 * 2**self._failures))
+        self._waits = retries.pause(self._failures)
         return True
+
+    def pause(self) -> None:
+        """Let time pass before the next attempt, if the last one has failed."""
+        waits, self._waits = self._waits, 0.0
+        if waits:
+            time.sleep(waits)
+
+    async def pause_async(self) -> None:
+        """As :meth:`pause`, leaving the event loop free."""
+        waits, self._waits = self._waits, 0.0
+        if waits:
+            with heartbeat():
+                await asyncio.sleep(waits)
 
     @property
     def _running(self) -> OpenRun:

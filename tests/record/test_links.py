@@ -100,7 +100,9 @@ ACTIONS = {
     "wait": take,
     "runs": lambda book: book.runs(),
     "get": lambda book: book.get("review").artifact("Text"),
-    "doctor": lambda book: [str(p) for area in _doctor.examine(book._opened) for p in area.problems],
+    "doctor": lambda book: [
+        str(p) for area in _doctor.examine(book._opened) for p in area.problems
+    ],
     "prune": lambda book: book.prune(keep=0),
     "delete": lambda book: book.delete(run_id, force=True),
 }
