@@ -9,20 +9,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+import typing
+from typing import Any
 
 from . import errors
 from .api.book import Book, connect
 from .api.loop import Loop, loop
 from .api.run import Run
-from .engine import process
+from .engine import hooks, process
 from .engine.context import StepContext, context
-from .engine.hooks import HOOKS
 from .errors import *  # noqa: F403 - every error class, listed in __all__ below
 from .system.console import in_ipython
 from .values.types.classes import register
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
     from .engine.hooks import Live
@@ -94,9 +94,9 @@ def _only_in_ipython() -> None:
 
 
 process.follow()
-HOOKS.before_open = _follow_cells
-HOOKS.made = _show_made
-HOOKS.live = _show
+hooks.HOOKS.before_open = _follow_cells
+hooks.HOOKS.made = _show_made
+hooks.HOOKS.live = _show
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -9,19 +9,21 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import JournalWriteError, NotSerializableError, StepFunctionError, StepTimeout
+from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
-from ..model.rows import FAILED, RUNNING, SUCCEEDED, StepRow
 from ..system.timeouts import call_within
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
+from .decide import EXECUTE, REPLAY, decide, settled
 from .heartbeat import heartbeat
 from .hooks import HOOKS
 from .recording import fail, start, succeed
+from .retries import policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
+    from ..model.rows import StepRow
     from .opened import OpenRun
     from .options import Options
 
@@ -47,7 +49,7 @@ def perform(
         return _execute(run, options, name, fn, args, kwargs)
     import tenacity  # noqa: PLC0415 - imports tornado where it is installed
 
-    for trial in tenacity.Retrying(**_retrying(options)):
+    for trial in tenacity.Retrying(**policy(options.retries)):
         with trial:
             return _execute(run, options, name, fn, args, kwargs)
     raise AssertionError("the last attempt raises")  # pragma: no cover
@@ -68,7 +70,7 @@ async def _perform_async(
         return await _execute_async(run, options, name, fn, args, kwargs)
     import tenacity  # noqa: PLC0415 - as above
 
-    async for trial in tenacity.AsyncRetrying(**_retrying(options)):
+    async for trial in tenacity.AsyncRetrying(**policy(options.retries)):
         with trial:
             return await _execute_async(run, options, name, fn, args, kwargs)
     raise AssertionError("the last attempt raises")  # pragma: no cover
@@ -77,25 +79,6 @@ async def _perform_async(
 def _hint(fn: Any, options: Options) -> Any:
     """Return what names the classes that the value may be rebuilt as."""
     return fn if options.returns is None else (options.returns, fn)
-
-
-def _retrying(options: Options) -> dict[str, Any]:
-    import tenacity  # noqa: PLC0415 - as above
-
-    return {
-        "stop": tenacity.stop_after_attempt(options.retries + 1),
-        "wait": tenacity.wait_exponential(multiplier=0.1, max=60) + tenacity.wait_random(0, 0.1),
-        "retry": tenacity.retry_if_exception(worth_retrying),
-        "reraise": True,
-    }
-
-
-def worth_retrying(error: BaseException) -> bool:
-    """Whether another attempt may end otherwise."""
-    # Executing the body again would neither make its value storable nor the disk larger.
-    return isinstance(error, Exception) and not isinstance(
-        error, (NotSerializableError, JournalWriteError, StepFunctionError)
-    )
 
 
 def _is_async(name: str, fn: Any) -> bool:
@@ -153,19 +136,16 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
     walk.use(name, current.get() or walk.body_of(run.executing))
     if walk.failures:
         went_on(run)
-    step = state.steps.get(name)
-    if step is None or step.status == RUNNING:
-        step = run.owned().settled(name)
-        if step is None:
-            return None, True
-    if step.status == SUCCEEDED:
+    step = settled(run, state, name)
+    decision = decide(step)
+    if step is None or decision == EXECUTE:
+        return None, True
+    if decision == REPLAY:
         text = step.value
         if text is None:
             text = run.value(step)
         return run.codec.decode(text, hint=hint, where=name), False
-    if step.status == FAILED and step.handled and step.error is not None:
-        raise replayed_failure(run, step)
-    return None, True
+    raise replayed_failure(run, step)
 
 
 def replayed_failure(run: OpenRun, step: StepRow) -> BaseException:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import time
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..engine import execute, recording
+from ..engine import execute, recording, retries
 from ..engine.attempt import check_name, current, noted, shorten
+from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
 from ..errors import NotSerializableError, StaleStepError, StepbookWarning
 from ..model.durations import describe
-from ..model.rows import FAILED, SUCCEEDED, CellRow, now_us
+from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
 from . import names
 from .outputs import Recorder, flush_figures, show
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from ..values.writer import Writer
     from .session import Session
     from .transform import Body, Request
-
-
-_LONGEST_PAUSE_S: Final = 60.0
 
 
 class CellStep:
@@ -53,6 +52,7 @@ class CellStep:
         self._run: OpenRun | None = None
         self._executes: bool | None = None
         self._failures = 0
+        self._waits = 0.0
         self._value: Any = None
         self._ran: list[int] = []
         # While the body executes:
@@ -79,23 +79,23 @@ class CellStep:
             raise UsageError(request.problem)
         name = check_name(request.name)
         self._run = run = self._session.current()
-        step = run.state().steps.get(name)
+        state = run.state()
         edited = names.claim_cell(run, name, self._body.fingerprint)
         walk = run.walking()
         walk.use(name, current.get())
         if walk.failures:
             execute.went_on(run)
-        if step is None:
-            if request.hint:
-                tell(f"stepbook: {request.hint}")
+        step = settled(run, state, name)
+        if step is None and request.hint:
+            tell(f"stepbook: {request.hint}")
+        decision = decide(step)
+        if step is None or decision == EXECUTE:
             return True
-        if step.status == FAILED and step.handled and step.error is not None:
+        if decision == RAISE:
             raise execute.replayed_failure(run, step)
-        if step.status != SUCCEEDED:
-            return True
         if self._is_outdated(run, step, edited=edited):
             return True
-        cell = run.state().cells.get(name)
+        cell = state.cells.get(name)
         if cell is None or cell.attempt != step.attempt:
             cell = run.book.cell(run.id, name, step.attempt)
         self._recorded = step, cell
@@ -183,13 +183,26 @@ class CellStep:
             self._executes = False
             return False
         self._fail(error)
-        if self._failures >= self._request.retries or not execute.worth_retrying(error):
+        if self._failures >= self._request.retries or not retries.worth_retrying(error):
             return False
         self._failures += 1
         flush_figures()
         self._note_outputs()
-        time.sleep(min(_LONGEST_PAUSE_S, 0.05 * 2**self._failures))
+        self._waits = retries.pause(self._failures)
         return True
+
+    def pause(self) -> None:
+        """Let time pass before the next attempt, if the last one has failed."""
+        waits, self._waits = self._waits, 0.0
+        if waits:
+            time.sleep(waits)
+
+    async def pause_async(self) -> None:
+        """As :meth:`pause`, leaving the event loop free."""
+        waits, self._waits = self._waits, 0.0
+        if waits:
+            with heartbeat():
+                await asyncio.sleep(waits)
 
     @property
     def _running(self) -> OpenRun:

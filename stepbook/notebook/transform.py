@@ -7,6 +7,7 @@ that string and rewrites what follows it::
     if step.executes():          # a while, with retries
         with step:
             <the body; the last expression goes through step.show(...)>
+        step.pause()             # with retries; awaited where the body awaits something
     if step.replays():
         <imports and definitions of the body, each behind step.defines(number)>
         step.replayed()
@@ -294,6 +295,11 @@ def _rewritten(
     executed = [part for s in _noting(body, noted) for part in s]
     executed = _shown(executed, body, interactivity, call)
     block = ast.With([ast.withitem(ast.Name(name, ast.Load()))], executed or [ast.Pass()])
+    attempt: list[ast.stmt] = [block]
+    if retries and found.effects.awaits:
+        attempt.append(ast.Expr(ast.Await(call("pause_async"))))
+    elif retries:
+        attempt.append(ast.Expr(call("pause")))
     loop = ast.While if retries else ast.If
     replay: list[ast.stmt] = [
         ast.copy_location(ast.If(call("defines", ast.Constant(number)), [statement], []), statement)
@@ -303,7 +309,7 @@ def _rewritten(
     module = ast.Module(
         [
             *future,
-            loop(call("executes"), [block], []),
+            loop(call("executes"), attempt, []),
             ast.If(call("replays"), replay, []),
         ],
         [],

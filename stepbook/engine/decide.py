@@ -1,0 +1,45 @@
+"""What the record says about a step that the code asks for: replay, raise or execute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from ..model.rows import FAILED, RUNNING, SUCCEEDED
+
+if TYPE_CHECKING:
+    from ..model.rows import StepRow
+    from ..record.ledger import State
+    from .opened import OpenRun
+
+Decision = Literal["replay", "raise", "execute"]
+
+REPLAY: Final = "replay"
+RAISE: Final = "raise"
+EXECUTE: Final = "execute"
+
+
+def decide(step: StepRow | None) -> Decision:
+    """Return what is to be done about a step, by its row alone.
+
+    Args:
+        step: the row, settled; None if the run does not know the step.
+    """
+    if step is None:
+        return EXECUTE
+    if step.status == SUCCEEDED:
+        return REPLAY
+    if step.status == FAILED and step.handled and step.error is not None:
+        return RAISE
+    return EXECUTE
+
+
+def settled(run: OpenRun, state: State, name: str) -> StepRow | None:
+    """Return the row of a step, once what was left of its recording is on the disk.
+
+    Raises:
+        JournalWriteError: that still cannot be written.
+    """
+    step = state.steps.get(name)
+    if step is None or step.status == RUNNING:
+        step = run.owned().settled(name)
+    return step
