@@ -1,4 +1,4 @@
-"""Replay or execute: the order of decisions for one step (design, section 4)."""
+"""Replay or execute: the order of decisions for one step (``docs/steps-and-replay.md``)."""
 
 from __future__ import annotations
 

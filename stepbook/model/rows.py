@@ -35,7 +35,7 @@ PHASES: Final[dict[str, int]] = {PENDING: 0, RUNNING: 1}
 ENDED: Final = 2
 
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
-#: Kinds whose attempt outlives the process that began it (design, section 4).
+#: Kinds whose attempt outlives the process that began it (``docs/scans.md``).
 DURABLE_KINDS: Final = frozenset({"scan", "sleep"})
 DEFAULT_SCAN: Final = "Wait for scan"
 
