@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..errors import BookError
 from .interrupts import allowed, section
-from .platform import describe_owner, describe_process, open_plain, started_at
+from .platform import describe_owner, describe_process, identity_of, open_plain, started_at
 from .refusals import unusable
 
 if TYPE_CHECKING:
@@ -257,12 +257,11 @@ class FileLock:
         with section(self._mutex):
             if self._fd is None:
                 return True
-            here = os.fstat(self._fd)
             try:
-                there = os.stat(self.path, follow_symlinks=False)  # noqa: PTH116 - as fstat
+                there = self.path.lstat()
             except OSError:
                 return True
-            return (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino)
+            return identity_of(os.fstat(self._fd)) != identity_of(there)
 
     def regain(self, note: dict[str, Any]) -> bool:
         """Whether this process is still the only holder; the file may have to be made again.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...errors import BookMismatchError, NotABookError
 from ...system.interrupts import section
-from ...system.platform import not_plain, open_plain
+from ...system.platform import identity_of, not_plain, open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,13 +104,11 @@ def _read(path: Path, count: int, offset: int) -> bytes:
             file.seek(offset)
             return file.read(count)
     with section(_lock):
-        found = path.lstat()
-        fd = _kept.get((found.st_dev, found.st_ino))
+        fd = _kept.get(identity_of(path.lstat()))
         if fd is None:
             _forget()
             fd = open_plain(path)
-            opened = os.fstat(fd)
-            _kept[opened.st_dev, opened.st_ino] = fd
+            _kept[identity_of(os.fstat(fd))] = fd
         return os.pread(fd, count, offset)
 
 
