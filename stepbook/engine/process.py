@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import functools
 import os
 import sys
 import threading
@@ -82,6 +83,7 @@ def _at_exit() -> None:
             tell(f"stepbook: {book!r} could not be closed: {error}")
 
 
+@functools.cache  # once: %reload_ext executes the package's __init__ again, and hooks add up
 def follow() -> None:
     """Have the books of this process end with it, and stay with it when it forks."""
     if hasattr(os, "register_at_fork"):

@@ -565,6 +565,19 @@ def test_unloading_leaves_no_trace(kernels: Callable[..., Kernel]) -> None:
     assert result.error is not None
 
 
+def test_a_shell_command_after_reloading_the_extension_leaves_no_lock_behind(
+    kernel: Kernel,
+) -> None:
+    kernel.ok("%reload_ext stepbook")
+    kernel.ok("!echo forked")
+    kernel.ok(
+        "import threading\nrun.do('A', lambda: 1)\nseen = []\n"
+        "other = threading.Thread(target=lambda: seen.append(len(run.attempts())), daemon=True)\n"
+        "other.start()\nother.join(20)"
+    )
+    assert kernel.value("seen") == [1]
+
+
 def test_a_fault_of_ours_does_not_break_cells(kernel: Kernel) -> None:
     kernel.ok("from stepbook.notebook import hooks\nhooks.at_end.append(lambda: 1 / 0)")
     assert kernel.run("21 * 2").value == "42"
