@@ -297,7 +297,18 @@ def test_what_another_process_puts_in_while_this_one_lives_is_noticed(path):
     run = book.run("review")
     run.do("Load", lambda: 1)
     assert len(book.runs()) == 1
-    code = "import sys, duckdb; duckdb.connect(sys.argv[1]).execute(sys.argv[2])"
+    code = textwrap.dedent("""
+        import sys, time, duckdb
+        end = time.monotonic() + 30
+        while True:
+            try:
+                connection = duckdb.connect(sys.argv[1])
+                break
+            except duckdb.IOException:  # the recording process folds at this moment
+                if time.monotonic() > end:
+                    raise
+        connection.execute(sys.argv[2])
+    """)
     for text in ("CREATE VIEW totals AS SELECT 1", "DROP VIEW totals"):
         subprocess.run([sys.executable, "-c", code, str(path), text], check=True, timeout=60)
         run.do(text, lambda: 2)  # recording goes on
