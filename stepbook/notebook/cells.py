@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import sys
@@ -20,18 +21,26 @@ from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
 from . import names
+from .chance import changed, hidden
+from .effects import defined_names, effects_of, is_definition
+from .memory import is_hidden
 from .outputs import Recorder, flush_figures, show
-from .variables import Restorer, Watch, classes_in, encode, is_missed
+from .variables import Restorer, Storer, classes_in, is_missed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from ..engine.attempt import Attempt
     from ..engine.opened import OpenRun
     from ..model.rows import StepRow
+    from ..values.heap import HeapWriter
     from ..values.writer import Writer
     from .session import Session
     from .transform import Body, Request
+    from .variables import Stored
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class CellStep:
@@ -55,11 +64,13 @@ class CellStep:
         self._waits = 0.0
         self._value: Any = None
         self._ran: list[int] = []
+        self._made: dict[int, list[Any]] = {}
         # While the body executes:
         self._attempt: Attempt | None = None
         self._around = contextlib.ExitStack()
         self._recorder: Recorder | None = None
-        self._watch: Watch | None = None
+        self._before: frozenset[str] = frozenset()
+        self._chance: dict[str, Any] = {}
         # On replay:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
@@ -147,7 +158,7 @@ class CellStep:
 
     def __enter__(self) -> None:
         run = self._running
-        self._value, self._ran = None, []
+        self._value, self._ran, self._made = None, [], {}
         self._around = around = contextlib.ExitStack()
         try:
             self._attempt = attempt = recording.start(
@@ -158,7 +169,10 @@ class CellStep:
                 cell_id=names.cell_id(),
             )
             around.callback(current.reset, current.set(attempt))
-            self._watch = Watch(self._names, self._body.effects, run.codec)
+            self._session.note_definitions(self._body.statements, self._body.effects)
+            exact = self._session.memory.before(attempt.name, self._body.effects)
+            self._before = frozenset(n for n in self._names if not is_hidden(n))
+            self._chance = hidden() if exact else {}
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
             self._recorder = Recorder(self._shell)
@@ -222,28 +236,36 @@ class CellStep:
         """Note that the body has executed one of its definitions."""
         if number not in self._ran:
             self._ran.append(number)
-        if self._watch is not None:
-            self._watch.defined(self._body.definitions[number])
+        node = self._body.definitions[number]
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self._session.memory.baseline(self._defined_by(node))
+        elif number < self._body.noted:
+            self._made[number] = [self._names.get(name) for name in defined_names(node)]
+
+    def _defined_by(self, node: ast.stmt) -> set[str]:
+        """Return the names that a definition has bound."""
+        found = set(defined_names(node))
+        if "*" in found:
+            module = sys.modules.get(getattr(node, "module", None) or "")
+            public = {} if module is None else vars(module)
+            found = {n for n, value in public.items() if self._names.get(n, self) is value}
+        return found
 
     def _succeed(self) -> None:
         run, attempt, recorder = self._running, self._attempt, self._recorder
         assert attempt is not None  # noqa: S101 - the body was executing
         assert recorder is not None  # noqa: S101
-        assert self._watch is not None  # noqa: S101
         seconds = time.perf_counter() - attempt.began
         flush_figures()
         recorder.stop()
-        with run.codec.writing() as writer:
+        session = self._session
+        with run.codec.writing_graphs(session.notebook) as writer:
+            writer.graph = False
             text = self._encode_value(writer, attempt)
-            variables, missing = encode(
-                writer,
-                self._names,
-                self._wanted(),
-                self._ran,
-                self._watch.chance(),
-                insist=self._request.out is not None,
-            )
+            stored = self._stored(writer, attempt)
             shown = recorder.outputs()
+            chance = changed(self._chance, hidden())
+            variables = stored.text(self._ran, writer.encode(chance) if chance else None)
             cell = CellRow(
                 attempt.name,
                 attempt.number,
@@ -253,13 +275,61 @@ class CellStep:
             )
             recording.complete(run, attempt, self._value, text, seconds, cell)
         if attempt.files:  # they are in the store now
-            Restorer(run.codec, self._names, variables, attempt.name, self._names.get).finish({})
+            self._bring_back(variables, attempt.name, lambda _key: None)
         self._end()
-        for name in missing:
-            self._session.remember(attempt, name, self._names[name])
-        missed = {n: reason for n, reason in missing.items() if is_missed(self._names[n])}
+        for key, _, value in stored.missing:
+            session.remember(attempt, key, value)
+        missed = {key: why for key, why, value in stored.missing if is_missed(value)}
         if missed:
             self._warn_missing(missed)
+
+    def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
+        session, run = self._session, self._running
+        restorer = Restorer(run.codec, session.notebook, variables, step, alive)
+        restorer.finish()
+        session.memory.restored(step, restorer.names)
+
+    def _stored(self, writer: HeapWriter, attempt: Attempt) -> Stored:
+        """Store what a replay cannot make: what was bound or changed, and not by a definition."""
+        memory, effects = self._session.memory, self._body.effects
+        storer = Storer(
+            writer, self._session.notebook, memory, strict=self._request.out is not None
+        )
+        self._ran += range(self._body.noted, len(self._body.definitions))
+        groups = memory.after(attempt.name, effects, self._before)
+        out = self._request.out
+        if out is not None:
+            for name in out:
+                if name not in self._names:
+                    raise NameError(f"--out asks for {name!r}, which the cell has not bound")
+            storer.add(out)
+            return storer.end()
+        executed = self._again(storer)
+        for group in sorted(groups, key=lambda g: min(effects.order.get(n, 1 << 30) for n in g)):
+            names = sorted(group, key=lambda n: (effects.order.get(n, 1 << 30), n))
+            names = [name for name in names if name not in executed]
+            if names:
+                storer.add(names)
+        return storer.end()
+
+    def _again(self, storer: Storer) -> set[str]:
+        """Return the names that a replay binds by executing definitions; choose which."""
+        executed: set[str] = set()
+        for number in list(self._ran):
+            node = self._body.definitions[number]
+            names = {name for name in self._defined_by(node) if name in self._names}
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                executed |= {name for name in names if self._session.memory.is_import(name)}
+            elif isinstance(node, ast.ClassDef) or not is_definition(node):
+                # Its statement makes it; what it has beside that is stored.
+                executed |= {n for n in names if not isinstance(self._names[n], type)}
+            elif isinstance(node, _FUNCTIONS) and not node.decorator_list:
+                self._ran.remove(number)
+            elif all(storer.can_store(name) for name in names):
+                self._ran.remove(number)
+            elif [self._names.get(name) for name in defined_names(node)] == self._made.get(number):
+                executed |= names  # the decorator of a library is called again
+        return executed
 
     def _encode_value(self, writer: Writer, attempt: Attempt) -> str:
         """Return the text of the last value; null if it cannot be stored.
@@ -272,19 +342,8 @@ class CellStep:
         except NotSerializableError:
             return writer.encode(None, files=files)
 
-    def _wanted(self) -> list[str]:
-        """Return the names to store."""
-        assert self._watch is not None  # noqa: S101 - the body was executing
-        out = self._request.out
-        if out is None:
-            return self._watch.touched()
-        for name in out:
-            if name not in self._names:
-                raise NameError(f"--out asks for {name!r}, which the cell has not bound")
-        return list(out)
-
     def _warn_missing(self, missing: dict[str, str]) -> None:
-        shown = "; ".join(f"{name} ({reason})" for name, reason in missing.items())
+        shown = "; ".join(f"{_place(key)} ({reason})" for key, reason in missing.items())
         warnings.warn(
             f"step {self._request.name!r} is recorded without {shown}. On replay, using "
             f"{'it' if len(missing) == 1 else 'one of them'} raises NotStoredError.",
@@ -295,6 +354,7 @@ class CellStep:
     def _fail(self, error: BaseException) -> None:
         attempt = self._attempt
         if attempt is not None:
+            self._session.memory.failed(self._body.effects)
             recording.fail(self._running, attempt, error)
         self._around.close()
 
@@ -338,21 +398,24 @@ class CellStep:
         if self._recorded is None:
             return False
         step, cell = self._recorded
-        text = None if cell is None else cell.variables
-        run = self._running
+        run, session = self._running, self._session
+        session.note_definitions(self._body.statements, self._body.effects)
         self._restorer = Restorer(
             run.codec,
-            self._names,
-            text,
+            session.notebook,
+            None if cell is None else cell.variables,
             step.name,
-            lambda name: self._session.alive(run, step, name),
+            lambda key: session.alive(run, step, key),
         )
         return True
 
     def defines(self, number: int) -> bool:
         """Whether a definition is to be executed; what was bound before it is brought back."""
         assert self._restorer is not None  # noqa: S101 - replays() comes first
-        self._restorer.up_to(self._body.places[number], self._body.effects.order)
+        body = self._body
+        self._restorer.up_to(
+            body.places[number], body.effects.order, effects_of([body.definitions[number]]).reads
+        )
         if self._changed:
             return self._body.top[number] is not None
         return number in self._restorer.ran
@@ -363,7 +426,8 @@ class CellStep:
         assert self._recorded is not None  # noqa: S101
         step, cell = self._recorded
         run = self._running
-        self._restorer.finish(self._body.effects.order)
+        self._restorer.finish()
+        self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
         text = run.value(step) if step.value is None else step.value
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
@@ -375,3 +439,9 @@ class CellStep:
                     f"stepbook: of the outputs recorded for {step.name!r} some are not as stepbook "
                     f"writes them, and are left out. %stepbook redo {step.name} makes them again."
                 )
+
+
+def _place(key: str) -> str:
+    """Return what the person is told of an object that was not stored."""
+    name, _, _ = key.partition("#")
+    return name

@@ -18,10 +18,23 @@ def state_of(value: Any) -> dict[str, Any] | None:
     if numpy is None:
         return None
     if type(value) is numpy.random.Generator:
-        return {"kind": "Generator", "state": value.bit_generator.state}
+        bits = value.bit_generator
+        return {"kind": "Generator", "state": bits.state, "seed": _seed_of(bits.seed_seq)}
     if type(value) is numpy.random.RandomState:
         return {"kind": "RandomState", "state": value.get_state(legacy=False)}
     return None
+
+
+def _seed_of(seed: Any) -> dict[str, Any] | None:
+    """Return what a seed is made from, with how many it has spawned; None for another kind."""
+    if type(seed).__name__ != "SeedSequence":
+        return None
+    return {
+        "entropy": seed.entropy,
+        "spawn_key": seed.spawn_key,
+        "pool_size": seed.pool_size,
+        "n_children_spawned": seed.n_children_spawned,
+    }
 
 
 def from_state(stored: dict[str, Any]) -> Any:
@@ -37,7 +50,10 @@ def from_state(stored: dict[str, Any]) -> Any:
         legacy = np.random.RandomState()
         legacy.set_state(state)
         return legacy
-    bits = getattr(np.random, str(state["bit_generator"]))()
+    seed = stored.get("seed")
+    bits = getattr(np.random, str(state["bit_generator"]))(
+        None if seed is None else np.random.SeedSequence(**seed)
+    )
     bits.state = state
     return np.random.Generator(bits)
 

@@ -1,17 +1,15 @@
-"""What a cell binds, changes and defines, as far as its text tells.
+"""Which names a cell binds and reads, and what it defines, as far as its text tells.
 
-Only the cell's own scope counts: the bodies of functions bind their own names, those of classes
-bind attributes, and comprehensions bind nothing but what ``:=`` in them does.
+Only the cell's own scope binds: the bodies of functions bind their own names, those of classes bind
+attributes, and comprehensions bind nothing but what ``:=`` in them does. Code in strings counts
+where a magic that executes it is known, as ``%%time``.
 """
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Any, Final
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DEFINITIONS: Final = (
@@ -22,15 +20,70 @@ _DEFINITIONS: Final = (
     ast.ClassDef,
     *((ast.TypeAlias,) if hasattr(ast, "TypeAlias") else ()),
 )
+#: What makes a class, or stands for a type, when it is called.
+_MAKERS: Final = frozenset(
+    {
+        "namedtuple",
+        "NamedTuple",
+        "Enum",
+        "IntEnum",
+        "StrEnum",
+        "Flag",
+        "IntFlag",
+        "make_dataclass",
+        "create_model",
+        "NewType",
+        "TypeVar",
+        "ParamSpec",
+        "TypedDict",
+        "type",
+    }
+)
+#: Magics that execute what stands behind them, or below them, as Python.
+_EXECUTING: Final = frozenset({"time", "timeit", "prun", "capture", "memit", "mprun", "lprun"})
+#: Magics that neither bind nor change a name.
+_HARMLESS: Final = frozenset(
+    """
+    matplotlib config load_ext reload_ext unload_ext autoreload pip conda mamba micromamba uv env
+    set_env cd pwd pushd popd dirs ls ll who who_ls whos xmode precision lsmagic quickref history
+    notebook doctest_mode colors page pdoc pdef psource pfile pinfo pinfo2 psearch stepbook sx
+    system alias bookmark bash sh script html HTML javascript js latex markdown svg SVG writefile
+    file debug
+    """.split()
+)
+#: Where statements hold statements.
+BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
+#: Names by which code reaches every other name.
+EVERYTHING: Final = frozenset(
+    {"exec", "eval", "globals", "locals", "vars", "get_ipython", "__main__", "_getframe", "user_ns"}
+)
 
 
 def is_definition(node: ast.stmt) -> bool:
-    """Whether a replay executes *node*: it imports or defines, and does no work."""
+    """Whether a statement imports or defines, and does no work."""
     if isinstance(node, ast.Assign):
         return isinstance(node.value, ast.Lambda) and all(
             isinstance(target, ast.Name) for target in node.targets
         )
     return isinstance(node, _DEFINITIONS)
+
+
+def makes_class(node: ast.stmt) -> bool:
+    """Whether a statement binds a class that a call makes from what stands there."""
+    if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
+        return False
+    function = node.value.func
+    name = getattr(function, "id", getattr(function, "attr", None))
+    return (
+        name in _MAKERS
+        and len(node.targets) == 1
+        and isinstance(node.targets[0], ast.Name)
+        and not any(
+            isinstance(part, (ast.Call, ast.Await, ast.NamedExpr, ast.Lambda))
+            for part in ast.walk(node)
+            if part is not node.value
+        )
+    )
 
 
 def defined_names(node: ast.stmt) -> list[str]:
@@ -50,33 +103,21 @@ class Effects:
     """What the statements of a cell do to names.
 
     Attributes:
-        order: for each name the number of the first statement that binds or changes it.
-        changed: names of which the object is changed in place, for certain.
-        methods: for each name the methods called on it where nobody uses what they return.
-        given: names given to functions of which nobody uses what they return, with the function.
+        order: for each name that is bound, the number of the first statement that binds it.
         reads: names that are read, in functions, too.
+        everything: whether the code may reach names that it does not mention.
         awaits: whether the cell awaits something itself.
     """
 
     order: dict[str, int] = field(default_factory=dict)
-    changed: set[str] = field(default_factory=set)
-    methods: dict[str, set[str]] = field(default_factory=dict)
-    given: list[tuple[str, str]] = field(default_factory=list)
     reads: set[str] = field(default_factory=set)
+    everything: bool = False
     awaits: bool = False
-    #: What a name is a part of: ``for row in rows`` makes rows change with row.
-    part_of: dict[str, set[str]] = field(default_factory=dict)
 
-    def wholes(self, names: Iterable[str]) -> set[str]:
-        """Return *names* with all that they are parts of."""
-        found: set[str] = set()
-        waiting = list(names)
-        while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found.add(name)
-                waiting.extend(self.part_of.get(name, ()))
-        return found
+    @property
+    def binds(self) -> set[str]:
+        """The names that are bound or deleted."""
+        return set(self.order)
 
 
 def effects_of(body: list[ast.stmt]) -> Effects:
@@ -85,18 +126,63 @@ def effects_of(body: list[ast.stmt]) -> Effects:
     for number, statement in enumerate(body):
         visitor.number = number
         visitor.visit(statement)
-    effects = visitor.effects
-    for name in effects.changed | set(effects.methods):
-        for whole in effects.wholes([name]):
-            effects.order.setdefault(whole, effects.order.get(name, len(body)))
-    return effects
+    return visitor.effects
 
 
-def _base(node: ast.expr | None) -> str | None:
-    """Return the name that an expression such as ``a.b[0].c`` begins with."""
-    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else None
+def defined_in(body: list[ast.stmt]) -> set[str]:
+    """Return the names that imports and definitions of a cell bind, in blocks and magics, too."""
+    found: set[str] = set()
+    waiting: list[Any] = [*body, *(s for part in nested_code(body) for s in part)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.stmt) and (is_definition(node) or makes_class(node)):
+            found.update(defined_names(node))
+            continue
+        for block in BLOCKS:
+            waiting += getattr(node, block, ())
+    return found
+
+
+def nested_code(body: list[ast.stmt]) -> list[list[ast.stmt]]:
+    """Return the code in the strings of magics that execute it, in the order of the text."""
+    found = []
+    for statement in body:
+        for node in ast.walk(statement):
+            inner = _code_in(node) if isinstance(node, ast.Call) else None
+            if inner:
+                found.append(inner)
+    return found
+
+
+def _magic(node: ast.Call) -> tuple[str, str, list[str]] | None:
+    """Return method, name and texts of a call of a magic; None for any other call."""
+    function = node.func
+    if not (
+        isinstance(function, ast.Attribute)
+        and isinstance(function.value, ast.Call)
+        and isinstance(function.value.func, ast.Name)
+        and function.value.func.id == "get_ipython"
+    ):
+        return None
+    texts = [a.value for a in node.args if isinstance(a, ast.Constant) and type(a.value) is str]
+    return function.attr, texts[0] if texts else "", texts[1:]
+
+
+def _code_in(node: ast.Call) -> list[ast.stmt]:
+    magic = _magic(node)
+    if magic is None or magic[1] not in _EXECUTING or not magic[2]:
+        return []
+    text = magic[2][-1]
+    if magic[0] == "run_line_magic":
+        text = text.lstrip()
+        while text.startswith("-"):  # the options of timeit and others
+            text = text.partition(" ")[2].lstrip()
+    try:
+        from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - rare
+
+        return ast.parse(TransformerManager().transform_cell(text)).body
+    except (SyntaxError, ValueError):
+        return []
 
 
 class _Visitor(ast.NodeVisitor):
@@ -107,140 +193,113 @@ class _Visitor(ast.NodeVisitor):
         self.number = 0
         self._inside = 0  # functions and classes around
 
-    # ---- names ------------------------------------------------------------------------------
+    def _bind(self, name: str | None) -> None:
+        if name is not None and not self._inside:
+            self.effects.order.setdefault(name, self.number)
 
-    def _touch(self, name: str) -> None:
-        self.effects.order.setdefault(name, self.number)
-
-    def _change(self, node: ast.expr | None) -> None:
-        name = _base(node)
-        if name is not None:
-            self.effects.changed.add(name)
-            self._touch(name)
+    def _read(self, name: str) -> None:
+        self.effects.reads.add(name)
+        if name in EVERYTHING:
+            self.effects.everything = True
 
     def visit_Name(self, node: ast.Name) -> None:
         if isinstance(node.ctx, ast.Load):
-            self.effects.reads.add(node.id)
-        elif not self._inside:
-            self._touch(node.id)
+            self._read(node.id)
+        else:
+            self._bind(node.id)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self._change(node)
-        self.generic_visit(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> None:
-        if not isinstance(node.ctx, ast.Load):
-            self._change(node)
+        if node.attr in EVERYTHING:
+            self.effects.everything = True
         self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self._change(node.target)
         if isinstance(node.target, ast.Name):
-            self.effects.reads.add(node.target.id)
+            self._read(node.target.id)
         self.generic_visit(node)
 
+    def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for name in defined_names(node):
+            if name == "__main__":
+                self.effects.everything = True
+            elif name != "*":
+                self._bind(name)
+
+    visit_ImportFrom = visit_Import  # noqa: N815
+
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        self._bind(node.name)
         self.generic_visit(node)
 
     def visit_MatchAs(self, node: ast.MatchAs) -> None:
-        if node.name is not None and not self._inside:
-            self._touch(node.name)
+        self._bind(node.name)
         self.generic_visit(node)
 
     def visit_MatchStar(self, node: ast.MatchStar) -> None:
-        if node.name is not None and not self._inside:
-            self._touch(node.name)
+        self._bind(node.name)
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        self._bind(node.rest)
+        self.generic_visit(node)
+
+    def visit_TypeAlias(self, node: Any) -> None:
+        self._bind(node.name.id)
 
     # ---- calls ------------------------------------------------------------------------------
 
-    def visit_Expr(self, node: ast.Expr) -> None:
-        call = node.value.value if isinstance(node.value, ast.Await) else node.value
-        # a.sort().b() changes a, if anything.
-        function = call.func if isinstance(call, ast.Call) else None
-        while isinstance(function, ast.Attribute):
-            inner: ast.expr = function.value
-            method = function.attr
-            while isinstance(inner, (ast.Attribute, ast.Subscript)):
-                inner = inner.value
-            if isinstance(inner, ast.Name):
-                self.effects.methods.setdefault(inner.id, set()).add(method)
-                self._touch(inner.id)
-                break
-            function = inner.func if isinstance(inner, ast.Call) else None
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-            values = [*call.args, *(keyword.value for keyword in call.keywords)]
-            bases = filter(None, map(_base, values))
-            self.effects.given += [(call.func.id, base) for base in bases]
-        self.generic_visit(node)
-
     def visit_Call(self, node: ast.Call) -> None:
-        for keyword in node.keywords:
-            value = keyword.value
-            if keyword.arg == "out":
-                self._change(value)
-            elif (
-                keyword.arg == "inplace"
-                and isinstance(node.func, ast.Attribute)
-                and not (isinstance(value, ast.Constant) and value.value is False)
-            ):
-                self._change(node.func.value)
-        self.generic_visit(node)
+        magic = _magic(node)
+        if magic is None:
+            self.generic_visit(node)
+            return
+        method, name, texts = magic
+        if method in ("system", "getoutput", "getsystem"):
+            return
+        inner = _code_in(node)
+        if name == "capture" and len(texts) > 1:
+            words = [word for word in texts[0].split() if not word.startswith("-")]
+            self._bind(words[0] if words else None)
+        for statement in inner:
+            self.visit(statement)
+        if not inner and name not in _HARMLESS and name not in _EXECUTING:
+            self.effects.everything = True
 
-    # ---- parts ------------------------------------------------------------------------------
+    # ---- awaits -----------------------------------------------------------------------------
 
-    def _part(self, target: ast.expr, whole: ast.expr) -> None:
-        names = {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
-        wholes = {n.id for n in ast.walk(whole) if isinstance(n, ast.Name)} - names
-        for name in names:
-            self.effects.part_of.setdefault(name, set()).update(wholes)
-
-    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
-        self._part(node.target, node.iter)
-        self.generic_visit(node)
-
-    def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
-        self.effects.awaits |= not self._inside
-        self.visit_For(node)
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        # Not what a call returns: that is most often something new.
-        if _base(node.value) is not None:
-            for target in node.targets:
-                if isinstance(target, ast.Name):
-                    self._part(target, node.value)
-        self.generic_visit(node)
-
-    def visit_Await(self, node: ast.Await) -> None:
+    def visit_Await(self, node: ast.AST) -> None:
         self.effects.awaits |= not self._inside
         self.generic_visit(node)
 
-    def visit_AsyncWith(self, node: ast.AsyncWith) -> None:
-        self.effects.awaits |= not self._inside
-        self.generic_visit(node)
+    visit_AsyncFor = visit_AsyncWith = visit_Await  # noqa: N815
 
     # ---- scopes -----------------------------------------------------------------------------
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        if not isinstance(node, ast.Lambda) and not self._inside:
-            self._touch(node.name)
+        self._bind(getattr(node, "name", None))
         for decorator in getattr(node, "decorator_list", ()):
             self.visit(decorator)
         self.visit(node.args)
+        if getattr(node, "returns", None) is not None:
+            self.visit(node.returns)  # type: ignore[union-attr, arg-type]
         body = node.body if isinstance(node.body, list) else [node.body]
-        self._inside += 1
         for part in body:
-            # Only what it reads: calling it may change that.
-            for inner in ast.walk(part):
-                if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
-                    self.effects.reads.add(inner.id)
-        self._inside -= 1
+            self._only_read(part)
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function  # noqa: N815
 
+    def _only_read(self, node: ast.AST) -> None:
+        """Take in what a function reads, or binds as global: calling it may change that."""
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name):
+                if isinstance(inner.ctx, ast.Load):
+                    self._read(inner.id)
+            elif isinstance(inner, ast.Global):
+                self.effects.reads.update(inner.names)
+            elif isinstance(inner, ast.Attribute) and inner.attr in EVERYTHING:
+                self.effects.everything = True
+
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        if not self._inside:
-            self._touch(node.name)
+        self._bind(node.name)
         self._inside += 1
         self.generic_visit(node)
         self._inside -= 1
@@ -256,6 +315,6 @@ class _Visitor(ast.NodeVisitor):
             ):
                 self.effects.awaits |= not self._inside
             elif isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load):
-                self.effects.reads.add(inner.id)
+                self._read(inner.id)
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension  # noqa: N815

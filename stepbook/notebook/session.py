@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import itertools
 import weakref
 from dataclasses import dataclass
@@ -13,9 +13,15 @@ from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
 from . import names
 from .cells import CellStep
+from .digest import look
+from .effects import defined_in, effects_of
+from .memory import Memory
+from .sources import Sources
 from .transform import Code, Lines
+from .world import Notebook
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from ..engine.opened import OpenRun
     from ..engine.passes import Pass
     from ..model.rows import StepRow
+    from .effects import Effects
     from .transform import Body, Policy, Request
 
 
@@ -46,13 +53,19 @@ class Session:
         default_input: for ``%stepbook run`` without an input.
         open_run: opens a run where a step finds none; used once.
         matcher: completes, while the extension is loaded.
+        notebook: its code and names.
+        memory: what a replay would have.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.run: OpenRun | None = None
         self.lines = Lines()
-        self.code = Code(self.lines, self._prepare, lambda: shell.ast_node_interactivity)
+        self.notebook = Notebook(shell.user_ns, Sources())
+        self.memory = Memory(shell.user_ns, self.notebook.is_own)
+        self.code = Code(
+            self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
+        )
         self.warned: set[tuple[str, str, str]] = set()
         self.default_input: DefaultInput | None = None
         self.open_run: Callable[[], OpenRun] | None = None
@@ -60,7 +73,7 @@ class Session:
         self._replayed: dict[str, dict[str, float]] = {}
         self._policies: dict[str, Policy] = {}
         self._numbers = itertools.count(1)
-        self._alive: dict[tuple[str, str, int, str], weakref.ref[Any]] = {}
+        self._alive: dict[tuple[str, str, int, str], tuple[Callable[[], Any], bytes | None]] = {}
         self._steps: dict[str, CellStep] = {}
 
     # ---- the transformers' side -----------------------------------------------------------------
@@ -70,6 +83,18 @@ class Session:
         name = f"__stepbook_{next(self._numbers)}__"
         self._steps[name] = self.shell.user_ns[name] = CellStep(self, request, body)
         return name
+
+    def _plain(self, body: list[ast.stmt]) -> None:
+        """Take in a cell that is no step, before it executes."""
+        effects = effects_of(body)
+        self.memory.plain(effects)
+        self.note_definitions(body, effects)
+
+    def note_definitions(self, body: list[ast.stmt], effects: Effects) -> None:
+        """Note which names a cell binds by imports and definitions, and which otherwise."""
+        defined = defined_in(body)
+        self.notebook.defined -= effects.binds - defined
+        self.notebook.defined |= defined
 
     def cell_ended(self) -> None:
         """Take away what cells have left, once none is executing any more."""
@@ -126,20 +151,37 @@ class Session:
 
     def policy(self, run: OpenRun) -> Policy:
         """Return what the changed cells of a run do."""
-        return self._policies.get(run.id, "warn")
+        return self._policies.get(run.id, "rerun")
 
     # ---- values that could not be stored ------------------------------------------------------
 
-    def remember(self, attempt: Attempt, name: str, value: Any) -> None:
-        """Remember a variable of a step that could not be stored, for as long as it lives."""
-        with contextlib.suppress(TypeError):  # there are classes of which nothing can be told
-            key = (attempt.run.id, attempt.name, attempt.number, name)
-            self._alive[key] = weakref.ref(value)
+    def remember(self, attempt: Attempt, key: str, value: Any) -> None:
+        """Remember an object of a step that could not be stored.
 
-    def alive(self, run: OpenRun, step: StepRow, name: str) -> Any:
-        """Return the variable that a step of this session has left, or None."""
-        reference = self._alive.get((run.id, step.name, step.attempt, name))
-        return None if reference is None else reference()
+        Args:
+            attempt: of the step.
+            key: says which of its objects.
+            value: the object; one that cannot be referred to weakly is kept.
+        """
+        found: Callable[[], Any]
+        try:
+            found = weakref.ref(value)
+        except TypeError:
+            found = functools.partial(_itself, value)
+        digest = look(value, self.notebook.is_own).digest
+        self._alive[attempt.run.id, attempt.name, attempt.number, key] = found, digest
+
+    def alive(self, run: OpenRun, step: StepRow, key: str) -> Any:
+        """Return an object that a step of this session has left, if it is as it was, or None."""
+        found, digest = self._alive.get((run.id, step.name, step.attempt, key), (None, None))
+        value = None if found is None else found()
+        if value is None or look(value, self.notebook.is_own).digest != digest:
+            return None
+        return value
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 _sessions: Final[dict[int, Session]] = {}

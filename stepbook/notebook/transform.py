@@ -16,7 +16,6 @@ that string and rewrites what follows it::
 from __future__ import annotations
 
 import ast
-import hashlib
 import re
 import shlex
 import warnings
@@ -24,7 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import StepbookWarning
-from .effects import Effects, effects_of, is_definition
+from .effects import BLOCKS, Effects, effects_of, is_definition, makes_class, nested_code
+from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,6 +200,9 @@ class Body:
     definitions: list[ast.stmt]
     top: list[int | None]
     places: list[int]
+    statements: list[ast.stmt]
+    #: How many of the definitions the code notes when they were executed; the others always are.
+    noted: int = 0
 
 
 class Code(ast.NodeTransformer):
@@ -209,6 +212,7 @@ class Code(ast.NodeTransformer):
         lines: the input transformer.
         prepare: is given the request and the body and returns the name that the step's object has
             in the notebook.
+        plain: is given the statements of a cell that is no step.
         interactivity: what the shell shows: ``ast_node_interactivity``.
     """
 
@@ -216,17 +220,25 @@ class Code(ast.NodeTransformer):
         self,
         lines: Lines,
         prepare: Callable[[Request, Body], str],
+        plain: Callable[[list[ast.stmt]], None],
         interactivity: Callable[[], str],
     ) -> None:
         self._lines = lines
         self._prepare = prepare
+        self._plain = plain
         self._interactivity = interactivity
 
     def visit(self, node: ast.AST) -> Any:
         """Return *node*, rewritten if it is a cell that names a step."""
         marker = _marker(node)
         request = self._lines.requests.pop(marker, None) if marker is not None else None
-        if request is None or not isinstance(node, ast.Module):
+        if not isinstance(node, ast.Module):
+            return node
+        if request is None:
+            try:
+                self._plain(node.body)
+            except Exception as error:  # noqa: BLE001 - as below
+                _tell_fault(error)
             return node
         body = node.body[1:]
         if request.retries and not _compiles(body):
@@ -278,9 +290,18 @@ def _rewritten(
 ) -> ast.Module:
     future = [s for s in body if isinstance(s, ast.ImportFrom) and s.module == "__future__"]
     body = [s for s in body if s not in future]
-    found = Body(fingerprint(body), effects_of(body), [], [], [])
+    found = Body(fingerprint(body), effects_of(body), [], [], [], list(body))
     for number, statement in enumerate(body):
         _collect(statement, number, number, found)
+    # Behind the others, whose numbers are in records of earlier versions.
+    for number, statement in enumerate(body):
+        if makes_class(statement):
+            _define(statement, number, number, found)
+    found.noted = len(found.definitions)
+    for number, statement in enumerate(body):
+        for inner in nested_code([statement]):
+            for definition in filter(is_definition, inner):
+                _define(definition, number, None, found)
     name = prepare(found)
 
     def call(method: str, *args: ast.expr) -> ast.Call:
@@ -301,9 +322,13 @@ def _rewritten(
     elif retries:
         attempt.append(ast.Expr(call("pause")))
     loop = ast.While if retries else ast.If
+    order = sorted(range(len(found.definitions)), key=lambda number: found.places[number])
     replay: list[ast.stmt] = [
-        ast.copy_location(ast.If(call("defines", ast.Constant(number)), [statement], []), statement)
-        for number, statement in enumerate(found.definitions)
+        ast.copy_location(
+            ast.If(call("defines", ast.Constant(number)), [found.definitions[number]], []),
+            found.definitions[number],
+        )
+        for number in order
     ]
     replay.append(ast.Expr(call("replayed")))
     module = ast.Module(
@@ -319,32 +344,35 @@ def _rewritten(
     return module  # the shell fills in the locations that are missing
 
 
-_BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
-
-
 def _collect(statement: Any, number: int, top: int | None, found: Body) -> None:
     """Find the definitions in a statement and the blocks in it, in order."""
     if isinstance(statement, ast.stmt) and is_definition(statement):
-        found.definitions.append(statement)
-        found.top.append(top)
-        found.places.append(number)
+        _define(statement, number, top, found)
         return
-    for block in _BLOCKS:
+    for block in BLOCKS:
         for inner in getattr(statement, block, ()):
             _collect(inner, number, None, found)
 
 
-def _noting(body: list[Any], noted: Callable[[ast.stmt], list[ast.stmt]]) -> list[list[ast.stmt]]:
+def _define(statement: ast.stmt, number: int, top: int | None, found: Body) -> None:
+    found.definitions.append(statement)
+    found.top.append(top)
+    found.places.append(number)
+
+
+def _noting(
+    body: list[Any], noted: Callable[[ast.stmt], list[ast.stmt]], *, top: bool = True
+) -> list[list[ast.stmt]]:
     """Return each statement with what notes, behind each definition, that it was executed."""
     groups: list[list[ast.stmt]] = []
     for statement in body:
-        if isinstance(statement, ast.stmt) and is_definition(statement):
-            groups.append(noted(statement))
+        if isinstance(statement, ast.stmt) and (is_definition(statement) or makes_class(statement)):
+            groups.append(noted(statement) if top or is_definition(statement) else [statement])
             continue
-        for block in _BLOCKS:
+        for block in BLOCKS:
             inner = getattr(statement, block, None)
             if inner:
-                setattr(statement, block, [s for group in _noting(inner, noted) for s in group])
+                setattr(statement, block, [s for group in _noting(inner, noted, top=False) for s in group])
         groups.append([statement])
     return groups
 
@@ -386,43 +414,3 @@ def _assigned(statement: ast.stmt | None) -> str | None:
     elif isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
         target = statement.target
     return target.id if isinstance(target, ast.Name) else None
-
-
-# ---- fingerprint ----------------------------------------------------------------------------
-
-
-def fingerprint(body: list[ast.stmt]) -> str:
-    """Return what stands for the code of a cell: the same for the same code, however written."""
-    text = repr([_shape(statement) for statement in body])
-    return "cell:" + hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:32]
-
-
-def _shape(node: Any) -> Any:
-    """Return the tree as nested lists, without what is empty: Python versions differ in that."""
-    if isinstance(node, list):
-        return [_shape(item) for item in node]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    if isinstance(node, ast.Constant):
-        return ["Constant", repr(node.value)]
-    fields = []
-    for name, value in ast.iter_fields(node):
-        shown = value
-        if name == "body" and isinstance(
-            node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        ):
-            shown = _without_docstring(value)
-        if shown not in (None, []) and name not in ("ctx", "type_comment", "kind"):
-            fields.append([name, _shape(shown)])
-    return [type(node).__name__, fields]
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0]
-    if (
-        isinstance(first, ast.Expr)
-        and isinstance(first.value, ast.Constant)
-        and isinstance(first.value.value, str)
-    ):
-        return body[1:]
-    return body

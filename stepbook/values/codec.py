@@ -19,6 +19,7 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from ..model.blobs import Blobs
+    from .heap import HeapWriter, World
 
 _scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
 
@@ -47,6 +48,35 @@ class Codec:
         the value is on the disk.
         """
         return Writer(self.artifacts, allow_pickle=self.allow_pickle)
+
+    def writing_graphs(self, world: World) -> HeapWriter:
+        """Return what encodes object graphs, and values, as :meth:`writing` does."""
+        from .heap import HeapWriter  # noqa: PLC0415 - only cells have graphs
+
+        return HeapWriter(self.artifacts, world, allow_pickle=self.allow_pickle)
+
+    def decode_graph(self, text: str, world: World, *, hint: Any = None, where: str = "") -> Any:
+        """Return a fresh graph from *text*, which a writer of graphs has written.
+
+        Raises:
+            ArtifactError: as :meth:`decode`.
+        """
+        from .heap import HeapReader  # noqa: PLC0415 - only cells have graphs
+
+        def read() -> Any:
+            return HeapReader(self.artifacts, world, hint, allow_pickle=self.allow_pickle).decode(
+                text
+            )
+
+        try:
+            try:
+                return read()
+            except RecursionError:
+                return in_thread(read)
+        except RecursionError as error:
+            raise _explained(ArtifactError("it is nested too deep"), where) from error
+        except ArtifactError as error:
+            raise _explained(error, where) from error.__cause__
 
     def encode(self, value: Any, *, hint: Any = None) -> str:
         """Return the JSON text of *value*, everything in it.

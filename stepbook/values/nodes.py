@@ -82,6 +82,10 @@ class Encoder(ABC):
         """Return the node of a file that belongs to the value, None for any other path."""
         return None
 
+    def factory(self, value: Any) -> Any:
+        """Return the node of what makes the missing values of a defaultdict."""
+        raise unstorable(f"a defaultdict whose factory is {value!r}; make it a dict")
+
     def node(self, value: Any) -> Any:  # noqa: C901, PLR0911 - one frame for each level
         """Return what stands for *value* in JSON.
 

@@ -56,7 +56,7 @@ class Reader:
             ArtifactError: it cannot be rebuilt.
         """
         try:
-            return self._decoder.decode(text)
+            return self._decoded(text)
         except (ArtifactError, RecursionError):
             raise
         except StepbookError as error:
@@ -67,6 +67,9 @@ class Reader:
             raise ArtifactError(
                 f"the record is damaged: {type(error).__name__}: {error}"
             ) from error
+
+    def _decoded(self, text: str) -> Any:
+        return self._decoder.decode(text)
 
     def _hook(self, node: dict[str, Any]) -> Any:
         # Called for each object, the innermost first: what is inside is rebuilt already.

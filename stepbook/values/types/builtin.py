@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -114,9 +116,10 @@ def _ordered(w: Encoder, value: Any) -> dict[str, Any]:
 
 def _defaultdict(w: Encoder, value: defaultdict[Any, Any]) -> dict[str, Any]:
     factory = value.default_factory
-    if factory is not None and factory not in _FACTORIES.values():
-        raise unstorable(f"a defaultdict whose factory is {factory!r}; make it a dict")
-    name = None if factory is None else factory.__name__
+    if factory is None or factory in FACTORIES.values():
+        name = None if factory is None else factory.__name__
+    else:
+        name = w.factory(factory)
     return w.pairs("defaultdict", value, factory=name)
 
 
@@ -124,9 +127,21 @@ def _deque(w: Encoder, value: deque[Any]) -> dict[str, Any]:
     return w.items("deque", value, maxlen=value.maxlen)
 
 
-_FACTORIES: Final[dict[str, type]] = {
+FACTORIES: Final[dict[str, type]] = {
     kind.__name__: kind for kind in (int, float, str, bool, list, dict, set, tuple, bytes, complex)
 }
+
+
+def _pattern(w: Encoder, value: re.Pattern[Any]) -> dict[str, Any]:
+    return {TAG: "pattern", "pattern": w.node(value.pattern), "flags": value.flags}
+
+
+def _stream(w: Encoder, value: io.StringIO | io.BytesIO) -> dict[str, Any]:
+    if value.closed:
+        raise unstorable("a stream in memory that was closed")
+    kind = type(value).__name__
+    return {TAG: kind, "content": w.node(value.getvalue()), "position": value.tell()}
+
 
 #: What makes the node of a value of each type.
 ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
@@ -144,6 +159,10 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
     timezone: _timezone,
     ZoneInfo: _zoneinfo,
     Decimal: lambda _, v: {TAG: "decimal", "value": str(v)},
+    re.Pattern: _pattern,
+    slice: lambda w, v: {TAG: "slice", "over": [w.node(v.start), w.node(v.stop), w.node(v.step)]},
+    io.StringIO: _stream,
+    io.BytesIO: _stream,
     Fraction: lambda w, v: {TAG: "fraction", "over": [w.node(v.numerator), w.node(v.denominator)]},
     UUID: lambda _, v: {TAG: "uuid", "value": str(v)},
     PosixPath: _path,
@@ -208,7 +227,8 @@ def _to_dict(node: dict[str, Any]) -> dict[Any, Any]:
 
 def _to_defaultdict(node: dict[str, Any]) -> defaultdict[Any, Any]:
     factory, items = take(node, "factory", "items")
-    return _fill(defaultdict(None if factory is None else _FACTORIES[factory]), items)  # type: ignore[no-any-return]
+    make = FACTORIES[factory] if type(factory) is str else factory
+    return _fill(defaultdict(make), items)  # type: ignore[no-any-return]
 
 
 def _to_ordered(make: type) -> Callable[[dict[str, Any]], Any]:
@@ -301,6 +321,26 @@ def _to_uuid(node: dict[str, Any]) -> UUID:
     return value
 
 
+def _to_pattern(node: dict[str, Any]) -> Any:
+    pattern, flags = take(node, "pattern", "flags")
+    return re.compile(expect(pattern, str, bytes), expect(flags, int) & ~re.DEBUG)
+
+
+def _to_slice(node: dict[str, Any]) -> slice:
+    (over,) = take(node, "over")
+    return slice(*over)
+
+
+def _to_stream(make: type) -> Callable[[dict[str, Any]], Any]:
+    def build(node: dict[str, Any]) -> Any:
+        content, position = take(node, "content", "position")
+        value = make(content)
+        value.seek(expect(position, int))
+        return value
+
+    return build
+
+
 def _to_path(make: type) -> Callable[[dict[str, Any]], Any]:
     return lambda node: make(expect(*take(node, "value"), str))
 
@@ -329,6 +369,10 @@ DECODERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "zoneinfo": lambda node: ZoneInfo(expect(*take(node, "key"), str)),
     "decimal": _to_decimal,
     "fraction": _to_fraction,
+    "pattern": _to_pattern,
+    "slice": _to_slice,
+    "StringIO": _to_stream(io.StringIO),
+    "BytesIO": _to_stream(io.BytesIO),
     "uuid": _to_uuid,
     "path": _to_path(Path),
     "PurePosixPath": _to_path(PurePosixPath),

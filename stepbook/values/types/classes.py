@@ -106,6 +106,16 @@ def encode(w: Encoder, value: Any, classes: Callable[[], Classes]) -> dict[str, 
     return make(w, value)
 
 
+def is_special(cls: type) -> bool:
+    """Whether values of a class are more than their attributes tell."""
+    return (
+        cls in _registered
+        or issubclass(cls, Enum)
+        or _is_pydantic(cls)
+        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
+    )
+
+
 def _encode_registered(w: Encoder, value: Any, registration: Registration) -> dict[str, Any]:
     name = name_of(registration.cls)
     try:
@@ -245,12 +255,30 @@ def decode(kind: str, node: dict[str, Any], classes: Callable[[], Classes]) -> A
                 f"the decode registered for {name_of(registration.cls)} raised "
                 f"{type(error).__name__}: {error}"
             ) from error
-    cls = _find(expect(node.get("class"), str), classes())
+    cls = find(expect(node.get("class"), str), classes())
     return _DECODERS[kind](cls, node)
 
 
-def _find(name: str, classes: Classes) -> type:
+def find(
+    name: str, classes: Classes, referred: Callable[[str], Any] | None = None
+) -> type:
+    """Return the class that a record calls *name*.
+
+    Args:
+        name: module and qualified name, with a colon between.
+        classes: those that the caller's code names.
+        referred: finds others that are the caller's own; raises LookupError.
+
+    Raises:
+        ArtifactError: nothing here names it.
+    """
     found = classes.get(name)
+    if found is None and referred is not None:
+        try:
+            found = referred(name)
+        except LookupError:
+            found = None
+        found = found if isinstance(found, type) else None
     if found is None:
         # A class that has moved: from a notebook to a module, or from one module to another. The
         # caller's own code names it, so nothing foreign can come in by this.

@@ -1,0 +1,418 @@
+"""What an object graph looks like, quickly: a digest, and the identities in it.
+
+The digest is of a pickle that goes nowhere but into a hash; nothing is ever unpickled. It says
+whether a graph may have changed in this process, and is free to say so without cause: equal graphs
+can differ, a changed one never looks the same. The state of an object of unknown kind is asked for
+as pickle asks; one that has none counts by its identity.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import pickle
+import sys
+import types
+from typing import TYPE_CHECKING, Any, Final
+
+import xxhash
+
+from ..system.interrupts import in_thread
+from .effects import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: Libraries of which the objects are of the moment: plots, connections, streams, our own.
+OF_THE_MOMENT: Final = frozenset(
+    """
+    matplotlib mpl_toolkits seaborn plotly bokeh altair sqlite3 _sqlite3 duckdb _duckdb sqlalchemy
+    psycopg psycopg2 requests httpx aiohttp urllib3 socket ssl logging tqdm threading _thread
+    asyncio _asyncio concurrent queue ipywidgets anywidget IPython ipykernel zmq stepbook
+    contextvars _contextvars weakref _weakref multiprocessing subprocess
+    """.split()
+)
+
+_ALIKE: Final = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice)
+_LIBRARY_KINDS: Final = (
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+#: Values that do not change, of libraries: sharing one is not noticed.
+_FIXED_MODULES: Final = frozenset(
+    {
+        "datetime",
+        "decimal",
+        "_decimal",
+        "fractions",
+        "uuid",
+        "pathlib",
+        "zoneinfo",
+        "dateutil",
+        "pytz",
+        "re",
+        "enum",
+    }
+)
+
+
+def library(value: Any) -> str:
+    """Return the name of the package that the class of *value* comes from."""
+    module = type(value).__module__
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _stand(*_: Any) -> None:
+    """Stand for the kind of an object in a pickle that nobody reads."""
+
+
+class Look:
+    """What a graph looks like.
+
+    Attributes:
+        digest: of its content and its inner sharing; None if it could not be told.
+        ids: the objects and memory in it that can change, by identity.
+        lent: memory that pandas shares by copying on write.
+        names: global names that functions in it use.
+        everything: whether a function in it reaches every name.
+        views: for each owner of memory how many arrays use it, itself included.
+        unknown: whether something in it changes without a trace, such as a stream.
+    """
+
+    __slots__ = ("digest", "everything", "ids", "lent", "names", "unknown", "views")
+
+    def __init__(self) -> None:
+        self.digest: bytes | None = None
+        self.ids: frozenset[int] = frozenset()
+        self.lent: frozenset[int] = frozenset()
+        self.names: set[str] = set()
+        self.everything = False
+        self.views: dict[int, int] = {}
+        self.unknown = False
+
+
+class _Sink:
+    """Hashes what is written."""
+
+    __slots__ = ("hash", "write")
+
+    def __init__(self) -> None:
+        self.hash = xxhash.xxh3_128()
+        self.write = self.hash.update
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, sink: _Sink, look: Look, is_own: Callable[[Any], bool]) -> None:
+        super().__init__(sink, 5, buffer_callback=self._buffer)
+        self._sink = sink
+        self._look = look
+        self._is_own = is_own
+        self._numpy: Any = sys.modules.get("numpy")
+        self._pandas: Any = sys.modules.get("pandas")
+        self.owners: set[int] = set()
+        self.lent: set[int] = set()
+        self.keep: list[Any] = []
+        self.passing: set[int] = set()
+
+    def _buffer(self, buffer: pickle.PickleBuffer) -> bool:
+        try:
+            self._sink.hash.update(buffer.raw())
+        except BufferError:
+            self._sink.hash.update(bytes(memoryview(buffer)))
+        return False
+
+    def _atom(self, value: Any) -> Any:
+        self.keep.append(value)
+        return _stand, (id(value),)
+
+    def reducer_override(self, value: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one for each kind
+        kind = type(value)
+        if value is _stand:
+            return NotImplemented
+        if kind is types.FunctionType:
+            return self._function(value)
+        if kind is types.CellType:
+            try:
+                return _stand, ("cell",), (value.cell_contents,)
+            except ValueError:
+                return _stand, ("cell",)
+        if kind in _LIBRARY_KINDS:
+            owner = getattr(value, "__self__", None)
+            if owner is not None and not isinstance(owner, (types.ModuleType, type)):
+                return _stand, (value.__name__,), (owner,)
+            return self._atom(value)
+        if kind is types.MethodType:
+            return _stand, ("method",), (value.__self__, value.__func__)
+        if isinstance(value, type):
+            return self._class(value)
+        if self._numpy is not None and isinstance(value, self._numpy.ndarray):
+            return self._array(value)
+        package = library(value)
+        if package == "pandas":
+            reduced = self._of_pandas(value)
+            if reduced is not None:
+                return reduced
+        if kind is types.GeneratorType:
+            self._look.unknown = True
+            frame = value.gi_frame
+            if frame is None:
+                return _stand, ("generator", id(value))
+            return _stand, ("generator", id(value), frame.f_lasti), tuple(frame.f_locals.items())
+        if isinstance(value, io.IOBase) and kind not in (io.BytesIO, io.StringIO):
+            self._look.unknown = True
+            try:
+                return _stand, ("file", id(value), value.tell())
+            except (OSError, ValueError):
+                return _stand, ("file", id(value), value.closed)
+        if package in OF_THE_MOMENT:
+            return self._atom(value)
+        if self._is_own(kind):
+            fields = getattr(value, "__dict__", None)
+            slots = tuple(
+                getattr(value, name, None) for name in _slots_of(kind)
+            )
+            content = _content(value)
+            return _stand, (kind,), (fields, slots, content)
+        if isinstance(value, BaseException):
+            return _stand, (kind,), (value.args, value.__dict__)
+        return self._reduced(value)
+
+    def _reduced(self, value: Any) -> Any:
+        """Return the state of an object as pickle gets it; its identity if it has none."""
+        try:
+            reduced = value.__reduce_ex__(5)
+        except Exception:  # noqa: BLE001 - whatever it raises: it cannot be pickled
+            reduced = None
+        if not isinstance(reduced, tuple):
+            self._look.unknown |= hasattr(value, "__next__")
+            return self._atom(value)
+        make, args, *rest = reduced
+        state = rest[0] if rest else None
+        items = tuple(rest[1]) if len(rest) > 1 and rest[1] is not None else ()
+        pairs = tuple(rest[2]) if len(rest) > 2 and rest[2] is not None else ()  # noqa: PLR2004
+        if state is not None and state is not getattr(value, "__dict__", None):
+            self.passing.add(id(state))
+            if isinstance(state, tuple):
+                self.passing.update(map(id, state))
+        self.passing.update(map(id, args))
+        name = getattr(make, "__qualname__", "")
+        return _stand, (type(value), name), (args, state, items, pairs)
+
+    def _function(self, value: types.FunctionType) -> Any:
+        if not self._is_own(value):
+            # A decorator of a library: what it wraps is the person's.
+            wrapped = getattr(value, "__wrapped__", None)
+            if wrapped is None and not value.__closure__:
+                return self._atom(value)
+            return _stand, (id(value),), (wrapped, value.__closure__, value.__dict__)
+        names = names_in(value.__code__)
+        self._look.names |= names
+        self._look.everything |= not names.isdisjoint(EVERYTHING)
+        state = (
+            value.__defaults__,
+            value.__kwdefaults__,
+            value.__closure__,
+            value.__dict__ or None,
+        )
+        return _stand, (hash(value.__code__),), state
+
+    def _class(self, value: type) -> Any:
+        if not self._is_own(value):
+            return self._atom(value)
+        self._look.names.add(value.__name__)
+        state = tuple(
+            (name, _function_behind(item))
+            for name, item in vars(value).items()
+            if name not in _CLASS_NOISE
+        )
+        return _stand, (value.__qualname__,), (id(value), value.__bases__, state)
+
+    def _array(self, value: Any) -> Any:
+        from ..values.types.living import owner_of  # noqa: PLC0415 - there are arrays
+
+        owner = owner_of(value)
+        self.owners.add(id(value))
+        self.owners.add(id(owner))
+        self.keep.append(owner)
+        views = self._look.views
+        views[id(owner)] = views.get(id(owner), 0) + 1
+        return self._content_of(value)
+
+    def _content_of(self, value: Any) -> Any:
+        facts = (str(value.dtype), value.shape, value.flags.writeable, type(value))
+        if value.dtype.hasobject:
+            parts = tuple(value.ravel(order="K").tolist())
+            return _stand, facts, (parts,)
+        return _stand, (*facts, *_parts_of(value)), _extra(value)
+
+    def _of_pandas(self, value: Any) -> Any:
+        pandas = self._pandas
+        if pandas is None:
+            return None
+        if isinstance(value, (pandas.DataFrame, pandas.Series)):
+            manager = value._mgr  # noqa: SLF001 - a pickle of a small frame costs ten times that
+            blocks = tuple(
+                (self._block(block.values), block.mgr_locs.as_array.tobytes())
+                for block in manager.blocks
+            )
+            facts = (type(value), getattr(value, "_name", None), value.attrs, tuple(manager.axes))
+            return _stand, ("pandas",), (blocks, facts)
+        if isinstance(value, pandas.Index) and not isinstance(value, pandas.MultiIndex):
+            if isinstance(value, pandas.RangeIndex):
+                return _stand, ("range", value.start, value.stop, value.step), (value.name,)
+            freq = getattr(value, "freqstr", None)
+            return _stand, (type(value), freq), (self._block(value._values), value.name)  # noqa: SLF001
+        return None
+
+    def _block(self, values: Any) -> Any:
+        """Return the content of a column's array; its memory is pandas' own affair."""
+        numpy = self._numpy
+        inner = getattr(values, "_ndarray", None)
+        array = values if isinstance(values, numpy.ndarray) else inner
+        if not isinstance(array, numpy.ndarray):
+            return values  # an extension array, by its own pickle
+        from ..values.types.living import owner_of  # noqa: PLC0415
+
+        owner = owner_of(array)
+        self.lent.add(id(owner))
+        self.keep.append(owner)
+        facts = (type(values), str(values.dtype), array.shape)
+        if array.dtype.hasobject:
+            return (*facts, tuple(array.ravel(order="K").tolist()))
+        return (*facts, *_parts_of(array))
+
+
+_CLASS_NOISE: Final = frozenset(
+    {"__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl", "__abstractmethods__"}
+)
+
+
+def _function_behind(item: Any) -> Any:
+    if isinstance(item, (staticmethod, classmethod)):
+        return item.__func__
+    if isinstance(item, property):
+        return (item.fget, item.fset, item.fdel)
+    return item
+
+
+def _slots_of(cls: type) -> list[str]:
+    return [
+        name
+        for base in cls.__mro__
+        for name, item in vars(base).items()
+        if isinstance(item, types.MemberDescriptorType) and base.__flags__ & (1 << 9)
+    ]
+
+
+def _content(value: Any) -> Any:
+    for base in (list, dict, set, tuple, frozenset, str, int, float, bytes):
+        if isinstance(value, base):
+            return tuple(value.items()) if base is dict else tuple(value) if base in (
+                list,
+                set,
+                tuple,
+                frozenset,
+            ) else base(value)
+    return None
+
+
+def _extra(value: Any) -> Any:
+    """Return what a subclass of arrays has beside its numbers."""
+    fields = getattr(value, "__dict__", None)
+    mask = getattr(value, "_mask", None)
+    return (mask, fields) if fields or mask is not None else None
+
+
+def _parts_of(value: Any) -> tuple[Any, ...]:
+    """Return the digest of an array's memory, with the order of it."""
+    flags = value.flags
+    if flags.c_contiguous or flags.f_contiguous:
+        order = "C" if flags.c_contiguous else "F"
+        flat = value.ravel(order="K")
+        return order, xxhash.xxh3_128_digest(flat.view("u1") if flat.size else b"")
+    hashed = xxhash.xxh3_128()
+    rows = max(1, (1 << 20) // max(1, value[:1].nbytes)) if value.ndim else 1
+    if value.ndim == 0:
+        hashed.update(value.tobytes())
+    else:
+        for start in range(0, len(value), rows):
+            hashed.update(value[start : start + rows].tobytes())
+    return "strided", hashed.digest()
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """Return the names that a function, and those in it, look up beside their own."""
+    found = set(code.co_names)
+    waiting = [code]
+    while waiting:
+        for part in waiting.pop().co_consts:
+            if isinstance(part, types.CodeType):
+                found.update(part.co_names)
+                waiting.append(part)
+    return found
+
+
+_fresh: Final = itertools.count()
+
+
+def look(value: Any, is_own: Callable[[Any], bool]) -> Look:
+    """Return what a graph looks like.
+
+    Args:
+        value: its root.
+        is_own: whether a function or class was written by the person.
+    """
+    found = Look()
+    try:
+        _look(value, found, is_own)
+    except RecursionError:
+        try:
+            in_thread(lambda: _look(value, found, is_own))
+        except Exception:  # noqa: BLE001 - see below
+            found.digest = None
+    except Exception:  # noqa: BLE001 - code of the person's own is asked for state: it may do anything
+        found.digest = None
+    if found.digest is None:
+        # Not known, so never the same as before.
+        found.digest = b"unknown %d" % next(_fresh)
+        found.ids |= {id(value)}
+    return found
+
+
+def _look(value: Any, found: Look, is_own: Callable[[Any], bool]) -> None:
+    sink = _Sink()
+    pickler = _Pickler(sink, found, is_own)
+    pickler.dump(value)
+    found.digest = sink.hash.digest()
+    passing = pickler.passing
+    ids = {
+        key
+        for key, (_, item) in pickler.memo.copy().items()
+        if key not in passing and _can_change(item)
+    }
+    found.ids = frozenset(ids | pickler.owners)
+    found.lent = frozenset(pickler.lent)
+
+
+def _can_change(item: Any) -> bool:
+    kind = type(item)
+    if kind in (list, dict, set, types.CellType):
+        return True
+    if kind in _ALIKE or kind in _LIBRARY_KINDS or isinstance(item, type):
+        return False
+    if kind is types.FunctionType:
+        return item.__module__ == "__main__"
+    module = library(item)
+    if module in _FIXED_MODULES or module in OF_THE_MOMENT:
+        return False
+    if module == "numpy":
+        # Scalars and dtypes have the first; universal functions are called.
+        return not hasattr(item, "newbyteorder") and not callable(item)
+    if module == "pandas":
+        return hasattr(item, "_mgr")
+    return module != "pyarrow"

@@ -1,0 +1,270 @@
+"""What a replay would have: which names differ from that after a cell, and which belong together.
+
+For each name the state is kept that a replay of this pass would give it here: what was recorded or
+brought back last, or, of what plain code made, how it was when a step first reached it. After a
+cell each name that it can reach is compared with that, not with how it was when the cell began: an
+attempt that failed may have changed it before.
+
+Names that hold the same object that can change, or the same memory, are one group: compared, stored
+and brought back together.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from .digest import Look, look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .effects import Effects
+
+#: Names that IPython binds itself.
+_IPYTHON: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "_", "__", "___"})
+_HISTORY: Final = re.compile(r"_(i{1,3}|i?\d+|ih|oh|dh)")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is IPython's or ours, not the person's."""
+    if name in _IPYTHON:
+        return True
+    return (name.startswith("__") and name.endswith("__")) or _HISTORY.fullmatch(name) is not None
+
+
+class Memory:
+    """Follows the names of a notebook.
+
+    Args:
+        names: the notebook's names.
+        is_own: whether a function or class was written by the person.
+    """
+
+    def __init__(self, names: dict[str, Any], is_own: Callable[[Any], bool]) -> None:
+        self._names = names
+        self._is_own = is_own
+        self._looks: dict[str, Look] = {}
+        self._near: dict[str, set[str]] = {}
+        self._states: dict[str, bytes] = {}
+        #: What a replay would have here.
+        self._known: dict[str, bytes] = {}
+        #: What attempts that failed may have changed since.
+        self._residue: set[str] = set()
+        #: What plain code may have changed since it was looked at.
+        self._mentioned: set[str] = set()
+        self._mentions_all = False
+        self._failed = False
+        self._unseen: set[str] = set()
+        self._imports: dict[str, bytes] = {}
+        self._writers: dict[str, str] = {}
+        self._passed: set[str] = set()
+
+    # ---- what happens ---------------------------------------------------------------------------
+
+    def plain(self, effects: Effects) -> None:
+        """Note that a cell that is no step is about to execute."""
+        self._mentioned |= effects.reads | effects.binds
+        self._mentions_all |= effects.everything
+
+    def before(self, step: str, effects: Effects) -> bool:
+        """Look at what a step reaches, before its body executes.
+
+        Returns:
+            Whether a replay has here what is here now: what no failed attempt, and no step that
+            comes later, has left.
+        """
+        again = step in self._passed
+        dirty = self._dirty()
+        self._survey(dirty | self._unseen)
+        for name in self._reach(effects):
+            state = self._state(name)
+            # A step that executes out of order: those behind it have left their marks.
+            if again and self._writers.get(name) is not None:
+                self._known.pop(name, None)
+                self._residue.add(name)
+            elif name in dirty and name in self._residue:
+                self._known.pop(name, None)
+            elif (name not in self._known and name not in self._residue) or name in dirty:
+                self._known[name] = state
+        for name in dirty - self._residue:
+            if name in self._known and name in self._looks:
+                self._known[name] = self._state(name)
+        exact, self._failed = not again and not self._failed, False
+        return exact
+
+    def failed(self, effects: Effects) -> None:
+        """Note that an attempt has failed: it may have changed what it reaches."""
+        self._failed = True
+        reached = self._reach(effects) | effects.binds
+        self._residue |= reached
+        self._unseen |= reached
+
+    def after(self, step: str, effects: Effects, before: frozenset[str]) -> list[frozenset[str]]:
+        """Return the groups of names that a replay must be given, of a cell that has succeeded.
+
+        Args:
+            step: its name.
+            effects: of its text.
+            before: the names that were there before.
+        """
+        bound = {name for name in effects.binds | (self._people() ^ before) if not is_hidden(name)}
+        self._survey(self._unseen | bound | self._reach(effects))
+        # What has come may reach more.
+        seen: set[str] = set()
+        while not (reached := self._reach(effects)) <= seen | bound:
+            self._survey(reached - seen - bound)
+            seen |= reached
+        touched = bound | {n for n in reached if self._state(n) != self._known.get(n)}
+        groups = {self.group(name) for name in touched}
+        for group in groups:
+            self._settle(group, step)
+        self._residue -= reached | bound
+        self._passed.add(step)
+        return sorted(groups, key=sorted)
+
+    def restored(self, step: str, names: Iterable[str]) -> None:
+        """Note that the record of a step was brought back."""
+        names = set(names)
+        self._survey(names | self._unseen)
+        for name in names:
+            self._settle(self.group(name) & names, step)
+        self._passed.add(step)
+
+    def baseline(self, names: Iterable[str]) -> None:
+        """Note that what names hold comes back without being stored, as imports do."""
+        names = {name for name in names if name in self._names}
+        self._survey(names)
+        for name in names:
+            self._known[name] = self._imports[name] = self._state(name)
+            self._residue.discard(name)
+
+    def is_import(self, name: str) -> bool:
+        """Whether a name holds what an import of this cell has given it."""
+        return self._imports.get(name) == self._state(name)
+
+    def look(self, name: str) -> Look | None:
+        """Return how a name was seen last."""
+        return self._looks.get(name)
+
+    # ---- groups ---------------------------------------------------------------------------------
+
+    def group(self, name: str) -> frozenset[str]:
+        """Return the names that belong together with *name*, itself included."""
+        found: set[str] = set()
+        waiting = [name]
+        while waiting:
+            one = waiting.pop()
+            if one not in found:
+                found.add(one)
+                waiting.extend(self._near.get(one, ()))
+        return frozenset(found)
+
+    def views(self, group: frozenset[str]) -> set[int]:
+        """Return the owners of memory that more than one array of a group uses."""
+        names = [name for name in sorted(group) if name in self._names]
+        found = look(tuple(self._names[name] for name in names), self._is_own)
+        return {owner for owner, count in found.views.items() if count > 1}
+
+    # ---- inside ---------------------------------------------------------------------------------
+
+    def _people(self) -> set[str]:
+        return {name for name in self._names if not is_hidden(name)}
+
+    def _settle(self, group: Iterable[str], step: str) -> None:
+        for name in group:
+            if name in self._looks:
+                self._known[name] = self._state(name)
+            else:
+                self._known.pop(name, None)
+            self._writers[name] = step
+            self._residue.discard(name)
+
+    def _dirty(self) -> set[str]:
+        """Return what plain code may have changed since the last time."""
+        mentioned, self._mentioned = self._mentioned, set()
+        everything, self._mentions_all = self._mentions_all, False
+        if everything:
+            return self._people()
+        self._survey({name for name in mentioned if name not in self._looks})
+        return self._closure(mentioned)
+
+    def _reach(self, effects: Effects) -> set[str]:
+        if effects.everything:
+            return self._people()
+        return self._closure(effects.reads)
+
+    def _closure(self, names: Iterable[str]) -> set[str]:
+        """Return names with those that functions behind them use, as far as they exist."""
+        found: set[str] = set()
+        waiting = list(names)
+        while waiting:
+            name = waiting.pop()
+            if name in found or name not in self._names or is_hidden(name):
+                continue
+            found.add(name)
+            seen = self._looks.get(name)
+            if seen is None:
+                self._survey({name})
+                seen = self._looks[name]
+            if seen.everything:
+                return self._people()
+            waiting.extend(seen.names)
+            waiting.extend(self._near.get(name, ()))
+        return found
+
+    def _survey(self, names: Iterable[str]) -> None:
+        """Look at names again, and at all that are new."""
+        people = self._people()
+        for gone in self._looks.keys() - people:
+            del self._looks[gone]
+            self._states.pop(gone, None)
+            for other in self._near.pop(gone, ()):
+                self._near[other].discard(gone)
+                self._forget(other)
+        fresh = (set(names) & people) | (people - self._looks.keys())
+        self._unseen -= fresh
+        for name in fresh:
+            self._forget(name)
+            self._looks[name] = look(self._names[name], self._is_own)
+        for name in fresh:
+            self._join(name)
+
+    def _forget(self, name: str) -> None:
+        """Forget the states of a name and of those that belong together with it."""
+        for one in self.group(name):
+            self._states.pop(one, None)
+
+    def _join(self, name: str) -> None:
+        mine = self._looks[name]
+        near = set()
+        if mine.ids or mine.lent:
+            for other, theirs in self._looks.items():
+                if other != name and not (
+                    mine.ids.isdisjoint(theirs.ids)
+                    and mine.ids.isdisjoint(theirs.lent)
+                    and mine.lent.isdisjoint(theirs.ids)
+                ):
+                    near.add(other)
+        for old in self._near.get(name, set()) - near:
+            self._near[old].discard(name)
+        for new in near:
+            self._near.setdefault(new, set()).add(name)
+        self._near[name] = near
+        self._forget(name)
+
+    def _state(self, name: str) -> bytes:
+        """Return what a name looks like, together with its group."""
+        state = self._states.get(name)
+        if state is None:
+            group = self.group(name)
+            if len(group) == 1:
+                state = self._looks[name].digest or b""
+                self._states[name] = state
+            else:
+                names = sorted(group)
+                whole = look([(one, self._names[one]) for one in names], self._is_own)
+                state = whole.digest or b""
+                for one in names:
+                    self._states[one] = state
+        return state

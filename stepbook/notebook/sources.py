@@ -1,0 +1,166 @@
+"""Where the functions of a notebook stand in the text of its cells.
+
+A function is recorded as a place: the fingerprint of its cell, and its number among the functions
+of that cell, in the order of the text. It is rebuilt from the code of a cell that this kernel has
+executed, so never from what a book holds.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import types
+from typing import TYPE_CHECKING, Any, Final
+
+from .effects import nested_code
+from .fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_FLAGS: Final = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+class _Cell:
+    """The functions of one cell."""
+
+    def __init__(self, body: list[ast.stmt], name: str) -> None:
+        # As the step's own fingerprint is made: without what stands for the magic's line.
+        self.key = fingerprint([s for s in body if not _is_future(s)])
+        self.codes: list[types.CodeType | None] = []
+        for part in [body, *nested_code(body)]:
+            self.codes += _codes(part, name)
+
+    def number(self, code: types.CodeType) -> int | None:
+        """Return which of its functions has *code*."""
+        same = [n for n, own in enumerate(self.codes) if own == code]
+        exact = [n for n in same if _positions(self.codes[n]) == _positions(code)]
+        found = exact or same
+        return found[0] if found else None
+
+
+class Sources:
+    """The cells that this kernel has executed."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, _Cell | None] = {}
+        self._places: dict[types.CodeType, list[Any] | None] = {}
+        self._keys: dict[str, _Cell] = {}
+
+    def place_of(self, code: types.CodeType) -> list[Any] | None:
+        """Return the cell and the number of a function."""
+        cell = self._cell(code.co_filename)
+        for known in [cell] if cell is not None else reversed(list(self._all())):
+            number = known.number(code)
+            if number is not None:
+                return [known.key, number]
+        return None
+
+    def code_at(self, place: Any) -> types.CodeType | None:
+        """Return the code of a function, from a cell that was executed here."""
+        if not (isinstance(place, list) and len(place) == 2):  # noqa: PLR2004 - cell and number
+            return None
+        key, number = place
+        if key not in self._keys:
+            for _ in self._all():
+                pass
+        cell = self._keys.get(key)
+        if cell is None or type(number) is not int or not 0 <= number < len(cell.codes):
+            return None
+        return cell.codes[number]
+
+    def _all(self) -> Iterator[_Cell]:
+        # IPython keeps the text of cells there, without a time, as they have no file.
+        for name, entry in list(linecache.cache.items()):
+            if len(entry) > 1 and entry[1] is None:
+                cell = self._cell(name)
+                if cell is not None:
+                    yield cell
+
+    def _cell(self, name: str) -> _Cell | None:
+        if name in self._cells:
+            return self._cells[name]
+        entry = linecache.cache.get(name)
+        if entry is None or len(entry) == 1 or entry[1] is not None:
+            return None
+        try:
+            body = ast.parse("".join(entry[2])).body
+        except (SyntaxError, ValueError, RecursionError):
+            self._cells[name] = None
+            return None
+        cell = self._cells[name] = _Cell(without_marker(body), name)
+        self._keys[cell.key] = cell
+        return cell
+
+
+def without_marker(body: list[ast.stmt]) -> list[ast.stmt]:
+    """Return the statements of a cell without the string that stands for ``%%step NAME``."""
+    first = body[0] if body else None
+    if (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+        and first.value.value.startswith(("%%step", "#|"))
+    ):
+        body = body[1:]
+    return body
+
+
+def _is_future(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+
+
+def _codes(body: list[ast.stmt], name: str) -> list[types.CodeType | None]:
+    """Return the code of each function of a text, in the order of the text."""
+    try:
+        module = compile(ast.Module(body, []), name, "exec", flags=_FLAGS, dont_inherit=True)
+    except (SyntaxError, ValueError, TypeError, RecursionError):
+        return []
+    compiled: dict[tuple[str, int], list[types.CodeType]] = {}
+    waiting = [module]
+    while waiting:
+        code = waiting.pop()
+        inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
+        for part in inner:
+            compiled.setdefault((part.co_name, part.co_firstlineno), []).append(part)
+        waiting += inner
+    return [_code_of(node, compiled) for node in _functions(body)]
+
+
+def _functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
+    waiting: list[ast.AST] = list(reversed(body))
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, _FUNCTIONS):
+            yield node
+        waiting += reversed(list(ast.iter_child_nodes(node)))
+
+
+def _code_of(
+    node: Any, compiled: dict[tuple[str, int], list[types.CodeType]]
+) -> types.CodeType | None:
+    name = getattr(node, "name", "<lambda>")
+    decorators = getattr(node, "decorator_list", [])
+    first = min([node.lineno, *(d.lineno for d in decorators)])
+    found = compiled.get((name, first)) or compiled.get((name, node.lineno)) or []
+    if len(found) > 1:
+        # Several lambdas on one line: the outermost of those within the node.
+        within = [code for code in found if _is_within(code, node)]
+        within.sort(key=lambda code: len(list(code.co_positions())), reverse=True)
+        found = within or found
+    return found[0] if found else None
+
+
+def _is_within(code: types.CodeType, node: Any) -> bool:
+    start, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+    for line, last, column, until in code.co_positions():
+        if column is None or line is None or last is None or until is None or until == 0:
+            continue
+        if (line, column) < start or (last, until) > end:
+            return False
+    return True
+
+
+def _positions(code: types.CodeType | None) -> Any:
+    return None if code is None else list(code.co_positions())

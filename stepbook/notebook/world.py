@@ -1,0 +1,176 @@
+"""What this kernel knows of the notebook's own code: the world that graphs are stored against."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import sysconfig
+import types
+from typing import TYPE_CHECKING, Any, Final
+
+from IPython.utils.text import SList
+
+from ..api.book import Book, connect
+from ..api.run import Run
+from ..errors import BookNotFoundError, RunNotFoundError
+from ..values.nodes import TAG, expect
+from .chance import from_state, state_of
+from .sources import Sources
+from .stub import NotStored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..values.heap import HeapWriter
+
+#: Modules of which everything may be named: none of it reaches files, processes or code.
+_OPEN: Final = ("numpy", "pandas", "datetime", "collections", "operator", "math", "numpy.linalg")
+_CALLABLE: Final = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    type,
+    types.ModuleType,
+)
+_LIBRARIES: Final = tuple(
+    path
+    for key in ("stdlib", "platstdlib", "purelib", "platlib")
+    if (path := sysconfig.get_paths().get(key))
+)
+
+
+class Notebook:
+    """The world of one shell.
+
+    Args:
+        names: the notebook's names.
+        sources: the text of its cells.
+
+    Attributes:
+        defined: names that imports and definitions have bound last.
+        stub: makes what stands for an object that was not stored, from its node.
+    """
+
+    def __init__(self, names: dict[str, Any], sources: Sources) -> None:
+        self.names = names
+        self.sources = sources
+        self.defined: set[str] = set()
+        self.stub: Callable[[dict[str, Any]], Any] = lambda node: NotStored(
+            "a part of it", "?", node["type"], node["why"]
+        )
+        self.code_at = sources.code_at
+        self.place_of = sources.place_of
+
+    def is_own(self, value: Any) -> bool:
+        """Whether a function or class was written by the person: here, or in a module of theirs."""
+        if isinstance(value, types.FunctionType):
+            return value.__globals__ is self.names or is_own_module(value.__module__)
+        return is_own_module(getattr(value, "__module__", None))
+
+    def reference(self, value: Any) -> str | None:
+        """Return what a function, class or module is found by again."""
+        if not _is_code(value):
+            return None
+        if isinstance(value, types.BuiltinFunctionType | types.MethodType):
+            owner = value.__self__
+            if owner is not None and not isinstance(owner, types.ModuleType | type):
+                return None
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        if not isinstance(name, str):
+            return None
+        if isinstance(value, type) and value.__module__ == "builtins":
+            return f"builtins:{name}" if _found("builtins", name) is value else None
+        for module in _OPEN:
+            if _found(module, name) is value:
+                return f"{module}:{name}"
+        if isinstance(value, types.FunctionType) and value.__globals__ is self.names:
+            return None  # it has defaults and attributes: stored by its place
+        module = getattr(value, "__module__", None)
+        if is_own_module(module) and module != "__main__" and _found(module, name) is value:
+            return f"{module}:{name}"
+        for known in [name, *self.defined]:
+            if known in self.defined and self.names.get(known) is value:
+                return known
+        return None
+
+    def referred(self, reference: str) -> Any:
+        """Return what a reference stands for."""
+        module, colon, name = reference.rpartition(":")
+        if not colon:
+            value = self.names[name]
+            if not _is_code(value):
+                raise LookupError(reference)
+            return value
+        if module == "builtins":
+            value = _found(module, name)
+            if not isinstance(value, type):
+                raise LookupError(reference)
+            return value
+        if module in _OPEN:
+            importlib.import_module(module)
+        elif not is_own_module(module):
+            raise LookupError(reference)
+        value = _found(module, name)
+        if value is None:
+            raise LookupError(reference)
+        return value
+
+    def other(self, value: Any, writer: HeapWriter) -> dict[str, Any] | None:
+        """Return the node of a shell's lines, a random generator, a book or a run."""
+        if type(value) is SList:
+            return {TAG: "host.lines", "items": list(value)}
+        if isinstance(value, types.ModuleType):
+            name = self.reference(value)
+            return None if name is None else {TAG: "name", "name": name}
+        state = state_of(value)
+        if state is not None:
+            return {TAG: "host.random", "state": writer.node(state)}
+        book = value.book if isinstance(value, Run) else value
+        if isinstance(book, Book) and book.path is not None:
+            found: dict[str, Any] = {TAG: "host.book", "book": str(book.path)}
+            return {**found, "run": value.id} if isinstance(value, Run) else found
+        return None
+
+    def made(self, node: dict[str, Any]) -> Any:
+        """Return what :meth:`other` has written."""
+        kind = node[TAG]
+        if kind == "host.lines":
+            return SList(expect(node["items"], list))
+        if kind == "host.random":
+            return from_state(node["state"])
+        if kind != "host.book":
+            raise LookupError(kind)
+        book = connect(node["book"])
+        if "run" not in node:
+            return book
+        try:
+            return book.get(node["run"])
+        except (BookNotFoundError, RunNotFoundError) as error:
+            return self.stub({"type": "stepbook.Run", "why": str(error)})
+
+    def missing(self, node: dict[str, Any]) -> Any:
+        """Return what stands for an object that was not stored."""
+        return self.stub(node)
+
+
+def _is_code(value: Any) -> bool:
+    """Whether a value is a function, class or module, of whatever kind."""
+    return isinstance(value, _CALLABLE) or (callable(value) and hasattr(value, "__name__"))
+
+
+def _found(module: str | None, name: str) -> Any:
+    found: Any = sys.modules.get(module or "")
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def is_own_module(name: Any) -> bool:
+    """Whether a module is the notebook, or a file of the person's beside it."""
+    if name == "__main__":
+        return True
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or name.partition(".")[0] == "stepbook":
+        return False
+    path = getattr(module, "__file__", None)
+    return isinstance(path, str) and not path.startswith(_LIBRARIES)

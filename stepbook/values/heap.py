@@ -1,0 +1,286 @@
+"""Object graphs as JSON: each object once, also where several hold it or it holds itself.
+
+The nodes are those of :mod:`.nodes`, in the place where an object is met first. One that is met
+again is marked there, and named where it is met again::
+
+    {"$stepbook": "shared", "id": 1, "value": <node>}      an object that others hold, too
+    [{"$stepbook": "shared.list", "id": 1}, <items>]       the same, of a list
+    {"$stepbook": "again", "id": 1}                        that object
+
+So a graph without sharing is written as :class:`.writer.Writer` writes it. What the host's own code
+has made (functions, classes, their instances) is told by where it stands in that code, never by
+code: see :class:`World`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ..errors import ArtifactError, NotSerializableError
+from .kinds import no_constant
+from .nodes import TAG, expect, name_of
+from .reader import Reader
+from .types import classes, living
+from .writer import Writer
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable
+
+    from ..model.blobs import Blobs
+
+#: What has no identity that anybody could notice.
+_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range})
+SHARED: Final = "shared"
+SHARED_LIST: Final = "shared.list"
+AGAIN: Final = "again"
+MISSING: Final = "missing"
+
+
+class World(Protocol):
+    """What the host knows of the code that it executes.
+
+    Attributes:
+        names: the globals of its functions.
+    """
+
+    names: dict[str, Any]
+
+    def place_of(self, code: types.CodeType) -> list[Any] | None:
+        """Return where in the host's code a function stands; None if it is not known."""
+
+    def code_at(self, place: Any) -> types.CodeType | None:
+        """Return the function's code that stands at a place, None if no such code is here."""
+
+    def reference(self, value: Any) -> str | None:
+        """Return what a function, class or module is found by again; None for one that is not."""
+
+    def referred(self, reference: str) -> Any:
+        """Return what :meth:`reference` stands for; LookupError if there is nothing."""
+
+    def is_own(self, cls: type) -> bool:
+        """Whether a class was written by the person: instances are stored by their state."""
+
+    def other(self, value: Any, writer: HeapWriter) -> dict[str, Any] | None:
+        """Return the node of an object of the host's own, None for any other."""
+
+    def made(self, node: dict[str, Any]) -> Any:
+        """Return what :meth:`other` has written."""
+
+    def missing(self, node: dict[str, Any]) -> Any:
+        """Return what stands for an object that could not be stored."""
+
+
+class _Seen:
+    """An object that was met, and its node."""
+
+    __slots__ = ("id", "node", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value  # keeps its id from being used again
+        self.node: Any = None
+        self.id: int | None = None
+
+
+class HeapWriter(Writer):
+    """Encodes graphs; what cannot be stored in them is left out and told.
+
+    Args:
+        artifacts: where big values go.
+        world: what the host knows of its code.
+        allow_pickle: store as pickle what nothing else can store.
+
+    Attributes:
+        missing: what was left out of the last graph: path, reason and the object.
+        owners: arrays of which several views are in the graph, by id.
+        graph: whether to write a graph; else everything is as in a step's return.
+        strict: whether what cannot be stored is an error, and not left out.
+    """
+
+    def __init__(
+        self, artifacts: Blobs | None, world: World, *, allow_pickle: bool = False
+    ) -> None:
+        super().__init__(artifacts, allow_pickle=allow_pickle)
+        self.world = world
+        self.missing: list[tuple[str, Any]] = []
+        self.owners: set[int] = set()
+        self.graph = True
+        self.strict = False
+        self._seen: dict[int, _Seen] = {}
+        self._count = 0
+
+    def restart(self) -> None:
+        """Begin another graph."""
+        super().restart()
+        self._seen.clear()
+        self._count = 0
+        self.missing = []
+
+    def node(self, value: Any) -> Any:
+        """Return what stands for *value*; see :meth:`.nodes.Encoder.node`."""
+        if type(value) in _ATOMS or not self.graph:
+            return super().node(value)
+        seen = self._seen.get(id(value))
+        if seen is not None:
+            if seen.id is None:
+                self._count += 1
+                seen.id = self._count
+                _mark(seen)
+            return {TAG: AGAIN, "id": seen.id}
+        seen = self._seen[id(value)] = _Seen(value)
+        levels = self._levels
+        try:
+            node = living.view(self, value) if self.owners else None
+            if node is None:
+                node = super().node(value)
+        except NotSerializableError as error:
+            if self.strict:
+                raise
+            self._levels = levels
+            self._above.discard(id(value))
+            reason = error.reason or str(error)
+            node = {TAG: MISSING, "number": len(self.missing), "type": name_of(type(value))}
+            node["why"] = reason
+            self.missing.append((reason, value))
+        if type(node) not in (dict, list):
+            del self._seen[id(value)]
+            return node
+        seen.node = node
+        if seen.id is not None:
+            _mark(seen)
+        return node
+
+    def factory(self, value: Any) -> Any:
+        """Return the node of what makes the missing values of a defaultdict."""
+        return self.node(value) if self.graph else super().factory(value)
+
+    def is_plain(self, value: Any) -> bool:
+        """Whether an object is told by its attributes, not by what is known of its class."""
+        return not classes.is_special(type(value)) and living.is_plain(type(value))
+
+    def other(self, value: Any) -> Any:
+        """Return the node of a value of a class of the user's own, or of a library."""
+        if not self.graph:
+            return super().other(value)
+        found = self.world.other(value, self)
+        if found is None:
+            found = living.encode(self, value)
+        return super().other(value) if found is None else found
+
+
+def _mark(seen: _Seen) -> None:
+    """Say in the node of an object, in its place, that others hold it, too."""
+    node = seen.node
+    if isinstance(node, list):
+        node.insert(0, {TAG: SHARED_LIST, "id": seen.id})
+    elif isinstance(node, dict):
+        content = dict(node)
+        node.clear()
+        node.update({TAG: SHARED, "id": seen.id, "value": content})
+
+
+_GRAPH: Final = re.compile(
+    r'"\$stepbook":"(?:'
+    + "|".join(map(re.escape, (SHARED, SHARED_LIST, AGAIN, MISSING, *living.KINDS)))
+    + r"|host\.[a-z]+)\""
+)
+
+
+class HeapReader(Reader):
+    """Rebuilds graphs.
+
+    Args:
+        artifacts: where big values are.
+        world: what the host knows of its code.
+        hint: names the classes that may be rebuilt.
+        allow_pickle: load what was stored as pickle.
+    """
+
+    def __init__(
+        self, artifacts: Blobs | None, world: World, hint: Any, *, allow_pickle: bool = False
+    ) -> None:
+        super().__init__(artifacts, hint, allow_pickle=allow_pickle)
+        self.world = world
+        self._raw: dict[int, Any] = {}
+        self._made: dict[int, Any] = {}
+        self._later: list[Callable[[], None]] = []
+        self._last: list[Callable[[], None]] = []
+
+    def _decoded(self, text: str) -> Any:
+        if not _GRAPH.search(text):
+            return super()._decoded(text)
+        raw = json.loads(text, parse_constant=no_constant)
+        self._find(raw)
+        value = self.resolve(raw)
+        while self._later or self._last:
+            (self._later or self._last).pop()()
+        return value
+
+    def _find(self, raw: Any) -> None:
+        """Take in the objects that are held more than once."""
+        waiting = [raw]
+        while waiting:
+            node = waiting.pop()
+            if type(node) is list:
+                if node and type(node[0]) is dict and node[0].get(TAG) == SHARED_LIST:
+                    self._enter(node[0], node[1:])
+                waiting.extend(node)
+            elif type(node) is dict:
+                if node.get(TAG) == SHARED:
+                    self._enter(node, node["value"])
+                waiting.extend(node.values())
+
+    def _enter(self, node: dict[str, Any], content: Any) -> None:
+        number = expect(node["id"], int)
+        if number in self._raw:
+            raise ArtifactError("two objects have the same number")
+        self._raw[number] = content
+
+    def resolve(self, node: Any) -> Any:
+        """Return the object of a node; what it holds may be filled in later."""
+        if type(node) is list:
+            if node and type(node[0]) is dict and node[0].get(TAG) == SHARED_LIST:
+                return self._at(node[0]["id"])
+            return [self.resolve(item) for item in node]
+        if type(node) is not dict:
+            return node
+        kind = node.get(TAG)
+        if kind in (SHARED, AGAIN):
+            return self._at(node["id"])
+        if kind == MISSING:
+            return self.world.missing(node)
+        if type(kind) is str and kind.startswith("host."):
+            return self.world.made(node)
+        shell = living.SHELLS.get(kind) if type(kind) is str else None
+        if shell is not None:
+            return self._begin(shell, node)
+        inner = {key: self.resolve(item) for key, item in node.items()}
+        if kind is None:
+            return inner
+        return living.decode(self, kind, inner) if kind in living.WHOLE else self._hook(inner)
+
+    def _at(self, number: Any) -> Any:
+        if number in self._made:
+            return self._made[number]
+        raw = self._raw[number]
+        kind = raw.get(TAG, "plain dict") if type(raw) is dict else "list"
+        shell = living.SHELLS.get(kind) or living.CONTAINERS.get(kind)
+        if shell is not None:
+            return self._begin(shell, raw, number)
+        value = self._made[number] = self.resolve(raw)
+        return value
+
+    def _begin(self, shell: living.Shell, raw: Any, number: int | None = None) -> Any:
+        """Make an object without its content, so that the content may hold it."""
+        value = shell.make(self, raw)
+        if number is not None:
+            self._made[number] = value
+        queue = self._last if shell.hashes else self._later
+        queue.append(lambda: shell.fill(self, value, raw))
+        return value
+
+    def class_of(self, reference: str) -> type:
+        """Return a class that the host's code names."""
+        return classes.find(reference, self._named(), self.world.referred)

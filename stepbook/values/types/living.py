@@ -1,0 +1,528 @@
+"""What a notebook's own code has made: functions, closures, classes, instances; also views.
+
+An object is made empty first and filled when everything that it may hold exists, so that it may
+hold itself. Nothing of the person's is called: no ``__init__``, no ``__setstate__``, no decorator.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import ArtifactError
+from ..nodes import TAG, expect, name_of, take, unstorable
+from .builtin import FACTORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..heap import HeapReader, HeapWriter
+
+_BASES: Final = (list, dict, set, tuple, frozenset, str, int, float, bytes, bytearray, deque)
+_IMMUTABLE: Final = (tuple, frozenset, str, int, float, bytes)
+#: Attributes that a class statement, or Python, makes by itself.
+_CLASS_OWN: Final = frozenset(
+    {
+        "__module__",
+        "__qualname__",
+        "__doc__",
+        "__dict__",
+        "__weakref__",
+        "__annotations__",
+        "__annotate__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__type_params__",
+        "__parameters__",
+        "__orig_bases__",
+        "__slots__",
+        "__match_args__",
+        "__hash__",
+        "__abstractmethods__",
+        "_abc_impl",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__classcell__",
+        "__classdictcell__",
+    }
+)
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+
+def encode(w: HeapWriter, value: Any) -> dict[str, Any] | None:
+    """Return the node of something that code has made; None for anything else.
+
+    Raises:
+        NotSerializableError: its code is not the person's own, or not here.
+    """
+    kind = type(value)
+    reference = w.world.reference(value)
+    if reference is not None:
+        return {TAG: "name", "name": reference}
+    make = _ENCODERS.get(kind)
+    if make is not None:
+        return make(w, value)
+    if isinstance(value, BaseException):
+        return _encode_exception(w, value)
+    if isinstance(value, type):
+        raise unstorable(f"the class {name_of(value)} is not one that the notebook names")
+    if w.world.is_own(kind) and w.is_plain(value):
+        return _encode_object(w, value)
+    return None
+
+
+def _encode_function(w: HeapWriter, value: types.FunctionType) -> dict[str, Any]:
+    place = w.world.place_of(value.__code__) if value.__globals__ is w.world.names else None
+    if place is None:
+        raise unstorable("a function of which the source is in no cell of this notebook")
+    node: dict[str, Any] = {TAG: "function", "place": place, "name": value.__name__}
+    node["qualname"] = value.__qualname__
+    if value.__defaults__ is not None:
+        node["defaults"] = [w.node(item) for item in value.__defaults__]
+    if value.__kwdefaults__:
+        node["kwdefaults"] = {key: w.node(item) for key, item in value.__kwdefaults__.items()}
+    if value.__closure__:
+        node["closure"] = [w.node(cell) for cell in value.__closure__]
+    if value.__dict__:
+        node["attributes"] = w.node(value.__dict__)
+    if value.__annotations__:
+        node["annotations"] = {
+            name: w.node(item) for name, item in value.__annotations__.items()
+        }
+    if value.__doc__ != _docstring(value.__code__):
+        node["doc"] = w.node(value.__doc__)
+    return node
+
+
+def _docstring(code: types.CodeType) -> Any:
+    return types.FunctionType(code, {}, None, None, _cells(len(code.co_freevars))).__doc__
+
+
+def _cells(count: int) -> tuple[types.CellType, ...]:
+    return tuple(types.CellType() for _ in range(count))
+
+
+def _encode_cell(w: HeapWriter, value: types.CellType) -> dict[str, Any]:
+    try:
+        content = value.cell_contents
+    except ValueError:  # not bound yet
+        return {TAG: "cell"}
+    return {TAG: "cell", "value": w.node(content)}
+
+
+def _encode_method(w: HeapWriter, value: types.MethodType) -> dict[str, Any]:
+    name = value.__func__.__name__
+    if getattr(type(value.__self__), name, None) is not value.__func__ and (
+        getattr(getattr(value.__self__, name, None), "__func__", None) is not value.__func__
+    ):
+        raise unstorable("a method that its object does not have under its name")
+    return {TAG: "method", "of": w.node(value.__self__), "name": name}
+
+
+def _encode_builtin(w: HeapWriter, value: types.BuiltinMethodType) -> dict[str, Any]:
+    owner = value.__self__
+    if owner is None or isinstance(owner, types.ModuleType) or type(owner) not in (*_BASES, Counter):
+        raise unstorable(f"the function {value!r}, which the notebook does not name")
+    return {TAG: "method", "of": w.node(owner), "name": value.__name__}
+
+
+def _encode_partial(w: HeapWriter, value: functools.partial[Any]) -> dict[str, Any]:
+    return {
+        TAG: "partial",
+        "function": w.node(value.func),
+        "args": [w.node(item) for item in value.args],
+        "kwargs": {key: w.node(item) for key, item in value.keywords.items()},
+    }
+
+
+def _encode_cached(w: HeapWriter, value: Any) -> dict[str, Any]:
+    facts = value.cache_parameters()
+    return {TAG: "lru_cache", "function": w.node(value.__wrapped__), **facts}
+
+
+def _encode_namespace(w: HeapWriter, value: types.SimpleNamespace) -> dict[str, Any]:
+    return {TAG: "namespace", "fields": {k: w.field(k, v) for k, v in vars(value).items()}}
+
+
+def _encode_exception(w: HeapWriter, value: BaseException) -> dict[str, Any] | None:
+    cls = type(value)
+    if cls.__module__ != "builtins" and not w.world.is_own(cls):
+        return None
+    node: dict[str, Any] = {TAG: "exception", "class": _ref(cls)}
+    node["args"] = [w.node(item) for item in value.args]
+    if vars(value):
+        node["fields"] = {key: w.field(key, item) for key, item in vars(value).items()}
+    if value.__cause__ is not None:
+        node["cause"] = w.node(value.__cause__)
+    return node
+
+
+def _ref(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def is_plain(cls: type) -> bool:
+    """Whether instances are told by their attributes: no metaclass, destructor or C behind it."""
+    return not hasattr(cls, "__del__") and _base(cls) is not None
+
+
+def _base(cls: type) -> type | None:
+    """Return the built-in type that holds the content of instances; None if none is known."""
+    for base in cls.__mro__:
+        if base in _BASES or base is object:
+            return base
+        if not base.__flags__ & (1 << 9):  # not made by a class statement
+            return None
+    return None
+
+
+def _encode_object(w: HeapWriter, value: Any) -> dict[str, Any]:
+    cls = type(value)
+    node: dict[str, Any] = {TAG: "object", "class": _ref(cls)}
+    base = _base(cls)
+    if base is not object and base is not None:
+        node["content"] = w.node(base(value) if base is not deque else list(value))
+    fields = getattr(value, "__dict__", None)
+    if fields:
+        node["fields"] = w.node(dict(fields))
+    slots = {
+        name: w.field(name, item)
+        for name, item in ((name, _slot(value, name)) for name in _slots(cls))
+        if item is not _EMPTY
+    }
+    if slots:
+        node["slots"] = slots
+    return node
+
+
+_EMPTY: Final = object()
+
+
+def _slots(cls: type) -> list[str]:
+    return [
+        name
+        for base in cls.__mro__
+        for name, item in vars(base).items()
+        if isinstance(item, types.MemberDescriptorType) and base.__flags__ & (1 << 9)
+    ]
+
+
+def _slot(value: Any, name: str) -> Any:
+    for base in type(value).__mro__:
+        item = vars(base).get(name)
+        if isinstance(item, types.MemberDescriptorType):
+            try:
+                return item.__get__(value)
+            except AttributeError:
+                return _EMPTY
+    return _EMPTY
+
+
+@dataclass(frozen=True)
+class ClassState:
+    """What a class has beside its statement: data, and functions that were set later."""
+
+    cls: type
+
+
+def _encode_class(w: HeapWriter, value: ClassState) -> dict[str, Any]:
+    cls = value.cls
+    state = {
+        name: w.field(name, item)
+        for name, item in vars(cls).items()
+        if name not in _CLASS_OWN and _is_state(w, cls, name, item)
+    }
+    return {TAG: "class", "class": _ref(cls), "fields": state, "names": sorted(_names(cls))}
+
+
+def _names(cls: type) -> set[str]:
+    return {name for name in vars(cls) if name not in _CLASS_OWN}
+
+
+def _is_state(w: HeapWriter, cls: type, name: str, item: Any) -> bool:
+    if isinstance(item, types.FunctionType):
+        by_statement = item.__qualname__ == f"{cls.__qualname__}.{name}"
+        if by_statement and not (item.__defaults__ or item.__kwdefaults__ or item.__dict__):
+            return False
+        return w.world.place_of(item.__code__) is not None or not by_statement
+    if isinstance(item, staticmethod | classmethod | property | functools.cached_property):
+        return False
+    return not hasattr(type(item), "__set_name__") and not isinstance(
+        item, types.MemberDescriptorType | types.GetSetDescriptorType
+    )
+
+
+def view(w: HeapWriter, value: Any) -> dict[str, Any] | None:
+    """Return the node of an array that shares its memory with another of the graph."""
+    import numpy as np  # noqa: PLC0415 - there are arrays
+
+    if not isinstance(value, np.ndarray):
+        return None
+    owner = owner_of(value)
+    if owner is value or id(owner) not in w.owners or type(value) is not np.ndarray:
+        return None
+    if type(owner) is not np.ndarray or owner.dtype.hasobject != value.dtype.hasobject:
+        return None
+    start = owner.__array_interface__["data"][0]
+    return {
+        TAG: "numpy.view",
+        "base": w.node(owner),
+        "offset": value.__array_interface__["data"][0] - start,
+        "shape": list(value.shape),
+        "strides": list(value.strides),
+        "dtype": w.node(value.dtype) if value.dtype != owner.dtype else None,
+        "writeable": bool(value.flags.writeable),
+    }
+
+
+def owner_of(value: Any) -> Any:
+    """Return what owns the memory of an array: itself, another array, or some other buffer."""
+    import numpy as np  # noqa: PLC0415 - there are arrays
+
+    while isinstance(value, np.ndarray) and value.base is not None:
+        value = value.base
+    return value
+
+
+_ENCODERS: Final[dict[type, Callable[[HeapWriter, Any], dict[str, Any]]]] = {
+    types.FunctionType: _encode_function,
+    types.CellType: _encode_cell,
+    types.MethodType: _encode_method,
+    types.BuiltinFunctionType: _encode_builtin,
+    types.SimpleNamespace: _encode_namespace,
+    functools.partial: _encode_partial,
+    type(functools.cache(len)): _encode_cached,
+    ClassState: _encode_class,
+    object: lambda _w, _v: {TAG: "object", "class": "builtins:object"},
+}
+
+
+# ---- rebuilding ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shell:
+    """How an object is rebuilt in two parts.
+
+    Attributes:
+        make: makes it, without what it holds.
+        fill: gives it what it holds.
+        hashes: whether filling it asks for hashes of what it holds: after all others.
+    """
+
+    make: Callable[[HeapReader, Any], Any]
+    fill: Callable[[HeapReader, Any, Any], object]
+    hashes: bool = False
+
+
+def _make_function(r: HeapReader, node: dict[str, Any]) -> Any:
+    code = r.world.code_at(node["place"])
+    if code is None:
+        return r.world.missing(
+            {"type": "function", "why": "its source is not in a cell that was executed here"}
+        )
+    cells = [_cell_of(r, cell) for cell in expect(node.get("closure", []), list)]
+    if len(cells) != len(code.co_freevars):
+        raise ArtifactError("a function has another closure than its source")
+    function = types.FunctionType(code, r.world.names, node["name"], None, tuple(cells) or None)
+    function.__qualname__ = expect(node["qualname"], str)
+    function.__module__ = r.world.names.get("__name__", "__main__")
+    return function
+
+
+def _cell_of(r: HeapReader, node: Any) -> types.CellType:
+    cell = r.resolve(node)
+    return expect(cell, types.CellType)  # type: ignore[no-any-return]
+
+
+def _fill_function(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+    if type(value) is not types.FunctionType:
+        return
+    if "defaults" in node:
+        value.__defaults__ = tuple(r.resolve(node["defaults"]))
+    if "kwdefaults" in node:
+        value.__kwdefaults__ = {k: r.resolve(v) for k, v in node["kwdefaults"].items()}
+    if "attributes" in node:
+        value.__dict__.update(r.resolve(node["attributes"]))
+    if "annotations" in node:
+        value.__annotations__ = {k: r.resolve(v) for k, v in node["annotations"].items()}
+    if "doc" in node:
+        value.__doc__ = r.resolve(node["doc"])
+
+
+def _fill_cell(r: HeapReader, value: types.CellType, node: dict[str, Any]) -> None:
+    if "value" in node:
+        value.cell_contents = r.resolve(node["value"])
+
+
+def _make_object(r: HeapReader, node: dict[str, Any]) -> Any:
+    name = expect(node["class"], str)
+    if name == "builtins:object":
+        return object()
+    cls = r.class_of(name)
+    base = _base(cls)
+    if not is_plain(cls) or base is None:
+        raise ArtifactError(f"instances of {name_of(cls)} are not rebuilt from a record")
+    if base in _IMMUTABLE:
+        return base.__new__(cls, r.resolve(node["content"]))  # type: ignore[call-overload]
+    return base.__new__(cls)
+
+
+def _fill_object(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+    base = _base(type(value))
+    if "fields" in node:
+        vars(value).update(r.resolve(node["fields"]))
+    for name, item in node.get("slots", {}).items():
+        found = [vars(b)[name] for b in type(value).__mro__ if name in vars(b)]
+        if not found or not isinstance(found[0], types.MemberDescriptorType):
+            raise ArtifactError(f"{name_of(type(value))} has no slot {name!r} any more")
+        found[0].__set__(value, r.resolve(item))
+    if "content" in node and base is not None and base not in _IMMUTABLE:
+        content = r.resolve(node["content"])
+        if base in (list, deque, bytearray):
+            base.extend(value, content)  # type: ignore[attr-defined]
+        else:
+            base.update(value, content)  # type: ignore[attr-defined]
+
+
+def _make_exception(r: HeapReader, node: dict[str, Any]) -> Any:
+    name = expect(node["class"], str)
+    module, _, qualname = name.partition(":")
+    cls: Any
+    if module == "builtins":
+        import builtins  # noqa: PLC0415
+
+        cls = getattr(builtins, qualname, None)
+    else:
+        cls = r.class_of(name)
+    if not (isinstance(cls, type) and issubclass(cls, BaseException)):
+        raise ArtifactError(f"{name} is not an exception")
+    return BaseException.__new__(cls) if cls.__new__ is BaseException.__new__ else cls.__new__(cls)
+
+
+def _fill_exception(r: HeapReader, value: BaseException, node: dict[str, Any]) -> None:
+    value.args = tuple(r.resolve(node["args"]))
+    if type(value).__module__ == "builtins":
+        type(value).__init__(value, *value.args)
+    if "fields" in node:
+        vars(value).update({k: r.resolve(v) for k, v in node["fields"].items()})
+    if "cause" in node:
+        value.__cause__ = r.resolve(node["cause"])
+
+
+def _make_class(r: HeapReader, node: dict[str, Any]) -> Any:
+    return r.class_of(expect(node["class"], str))
+
+
+def _fill_class(r: HeapReader, value: type, node: dict[str, Any]) -> None:
+    for name, item in node["fields"].items():
+        if name not in _CLASS_OWN:
+            setattr(value, name, r.resolve(item))
+    for name in _names(value) - set(node["names"]):
+        if not (name.startswith("__") and name.endswith("__")):
+            delattr(value, name)
+
+
+def _fill_items(r: HeapReader, value: Any, node: Any) -> None:
+    items = node if type(node) is list else node["items"]
+    value.extend([r.resolve(item) for item in items])
+
+
+def _fill_set(r: HeapReader, value: set[Any], node: Any) -> None:
+    value.update([r.resolve(item) for item in node["items"]])
+
+
+def _fill_dict(r: HeapReader, value: dict[str, Any], node: dict[str, Any]) -> None:
+    for key, item in node.items():
+        value[key] = r.resolve(item)
+
+
+def _fill_pairs(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+    for key, item in node["items"]:
+        value[r.resolve(key)] = r.resolve(item)
+    if "attributes" in node:
+        vars(value).update(r.resolve(node["attributes"]))
+
+
+def _make_default(r: HeapReader, node: dict[str, Any]) -> Any:
+    factory = node["factory"]
+    return defaultdict(FACTORIES[factory] if type(factory) is str else None)
+
+
+def _fill_default(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+    if type(node["factory"]) is dict:
+        value.default_factory = r.resolve(node["factory"])
+    _fill_pairs(r, value, node)
+
+
+#: Kinds that only a heap has.
+SHELLS: Final[dict[str, Shell]] = {
+    "function": Shell(_make_function, _fill_function),
+    "cell": Shell(lambda _r, _n: types.CellType(), _fill_cell),
+    "object": Shell(_make_object, _fill_object),
+    "exception": Shell(_make_exception, _fill_exception),
+    "class": Shell(_make_class, _fill_class),
+    "namespace": Shell(
+        lambda _r, _n: types.SimpleNamespace(),
+        lambda r, v, n: vars(v).update({k: r.resolve(i) for k, i in n["fields"].items()}),
+    ),
+}
+
+#: Kinds that a value has, too; made in two parts where others hold them.
+CONTAINERS: Final[dict[str, Shell]] = {
+    "list": Shell(lambda _r, _n: [], _fill_items),
+    "plain dict": Shell(lambda _r, _n: {}, _fill_dict),
+    "dict": Shell(lambda _r, _n: {}, _fill_pairs, hashes=True),
+    "set": Shell(lambda _r, _n: set(), _fill_set, hashes=True),
+    "deque": Shell(lambda _r, n: deque(maxlen=n["maxlen"]), _fill_items),
+    "defaultdict": Shell(_make_default, _fill_default, hashes=True),
+    "OrderedDict": Shell(lambda _r, _n: OrderedDict(), _fill_pairs, hashes=True),
+    "Counter": Shell(lambda _r, _n: Counter(), _fill_pairs, hashes=True),
+}
+
+
+def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:
+    """Return what a node stands for, of which everything inside is rebuilt.
+
+    Raises:
+        ArtifactError: it is not what the host's code has.
+    """
+    if kind == "name":
+        (name,) = take(node, "name")
+        try:
+            return r.world.referred(expect(name, str))
+        except LookupError:
+            raise ArtifactError(f"{name} is not here") from None
+    if kind == "method":
+        of, name = take(node, "of", "name")
+        return getattr(of, expect(name, str))
+    if kind == "partial":
+        function, args, kwargs = take(node, "function", "args", "kwargs")
+        return functools.partial(function, *args, **kwargs)
+    if kind == "lru_cache":
+        function, maxsize, typed = take(node, "function", "maxsize", "typed")
+        return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
+    return _decode_view(*take(node, "base", "offset", "shape", "strides", "dtype", "writeable"))
+
+
+def _decode_view(
+    base: Any, offset: int, shape: list[int], strides: list[int], dtype: Any, writeable: bool
+) -> Any:
+    import numpy as np  # noqa: PLC0415
+
+    # numpy checks that the view stays within the memory of its base.
+    made = np.ndarray(shape, dtype or base.dtype, base, offset, strides)
+    made.flags.writeable = writeable and base.flags.writeable
+    return made
+
+
+#: Kinds that are rebuilt when everything inside is.
+WHOLE: Final = ("name", "method", "partial", "lru_cache", "numpy.view")
+KINDS: Final = (*SHELLS, *WHOLE)
