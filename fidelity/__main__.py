@@ -1,0 +1,124 @@
+"""Compare replayed notebooks with undisturbed ones.
+
+Without a command it runs the stored cases, or those of the given files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import report
+from .cases import Case, CaseError, load, stored
+from .examine import Verdict, examine
+from .kinds import KINDS, USUAL, chains
+from .pool import LIMIT_S, Pool, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = given.pop(0) if given and given[0] in ("run", "search", "show") else "run"
+    parser = argparse.ArgumentParser(
+        prog=f"python -m fidelity {command}", description=_ABOUT[command]
+    )
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for each session")
+    parser.add_argument("--workers", type=int, help="sessions at once; as many as cores")
+    parser.add_argument("--every", action="store_true", help="interrupt cells at every place")
+    parser.add_argument("--kinds", default=",".join(USUAL), help=f"of {','.join(KINDS)}")
+    parser.add_argument("--kernel", action="store_true", help="only in real kernels")
+    parser.add_argument("--verbose", action="store_true", help="print all that differs")
+    _OPTIONS[command](parser)
+    options = parser.parse_args(given)
+    options.kinds = ("kernel",) if options.kernel else tuple(options.kinds.split(","))
+    if unknown := set(options.kinds) - set(KINDS):
+        parser.error(f"there is no kind of scenario {', '.join(sorted(unknown))}")
+    try:
+        return _COMMANDS[command](options)
+    except CaseError as error:
+        parser.error(str(error))
+
+
+_ABOUT = {
+    "run": "Run the stored cases, or those of the files. The commands search and show: see --help "
+    "of each.",
+    "search": "Make cases by chance and run them.",
+    "show": "Print what each session of a case looks like.",
+}
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="cases as JSON")
+    parser.add_argument("--only", help="cases whose names contain this")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts here, too")
+
+
+def _run(options: argparse.Namespace) -> int:
+    cases = [c for file in options.files for c in load(file)] if options.files else stored()
+    cases = [case for case in cases if not options.only or options.only in case.name]
+    progress = report.Progress(len(cases))
+    pool = _pool(options)
+    verdicts = []
+    for verdict in examine(pool, cases, lambda case: chains(case, options.kinds, every=options.every)):
+        verdicts.append(verdict)
+        progress.count(verdict)
+        report.show(verdict, verbose=options.verbose)
+    if options.json:
+        rows = {v.case.name: [str(d) for d in v.found if not (d.told and v.case.told)] for v in verdicts}
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    print(progress.closing(pool.sessions))
+    return int(progress.counts["holds"] < progress.counts["cases"])
+
+
+def _show_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="of the case, or what only its name contains")
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="cases as JSON")
+
+
+def _show(options: argparse.Namespace) -> int:
+    cases = [c for file in options.files for c in load(file)] if options.files else stored()
+    found = [c for c in cases if c.name == options.name] or [c for c in cases if options.name in c.name]
+    if len(found) != 1:
+        raise CaseError(f"{len(found)} cases have {options.name!r} in their names: name one of them")
+    case: Case = found[0]
+    for number, text in enumerate(case.cells):
+        print(f"--- cell {number}\n{text}")
+    for number, text in enumerate(case.edit or ()):
+        print(f"--- edited cell {number}\n{text}")
+    plan = lambda case: chains(case, options.kinds, every=options.every)  # noqa: E731
+    [verdict] = examine(_pool(options), [case], plan)
+    _print_sessions(verdict)
+    for difference in verdict.found:
+        print(difference)
+    return int(not verdict.holds)
+
+
+def _print_sessions(verdict: Verdict) -> None:
+    for label, seen, truth in verdict.sessions:
+        print(f"--- {label}: executed {seen.executed}" + (f", {seen.died}" if seen.died else ""))
+        for line in (*seen.errors, *seen.said):
+            print(f"    {line}")
+        for look, text in seen.looks.items():
+            same = text == truth.looks.get(look)
+            print(f"    {look}: {text}" + ("" if same else f"\n        plain: {truth.looks.get(look)}"))
+
+
+def _pool(options: argparse.Namespace) -> Pool:
+    begun = time.monotonic()
+    prepare()
+    print(f"prepared in {time.monotonic() - begun:.1f} s", file=sys.stderr)
+    return Pool(options.workers, options.limit)
+
+
+_OPTIONS = {"run": _run_options, "show": _show_options}
+_COMMANDS = {"run": _run, "show": _show}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
