@@ -54,22 +54,27 @@ def differences(
         return [Difference(label, f"the plain session failed: {truth.died}", told=False)]
     if seen.died:
         return [Difference(label, seen.died, told=False)]
-    stopped = any(_OWN.search(error) for error in seen.errors)
+    stopped = any(map(is_own, said))  # what comes after it follows from it
     told_all = stopped or (any_word and bool(said))
     found = []
     for error in _more(seen.errors, truth.errors):
-        found.append(Difference(label, error, told=told_all or bool(_OWN.search(error))))
+        found.append(Difference(label, error, told=told_all or is_own(error)))
     for error in _more(truth.errors, seen.errors):
         found.append(Difference(label, f"only plain: {error}", told=told_all))
     for look, wanted in truth.looks.items():
         for names, here, there in _unequal(look, seen.looks.get(look, ""), wanted):
-            told = told_all or bool(_OWN.search(here)) or _names(said, names)
+            told = told_all or is_own(here) or _names(said, names)
             found.append(Difference(label, f"{look}: {here}, plain {there}", told))
     expected = stage.executes
     if expected is not None and not truth.errors and set(seen.executed) != set(expected):
         text = f"the cells {seen.executed} executed, expected {list(expected)}"
-        found.append(Difference(label, text, told=False))
+        found.append(Difference(label, text, told=stopped))
     return found
+
+
+def is_own(text: str) -> bool:
+    """Whether an error of stepbook's own, which names the step and what to do, is in a text."""
+    return bool(_OWN.search(text))
 
 
 def _more(these: list[str], those: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .compare import Difference, differences
+from .compare import Difference, differences, is_own
 from .pool import scratch
 from .sessions import Seen, Session
 
@@ -106,7 +106,7 @@ def _judge(opened: _Open) -> None:
     for index, chain in enumerate(opened.chains):
         said: list[str] = []
         for stage, seen in zip(chain.stages, opened.seen[index], strict=True):
-            said += seen.said
+            said += seen.said + [error for error in seen.errors if is_own(error)]
             if stage.label is None:
                 verdict.found += _late(stage, seen)
                 continue

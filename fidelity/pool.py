@@ -58,8 +58,9 @@ def prepare() -> None:
     if pid == 0:  # a database that is open must not be forked
         stepbook = importlib.import_module("stepbook")
         with contextlib.suppress(BaseException):
-            stepbook.run("another", book=place / BOOK).finish()
-            stepbook.connect(place / BOOK).close()
+            book = stepbook.connect(place / BOOK)
+            book.run("another").finish()
+            book.close()
         os._exit(0)
     os.waitpid(pid, 0)
     _prepared.append(place)
