@@ -129,6 +129,29 @@ def _kill_at(count: int) -> None:
     os.fsync, os.fdatasync = instead(os.fsync), instead(os.fdatasync)
 
 
+#: Lines that say what is going on, not what is inexact.
+_ROUTINE = re.compile(r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again)")
+
+
+def _said(printed: str) -> list[str]:
+    """Return what stepbook has printed of what is not exact, with the lines that belong to it."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", printed)
+    pattern = r"^(?:stepbook: |.*StepbookWarning: ).*(?:\n[ \t].*)*"
+    found = re.findall(pattern, text, re.MULTILINE)
+    return [words for words in found if not _ROUTINE.match(words)]
+
+
+def perform(fd: int) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                _die()
+            sync(fd)
+
+        return perform
+
+    os.fsync, os.fdatasync = instead(os.fsync), instead(os.fdatasync)
+
+
 def _said(printed: str) -> list[str]:
     """Return what stepbook has printed: its lines and those that belong to them."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", printed)
