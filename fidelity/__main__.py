@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import report
-from .cases import Case, CaseError, load, stored
+from .cases import Case, CaseError, append, load, stored
 from .examine import Verdict, examine
 from .kinds import KINDS, USUAL, chains
 from .pool import LIMIT_S, Pool, prepare
+from .search import search, smallest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,6 +100,34 @@ def _show(options: argparse.Namespace) -> int:
     return int(not verdict.holds)
 
 
+def _search_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long (default 2)")
+    parser.add_argument("--seed", type=int, help="of the generator; printed if it is chosen")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="append what differs silently")
+    parser.add_argument("--shrink", type=int, default=5, help="how many to make small (default 5)")
+
+
+def _search(options: argparse.Namespace) -> int:
+    seed = time.time_ns() % 10**9 if options.seed is None else options.seed
+    print(f"seed {seed}", flush=True)
+    pool, screen = _pool(options), Pool(1, options.limit)
+    progress, silent = report.Progress(), []
+    for verdict in search(pool, screen, seed, options.minutes * 60):
+        progress.count(verdict)
+        if verdict.silent:
+            silent.append(verdict)
+            print(f"SILENT {verdict.case.name}: {verdict.silent[0]}"[: report.WIDTH], flush=True)
+    print(progress.closing(pool.sessions), flush=True)
+    for number, verdict in enumerate(silent):
+        small = number < options.shrink
+        case = smallest(pool, verdict) if small else verdict.case
+        if small:
+            print(json.dumps(case.as_json()), flush=True)
+        if options.save:
+            append(options.save, case)
+    return int(bool(silent))
+
+
 def _print_sessions(verdict: Verdict) -> None:
     for label, seen, truth in verdict.sessions:
         print(f"--- {label}: executed {seen.executed}" + (f", {seen.died}" if seen.died else ""))
@@ -116,8 +145,8 @@ def _pool(options: argparse.Namespace) -> Pool:
     return Pool(options.workers, options.limit)
 
 
-_OPTIONS = {"run": _run_options, "show": _show_options}
-_COMMANDS = {"run": _run, "show": _show}
+_OPTIONS = {"run": _run_options, "search": _search_options, "show": _show_options}
+_COMMANDS = {"run": _run, "search": _search, "show": _show}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .compare import Difference, differences, is_own
 from .pool import scratch
-from .sessions import Seen, Session
+from .sessions import Seen, Session, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .cases import Case
     from .kinds import Chain, Stage
     from .pool import Pool, Scenario
-    from .sessions import Turn
 
 
 @dataclass
@@ -31,6 +30,12 @@ class Verdict:
     case: Case
     found: list[Difference] = field(default_factory=list)
     sessions: list[tuple[str, Seen, Seen]] = field(default_factory=list)
+
+    kinds: dict[str, str] = field(default_factory=dict)  # of the sessions, by label
+
+    def kind_of(self, difference: Difference) -> str:
+        """Return the kind of scenario in which something differs."""
+        return self.kinds.get(difference.label, "replay")
 
     @property
     def silent(self) -> list[Difference]:
@@ -112,6 +117,7 @@ def _judge(opened: _Open) -> None:
                 continue
             truth = opened.truths[chain.kernel, stage.truth]
             label = f"kernel, {stage.label}" if chain.kernel else stage.label
+            verdict.kinds[stage.label] = chain.kind
             verdict.sessions.append((label, seen, truth))
             verdict.found += differences(stage, seen, truth, said, any_word=any_word)
 
@@ -121,3 +127,10 @@ def _late(stage: Stage, seen: Seen) -> list[Difference]:
     if seen.died and "longer" in seen.died:
         return [Difference("a session that is killed", seen.died, told=False)]
     return []
+
+
+def screened(pool: Pool, case: Case) -> set[int]:
+    """Return the numbers of the cells that fail when the case runs plain."""
+    turns = tuple(Turn(number, text) for number, text in enumerate(case.cells))
+    [(_, seen)] = pool.run([_plain(turns, (), kernel=False)])
+    return {int(error.split()[1].rstrip(":")) for error in seen.errors}

@@ -10,6 +10,7 @@ import os
 import pkgutil
 import selectors
 import shutil
+import sys
 import signal
 import tempfile
 import time
@@ -57,7 +58,7 @@ def prepare() -> None:
     pid = os.fork()
     if pid == 0:  # a database that is open must not be forked
         stepbook = importlib.import_module("stepbook")
-        with contextlib.suppress(BaseException):
+        with contextlib.suppress(BaseException), open(os.devnull, "w") as sys.stdout:
             book = stepbook.connect(place / BOOK)
             book.run("another").finish()
             book.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .examine import Verdict
 
-_WIDTH = 230
+WIDTH = 230
 _LINES = 3
 
 
@@ -20,7 +20,7 @@ def show(verdict: Verdict, *, verbose: bool) -> None:
         return
     print(f"{'TELLS  ' if verdict.holds else 'DIFFERS'} {verdict.case.name}")
     for difference in verdict.found if verbose else _first(verdict):
-        print(f"    {str(difference)[: None if verbose else _WIDTH]}")
+        print(f"    {str(difference)[: None if verbose else WIDTH]}")
 
 
 def _first(verdict: Verdict) -> list[object]:
