@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Scenario = Generator[Session, Seen, Any]
 
 LIMIT_S = 60.0
+_dumps = json.dumps  # cells may put another in its place
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -172,9 +173,9 @@ def _child(session: Session, write: int) -> None:
             seen = perform_in_kernel(session)
         else:
             seen = perform(session, printed)
-        text = json.dumps(seen.as_json())
+        text = _dumps(seen.as_json())
     except BaseException:  # noqa: BLE001 - a fork must not go on as its parent
-        text = json.dumps({"errors": [traceback.format_exc()[-600:]]})
+        text = _dumps({"errors": [traceback.format_exc()[-600:]]})
     with contextlib.suppress(OSError):
         printed.unlink(missing_ok=True)
     data = text.encode("utf-8", "backslashreplace")
