@@ -134,7 +134,7 @@ def _kill_at(count: int) -> None:
 _ROUTINE = re.compile(r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again)")
 
 
-def _said(printed: str) -> list[str]:
+def said(printed: str) -> list[str]:
     """Return what stepbook has printed of what is not exact, with the lines that belong to it."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", printed)
     pattern = r"^(?:stepbook: |.*StepbookWarning: ).*(?:\n[ \t].*)*"
@@ -169,7 +169,7 @@ def perform(session: Session, printed: Path) -> Seen:
         warnings.filterwarnings("always", category=StepbookWarning)
         shell.run_cell("%load_ext stepbook")
         shell.run_cell("%stepbook run fidelity")
-        before = _attempts()
+        before = attempts()
     for turn in session.turns:
         stepped = session.recorded and not is_plain(turn)
         if stepped and turn.redo:
@@ -184,13 +184,13 @@ def perform(session: Session, printed: Path) -> Seen:
             _die()
     seen.looks = {look: look_at(look, shell.user_ns) for look in session.look}
     if session.recorded:
-        after = _attempts()
+        after = attempts()
         seen.executed = sorted(n for n, last in after.items() if last > before.get(n, 0))
         if session.folds:
             _close()
     sys.stdout.flush()
     sys.stderr.flush()
-    seen.said = _said(printed.read_text(errors="replace"))
+    seen.said = said(printed.read_text(errors="replace"))
     return seen
 
 
@@ -206,7 +206,7 @@ def shell_of_this_process() -> Any:
     return InteractiveShell.instance(config=config, colors="nocolor")
 
 
-def _attempts() -> dict[int, int]:
+def attempts() -> dict[int, int]:
     """Return the last attempt of each cell's step, from memory: a query would cost a fold."""
     from stepbook.engine.runs import open_runs  # noqa: PLC0415 - a plain session has none
 
