@@ -20,7 +20,9 @@ from .pool import LIMIT_S, Pool, prepare
 from .search import search, smallest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from .kinds import Chain
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,12 +68,12 @@ def _run(options: argparse.Namespace) -> int:
     progress = report.Progress(len(cases))
     pool = _pool(options)
     verdicts = []
-    for verdict in examine(pool, cases, lambda case: chains(case, options.kinds, every=options.every)):
+    for verdict in examine(pool, cases, _plan(options)):
         verdicts.append(verdict)
         progress.count(verdict)
         report.show(verdict, verbose=options.verbose)
     if options.json:
-        rows = {v.case.name: [str(d) for d in v.found if not (d.told and v.case.told)] for v in verdicts}
+        rows = {v.case.name: [] if v.holds else list(map(str, v.found)) for v in verdicts}
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(progress.closing(pool.sessions))
     return int(progress.counts["holds"] < progress.counts["cases"])
@@ -84,16 +86,16 @@ def _show_options(parser: argparse.ArgumentParser) -> None:
 
 def _show(options: argparse.Namespace) -> int:
     cases = [c for file in options.files for c in load(file)] if options.files else stored()
-    found = [c for c in cases if c.name == options.name] or [c for c in cases if options.name in c.name]
+    found = [case for case in cases if case.name == options.name]
+    found = found or [case for case in cases if options.name in case.name]
     if len(found) != 1:
-        raise CaseError(f"{len(found)} cases have {options.name!r} in their names: name one of them")
+        raise CaseError(f"{len(found)} cases have {options.name!r} in their names: name one.")
     case: Case = found[0]
     for number, text in enumerate(case.cells):
         print(f"--- cell {number}\n{text}")
     for number, text in enumerate(case.edit or ()):
         print(f"--- edited cell {number}\n{text}")
-    plan = lambda case: chains(case, options.kinds, every=options.every)  # noqa: E731
-    [verdict] = examine(_pool(options), [case], plan)
+    [verdict] = examine(_pool(options), [case], _plan(options))
     _print_sessions(verdict)
     for difference in verdict.found:
         print(difference)
@@ -134,8 +136,13 @@ def _print_sessions(verdict: Verdict) -> None:
         for line in (*seen.errors, *seen.said):
             print(f"    {line}")
         for look, text in seen.looks.items():
-            same = text == truth.looks.get(look)
-            print(f"    {look}: {text}" + ("" if same else f"\n        plain: {truth.looks.get(look)}"))
+            print(f"    {look}: {text}")
+            if text != truth.looks.get(look):
+                print(f"        plain: {truth.looks.get(look)}")
+
+
+def _plan(options: argparse.Namespace) -> Callable[[Case], list[Chain]]:
+    return lambda case: chains(case, options.kinds, every=options.every)
 
 
 def _pool(options: argparse.Namespace) -> Pool:

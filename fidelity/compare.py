@@ -56,11 +56,16 @@ def differences(
         return [Difference(label, seen.died, told=False)]
     stopped = any(map(is_own, said))  # what comes after it follows from it
     told_all = stopped or (any_word and bool(said))
-    found = []
-    for error in _more(seen.errors, truth.errors):
-        found.append(Difference(label, error, told=told_all or is_own(error)))
-    for error in _more(truth.errors, seen.errors):
-        found.append(Difference(label, f"only plain: {error}", told=told_all))
+    found = [
+        *(
+            Difference(label, error, told=told_all or is_own(error))
+            for error in _more(seen.errors, truth.errors)
+        ),
+        *(
+            Difference(label, f"only plain: {error}", told=told_all)
+            for error in _more(truth.errors, seen.errors)
+        ),
+    ]
     for look, wanted in truth.looks.items():
         for names, here, there in _unequal(look, seen.looks.get(look, ""), wanted):
             told = told_all or is_own(here) or _names(said, names)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .cases import Case
-    from .kinds import Chain, Stage
+    from .kinds import Chain
     from .pool import Pool, Scenario
 
 
@@ -99,9 +99,7 @@ def _recorded(chain: Chain, look: tuple[str, ...]) -> Scenario:
     seen = []
     with scratch() as work:
         for stage in chain.stages:
-            session = Session(
-                work, stage.turns, look, kernel=chain.kernel, folds=stage.folds
-            )
+            session = Session(work, stage.turns, look, kernel=chain.kernel, folds=stage.folds)
             seen.append((yield session))
     return seen
 
@@ -113,7 +111,7 @@ def _judge(opened: _Open) -> None:
         for stage, seen in zip(chain.stages, opened.seen[index], strict=True):
             said += seen.said + [error for error in seen.errors if is_own(error)]
             if stage.label is None:
-                verdict.found += _late(stage, seen)
+                verdict.found += _late(seen)
                 continue
             truth = opened.truths[chain.kernel, stage.truth]
             label = f"kernel, {stage.label}" if chain.kernel else stage.label
@@ -122,7 +120,7 @@ def _judge(opened: _Open) -> None:
             verdict.found += differences(stage, seen, truth, said, any_word=any_word)
 
 
-def _late(stage: Stage, seen: Seen) -> list[Difference]:
+def _late(seen: Seen) -> list[Difference]:
     """Return what is wrong with a session that is not compared: it may die, but not hang."""
     if seen.died and "longer" in seen.died:
         return [Difference("a session that is killed", seen.died, told=False)]

@@ -147,7 +147,8 @@ class _Notebook:
         if function is None:
             name = self._fresh()
             self._note(name, "counter", name)
-            return self._fill("def {n}():\n    {x}.append({i})\n    return len({x})\n{n}()", n=name, x=target)
+            text = "def {n}():\n    {x}.append({i})\n    return len({x})\n{n}()"
+            return self._fill(text, n=name, x=target)
         return f"{function}({target})"
 
     def _write(self) -> str | None:
@@ -156,16 +157,14 @@ class _Notebook:
         if target is None or target not in self._names:
             return None
         name = self._fresh()
-        return self._fill(
-            "def {n}():\n    global {x}\n    {x} = {x} * 2\n{n}()", n=name, x=target
-        )
+        return self._fill("def {n}():\n    global {x}\n    {x} = {x} * 2\n{n}()", n=name, x=target)
 
     def _draw(self) -> str:
         return self._fill(self._chance.choice(CHANCE), n=self._fresh())
 
     def _forget(self) -> str | None:
         target = self._pick(_CHANGES)
-        if target is None or target not in self._names or len(self._kinds) < 3:  # noqa: PLR2004
+        if target is None or target not in self._names or len(self._kinds) < 3:
             return None
         for expression in [e for e, root in self._roots.items() if root == target]:
             del self._kinds[expression], self._roots[expression]

@@ -184,7 +184,11 @@ NAMED: Final = {
     "set": ("{x} |= {{{i}}}", "{x} = set({x})"),
     "dict": ("{x} |= {{'i': {i}}}", "{x} = dict({x})", "{x} = copy.copy({x})"),
     "array": ("{x} += 1", "{x} *= -1", "{x} = {x} + 0", "{x} = {x}.copy()"),
-    "frame": ("{x} = {x}.copy()", "{x} = {x}.rename(columns={{'a': 'A'}})", "{x} = {x}.assign(n=1)"),
+    "frame": (
+        "{x} = {x}.copy()",
+        "{x} = {x}.rename(columns={{'a': 'A'}})",
+        "{x} = {x}.assign(n=1)",
+    ),
     "line": ("{x} = {x}.fit([[0.0], [1.0]], [1, {i}])",),
     "scaler": ("{x} = {x}.fit([[0.0], [{i}]])",),
     "nested": ("{x} = copy.deepcopy({x})",),
@@ -224,12 +228,24 @@ VIEW: Final = {
         ("{n} = {x}.set_index('a')", "series"),
         ("{n} = {x}.groupby('b')['a'].sum()", "series"),
     ),
-    "list": (("{n} = iter({x})", "iterator"), ("{n} = {x}[:]", "list"), ("{n} = reversed({x})", "iterator")),
-    "nested": (("{n} = {x}['k']", "list"), ("{n} = {x}['d']", "dict"), ("{n} = {x}.keys()", "keys")),
+    "list": (
+        ("{n} = iter({x})", "iterator"),
+        ("{n} = {x}[:]", "list"),
+        ("{n} = reversed({x})", "iterator"),
+    ),
+    "nested": (
+        ("{n} = {x}['k']", "list"),
+        ("{n} = {x}['d']", "dict"),
+        ("{n} = {x}.keys()", "keys"),
+    ),
     "dict": (("{n} = {x}.items()", "keys"), ("{n} = {x}.copy()", "dict")),
     "rng": (("{n} = {x}.spawn(1)[0] if hasattr({x}, 'spawn') else {x}", "rng"),),
     "instance": (("{n} = {x}.data", "list"), ("{n} = {x}.add", "method")),
-    "class": (("{n} = {x}()", "instance"), ("{n} = {x}({i})", "instance"), ("{n} = {x}.items", "list")),
+    "class": (
+        ("{n} = {x}()", "instance"),
+        ("{n} = {x}({i})", "instance"),
+        ("{n} = {x}.items", "list"),
+    ),
     "space": (("{n} = vars({x})", "dict"),),
 }
 CHANGE_MORE: Final = {

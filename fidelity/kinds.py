@@ -70,7 +70,7 @@ def chains(
     chance = random.Random(f"{seed} {case.name}")
     found: list[Chain] = []
     for kind in wanted:
-        found += _MAKERS[kind](case, chance, every)
+        found += _MAKERS[kind](case, chance, every=every)
     return found
 
 
@@ -82,7 +82,7 @@ def _steps(case: Case) -> list[int]:
     return [n for n, text in enumerate(case.cells) if not text.startswith(PLAIN)]
 
 
-def _replay(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
+def _replay(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
     turns = _turns(case.cells)
     if case.edit is not None:
         return
@@ -94,7 +94,7 @@ def _replay(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
     yield Chain("replay", tuple(stages))
 
 
-def _cut(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
+def _cut(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
     turns = _turns(case.cells)
     if case.edit is not None:
         return
@@ -104,7 +104,7 @@ def _cut(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
         yield Chain("cut", stages)
 
 
-def _edit(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
+def _edit(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
     if case.edit is None:
         return
     turns, edited = _turns(case.cells), _turns(case.edit)
@@ -118,19 +118,18 @@ def _edit(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
     )
 
 
-def _twice(case: Case, _: random.Random, every: bool) -> Iterator[Chain]:
+def _twice(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
     """Each cell executed, redone and executed again: the living kernel's state is the truth."""
     turns = _turns(case.cells)
-    again = tuple(
-        turn for t in turns for turn in ([t] if t.text.startswith(PLAIN) else [t, replace(t, redo=True)])
-    )
+    pairs = ([t] if t.text.startswith(PLAIN) else [t, replace(t, redo=True)] for t in turns)
+    again = tuple(turn for pair in pairs for turn in pair)
     truth = turns if case.twice else again
     if case.edit is None:
         stages = Stage("twice", again, truth), Stage("twice, replay", turns, truth, executes=())
         yield Chain("twice", stages)
 
 
-def _repaired(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
+def _repaired(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     """Each cell first fails, at its end or in its middle, is repaired and executed again."""
     turns = _turns(case.cells)
     if case.edit is not None:
@@ -155,7 +154,7 @@ def _repaired(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]
         yield Chain("repaired", stages)
 
 
-def _inside(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
+def _inside(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     """The process is killed between two statements of a cell."""
     turns = _turns(case.cells)
     if case.edit is not None or not _steps(case):
@@ -167,7 +166,7 @@ def _inside(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
         yield Chain("inside", (Stage(None, killed, turns), Stage(label, turns, turns)))
 
 
-def _storing(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
+def _storing(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     """The process is killed before a sync while a cell's result is being stored."""
     turns = _turns(case.cells)
     if case.edit is not None or not _steps(case):
@@ -179,7 +178,7 @@ def _storing(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
         yield Chain("storing", (Stage(None, killed, turns), Stage(label, turns, turns)))
 
 
-def _redo(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
+def _redo(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     """A step is redone when its turn comes in a new session, and the last one after all."""
     turns, steps = _turns(case.cells), _steps(case)
     if case.edit is not None or not steps:
@@ -203,8 +202,8 @@ def _redo(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
         yield Chain("redo", stages)
 
 
-def _kernel(case: Case, chance: random.Random, every: bool) -> Iterator[Chain]:
-    for chain in [*_replay(case, chance, every), *_edit(case, chance, every)]:
+def _kernel(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
+    for chain in [*_replay(case, chance, every=every), *_edit(case, chance, every=every)]:
         yield replace(chain, kind="kernel", kernel=True)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 DEEPEST = 14
 _PLAIN: Final = (int, float, complex, str, bytes, bool, type(None), type(...), range, slice)
-_FUNCTIONS: Final = (types.FunctionType,)
 _WALKED_ITERATORS: Final = (
     type(iter([])),
     type(iter(())),
@@ -94,7 +93,7 @@ class _Walker:
 
     def _written(self, value: Any, path: str, depth: int) -> str:
         kind = type(value)
-        for test, write in _WRITERS:
+        for test, write in self._WRITERS:
             if isinstance(value, test):
                 return f"{_name(kind)} {write(self, value, path, depth)}"
         library = kind.__module__.partition(".")[0]
@@ -236,21 +235,20 @@ class _Walker:
     def _module(self, value: types.ModuleType, _path: str, _depth: int) -> str:
         return value.__name__
 
-
-_WRITERS: Final = (
-    ((list, collections.deque), _Walker._sequence),
-    (dict, _Walker._mapping),
-    ((set, frozenset), _Walker._members),
-    (_FUNCTIONS, _Walker._function),
-    (type, _Walker._class),
-    ((staticmethod, classmethod, property), _Walker._wrapped),
-    (types.MethodType, _Walker._method),
-    (functools.partial, _Walker._partial),
-    (types.GeneratorType, _Walker._generator),
-    (_WALKED_ITERATORS, _Walker._iterator),
-    (random.Random, _Walker._chance),
-    (types.ModuleType, _Walker._module),
-)
+    _WRITERS: Final = (
+        ((list, collections.deque), _sequence),
+        (dict, _mapping),
+        ((set, frozenset), _members),
+        (types.FunctionType, _function),
+        (type, _class),
+        ((staticmethod, classmethod, property), _wrapped),
+        (types.MethodType, _method),
+        (functools.partial, _partial),
+        (types.GeneratorType, _generator),
+        (_WALKED_ITERATORS, _iterator),
+        (random.Random, _chance),
+        (types.ModuleType, _module),
+    )
 
 
 def _name(kind: type) -> str:

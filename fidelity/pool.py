@@ -10,8 +10,8 @@ import os
 import pkgutil
 import selectors
 import shutil
-import sys
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -59,7 +59,7 @@ def prepare() -> None:
     pid = os.fork()
     if pid == 0:  # a database that is open must not be forked
         stepbook = importlib.import_module("stepbook")
-        with contextlib.suppress(BaseException), open(os.devnull, "w") as sys.stdout:
+        with contextlib.suppress(BaseException), Path(os.devnull).open("w") as sys.stdout:
             book = stepbook.connect(place / BOOK)
             book.run("another").finish()
             book.close()

@@ -9,13 +9,13 @@ import signal
 import sys
 import warnings
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .looks import describer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 BOOK = "book.duckdb"
 MOST = 20_000  # characters of what a look shows
@@ -131,7 +131,9 @@ def _kill_at(count: int) -> None:
 
 
 #: Lines that say what is going on, not what is inexact.
-_ROUTINE = re.compile(r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again)")
+_ROUTINE = re.compile(
+    r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again)"
+)
 
 
 def said(printed: str) -> list[str]:

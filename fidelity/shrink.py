@@ -57,7 +57,7 @@ def _fewer_statements(text: str) -> Iterator[str]:
         body = ast.parse(text).body
     except SyntaxError:
         return
-    if len(body) < 2:  # noqa: PLR2004 - the cell itself can be left out
+    if len(body) < 2:
         return
     for index in reversed(range(len(body))):
         rest = ast.Module(body[:index] + body[index + 1 :], [])

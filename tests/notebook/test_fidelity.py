@@ -23,7 +23,7 @@ from fidelity.shrink import shrink
 ROOT = Path(__file__).parents[2]
 NAMES = [case.name for case in stored()]
 #: Cases that do not hold yet. One that begins to hold fails until it is taken out.
-NOT_YET = set((Path(__file__).parents[1] / "fixtures" / "fidelity-not-yet.txt").read_text().splitlines())
+NOT_YET = set((ROOT / "tests" / "fixtures" / "fidelity-not-yet.txt").read_text().splitlines())
 #: Whether a silent difference that the generator finds fails the test.
 GENERATED_MUST_HOLD = False
 SECONDS = float(os.environ.get("STEPBOOK_FIDELITY_SECONDS", "60"))
@@ -45,7 +45,8 @@ def fidelity(*arguments: str | Path, timeout: float) -> subprocess.CompletedProc
 @pytest.fixture(scope="session")
 def verdicts(request, tmp_path_factory):
     """What differs in each stored case that a test asks for, from one prepared process."""
-    wanted = {i.callspec.params["name"] for i in request.session.items if "verdicts" in getattr(i, "fixturenames", ())}
+    items = [i for i in request.session.items if "verdicts" in getattr(i, "fixturenames", ())]
+    wanted = {item.callspec.params["name"] for item in items}
     folder = tmp_path_factory.mktemp("fidelity")
     file, found = folder / "cases.jsonl", folder / "verdicts.json"
     for case in stored():
@@ -76,7 +77,16 @@ def test_generated_cases_look_the_same(tmp_path):
     print(f"seed {seed}")
     found = tmp_path / "found.jsonl"
     done = fidelity(
-        "search", "--seed", str(seed), "--minutes", str(SECONDS / 60), "--save", found, "--shrink", "1", timeout=SECONDS + 600
+        "search",
+        "--seed",
+        str(seed),
+        "--minutes",
+        str(SECONDS / 60),
+        "--save",
+        found,
+        "--shrink",
+        "1",
+        timeout=SECONDS + 600,
     )
     print(done.stdout)
     assert done.returncode in (0, 1), done.stderr
@@ -131,7 +141,9 @@ def test_difference_is_told_only_by_a_message_that_names_the_variable():
 
 def test_equal_sessions_and_addresses_do_not_differ():
     looks = {"f": "<function f at 0x7f0000000000>"}
-    assert compared(Seen(looks=looks), Seen(looks={"f": "<function f at 0x7f1111111111>"}), []) == []
+    assert (
+        compared(Seen(looks=looks), Seen(looks={"f": "<function f at 0x7f1111111111>"}), []) == []
+    )
 
 
 def test_executed_replay_and_death_are_silent_differences():
@@ -155,7 +167,9 @@ def test_shrinking_keeps_what_is_needed():
 
 def test_hanging_session_is_reported_with_its_limit(tmp_path):
     file = tmp_path / "cases.jsonl"
-    append(file, Case("hangs", ("import time\nwhile True: time.sleep(1)",), ("1",), only=("replay",)))
+    append(
+        file, Case("hangs", ("import time\nwhile True: time.sleep(1)",), ("1",), only=("replay",))
+    )
     done = fidelity(file, "--limit", "2", timeout=120)
     assert done.returncode == 1
     assert "longer than 2 s" in done.stdout
