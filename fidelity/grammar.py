@@ -127,7 +127,7 @@ CHANGE: Final = {
         "{x}['a'] = {x}['a'] * 2",
         "{x}.loc[{x}.index[0], 'a'] = {i}",
         "{x}.iloc[0, 0] = {i}",
-        "{x}.insert(0, 'z{i}', 1, allow_duplicates=True)",
+        "{x}.insert(0, 'z{i}', 1)",
         "{x}.pop('b')",
         "{x}.drop(columns='a', inplace=True, errors='ignore')",
         "{x}.sort_values('a', inplace=True)",

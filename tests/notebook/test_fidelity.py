@@ -121,7 +121,8 @@ def test_description_tells_shared_memory():
 
 
 def test_every_place_of_a_cell_can_be_made_to_fail():
-    text = "a = 1; é = 2\nfor i in range(2):\n    a += i\nif a: b = a\nelif é:\n    b = 0\n@print\ndef f(): pass"
+    text = "a = 1; é = 2\nfor i in range(2):\n    a += i\nif a: b = a\nelif é:\n    b = 0\n"
+    text += "@print\ndef f(): pass"
     found = places(text)
     assert len(found) >= 6
     for place in found:
