@@ -104,7 +104,8 @@ def test_the_docs_name_no_command_and_no_option_that_does_not_exist():
     # The scanner's, and those of other tools.
     foreign = {"--json", "--format", "--group", "--execute", "--nbval", "--help", "--version"}
     magics = (Path(stepbook.__file__).parent / "notebook").glob("*.py")
-    written = {option for path in magics for option in _options(path.read_text("utf-8"))}
+    tools = (ROOT / "fidelity").glob("*.py")
+    written = {option for path in (*magics, *tools) for option in _options(path.read_text("utf-8"))}
     assert _options(code) - OPTIONS - written - foreign == set()
 
 
