@@ -21,7 +21,7 @@ from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
 from . import names
-from .chance import changed, hidden
+from .chance import changed
 from .effects import defined_names, effects_of, is_definition
 from .memory import is_hidden
 from .outputs import Recorder, flush_figures, show
@@ -71,6 +71,7 @@ class CellStep:
         self._recorder: Recorder | None = None
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
+        self._drew: dict[str, Any] | None = None
         # On replay:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
@@ -172,7 +173,8 @@ class CellStep:
             self._session.note_definitions(self._body.statements, self._body.effects)
             exact = self._session.memory.before(attempt.name, self._body.effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
-            self._chance = hidden() if exact else {}
+            self._drew = None if exact else {}
+            self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
             self._recorder = Recorder(self._shell)
@@ -264,7 +266,8 @@ class CellStep:
             text = self._encode_value(writer, attempt)
             stored = self._stored(writer, attempt)
             shown = recorder.outputs()
-            chance = changed(self._chance, hidden())
+            left = session.draws.end(attempt.name, self._chance)
+            chance = changed(self._chance if self._drew is None else self._drew, left)
             variables = stored.text(self._ran, writer.encode(chance) if chance else None)
             cell = CellRow(
                 attempt.name,
@@ -355,6 +358,7 @@ class CellStep:
         attempt = self._attempt
         if attempt is not None:
             self._session.memory.failed(self._body.effects)
+            self._session.draws.end(attempt.name, self._chance)
             recording.fail(self._running, attempt, error)
         self._around.close()
 

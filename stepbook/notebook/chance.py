@@ -87,3 +87,28 @@ def set_hidden(states: dict[str, Any]) -> None:
         import numpy as np  # noqa: PLC0415 - where it was used before
 
         np.random.set_state(states["numpy"])  # noqa: NPY002 - as the person has used it
+
+
+class Draws:
+    """How each step found the generators of the modules, and how it left them.
+
+    An attempt that follows another of its step at once draws the same numbers.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+    def begin(self, step: str) -> dict[str, Any]:
+        """Return the states with which a step begins, having set them."""
+        now = hidden()
+        start, end = self._seen.get(step, (None, None))
+        if start is not None and end is not None and not changed(end, now):
+            set_hidden(start)
+            return start
+        return now
+
+    def end(self, step: str, start: dict[str, Any]) -> dict[str, Any]:
+        """Return the states with which a step ends."""
+        now = hidden()
+        self._seen[step] = start, now
+        return now

@@ -13,6 +13,7 @@ from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
 from . import names
 from .cells import CellStep
+from .chance import Draws
 from .digest import look
 from .effects import defined_in, effects_of
 from .memory import Memory
@@ -55,6 +56,7 @@ class Session:
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
         memory: what a replay would have.
+        draws: how steps have found and left the generators of random numbers.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
@@ -62,6 +64,7 @@ class Session:
         self.run: OpenRun | None = None
         self.lines = Lines()
         self.notebook = Notebook(shell.user_ns, Sources())
+        self.draws = Draws()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity

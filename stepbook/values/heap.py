@@ -252,7 +252,7 @@ class HeapReader(Reader):
         if kind == MISSING:
             return self.world.missing(node)
         if type(kind) is str and kind.startswith("host."):
-            return self.world.made(node)
+            return self.world.made({key: self.resolve(item) for key, item in node.items()})
         shell = living.SHELLS.get(kind) if type(kind) is str else None
         if shell is not None:
             return self._begin(shell, node)
