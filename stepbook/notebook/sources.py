@@ -7,6 +7,8 @@ executed, so never from what a book holds.
 
 from __future__ import annotations
 
+import __future__
+
 import ast
 import linecache
 import types
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _FLAGS: Final = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_FUTURE: Final = __future__.annotations.compiler_flag
 
 
 class _Cell:
@@ -28,14 +31,21 @@ class _Cell:
     def __init__(self, body: list[ast.stmt], name: str) -> None:
         # As the step's own fingerprint is made: without what stands for the magic's line.
         self.key = fingerprint([s for s in body if not _is_future(s)])
-        self.codes: list[types.CodeType | None] = []
-        for part in [body, *nested_code(body)]:
-            self.codes += _codes(part, name)
+        self._texts = [body, *nested_code(body)]
+        self._name = name
+        self._codes: dict[int, list[types.CodeType | None]] = {}
 
-    def number(self, code: types.CodeType) -> int | None:
+    def codes(self, future: int) -> list[types.CodeType | None]:
+        """Return the code of each function, compiled with the flags of ``__future__``."""
+        if future not in self._codes:
+            self._codes[future] = [c for t in self._texts for c in _codes(t, self._name, future)]
+        return self._codes[future]
+
+    def number(self, code: types.CodeType, future: int) -> int | None:
         """Return which of its functions has *code*."""
-        same = [n for n, own in enumerate(self.codes) if own == code]
-        exact = [n for n in same if _positions(self.codes[n]) == _positions(code)]
+        codes = self.codes(future)
+        same = [n for n, own in enumerate(codes) if own == code]
+        exact = [n for n in same if _positions(codes[n]) == _positions(code)]
         found = exact or same
         return found[0] if found else None
 
@@ -51,24 +61,25 @@ class Sources:
     def place_of(self, code: types.CodeType) -> list[Any] | None:
         """Return the cell and the number of a function."""
         cell = self._cell(code.co_filename)
+        # An import from __future__ holds for all cells behind it, too.
+        future = code.co_flags & _FUTURE
         for known in [cell] if cell is not None else reversed(list(self._all())):
-            number = known.number(code)
+            number = known.number(code, future)
             if number is not None:
-                return [known.key, number]
+                return [known.key, number, future]
         return None
 
     def code_at(self, place: Any) -> types.CodeType | None:
         """Return the code of a function, from a cell that was executed here."""
-        if not (isinstance(place, list) and len(place) == 2):  # noqa: PLR2004 - cell and number
+        if not (isinstance(place, list) and list(map(type, place)) == [str, int, int]):
             return None
-        key, number = place
+        key, number, future = place
         if key not in self._keys:
             for _ in self._all():
                 pass
         cell = self._keys.get(key)
-        if cell is None or type(number) is not int or not 0 <= number < len(cell.codes):
-            return None
-        return cell.codes[number]
+        codes = [] if cell is None else cell.codes(future & _FUTURE)
+        return codes[number] if 0 <= number < len(codes) else None
 
     def _all(self) -> Iterator[_Cell]:
         # IPython keeps the text of cells there, without a time, as they have no file.
@@ -111,10 +122,11 @@ def _is_future(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
 
 
-def _codes(body: list[ast.stmt], name: str) -> list[types.CodeType | None]:
+def _codes(body: list[ast.stmt], name: str, future: int) -> list[types.CodeType | None]:
     """Return the code of each function of a text, in the order of the text."""
     try:
-        module = compile(ast.Module(body, []), name, "exec", flags=_FLAGS, dont_inherit=True)
+        flags = _FLAGS | future
+        module = compile(ast.Module(body, []), name, "exec", flags=flags, dont_inherit=True)
     except (SyntaxError, ValueError, TypeError, RecursionError):
         return []
     compiled: dict[tuple[str, int], list[types.CodeType]] = {}

@@ -224,6 +224,8 @@ class Restorer:
             self._chance: Any = self._entries.pop(CHANCE, None)
             for group in expect(self._entries.pop(GROUPS, []), list):
                 self._entries.update(_members(group))
+            for entry in self._entries.values():
+                expect(entry, dict)
         self._done: dict[str, Any] = {}
         self._early = False
 
@@ -267,7 +269,7 @@ class Restorer:
     def _restore(self, name: str) -> Any:
         if name in self._done:
             return self._done[name]
-        entry = expect(self._entries[name], dict)
+        entry = self._entries[name]
         with self._reading():
             if "group" in entry:
                 found = self._decode(entry["group"], " and ".join(entry["names"]))

@@ -368,7 +368,7 @@ def test_a_cell_edited_while_the_kernel_was_away_follows_the_policy(
 def test_going_back_to_the_recorded_code_is_not_stale(kernel: Kernel) -> None:
     kernel.ok("%%step A\nx = 1")
     kernel.ok("%reload_ext stepbook")
-    assert "has changed" in kernel.ok("%%step A\nx = 2").text()
+    assert "has changed" in kernel.ok("%%step A -- --on-change warn\nx = 2").text()
     kernel.ok("%reload_ext stepbook")
     kernel.ok("%%step A\nx = 1")
     assert kernel.value("bool(run.steps()['stale'][0])") is False

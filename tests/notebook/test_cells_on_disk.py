@@ -65,6 +65,7 @@ def test_what_another_kernel_executed_again_comes_back(
 
 def test_a_stale_mark_does_not_lose_a_value_that_was_left_on_disk(small: Kernel) -> None:
     begun_again(small)
+    small.ok("%stepbook run loop --on-change warn")
     result = small.ok(BIG.replace("[:3]", "[:2]"))
     assert "has changed" in result.text()
     small.ok("%stepbook close")

@@ -142,7 +142,11 @@ def test_books_and_runs_in_variables_come_back(kernels: Callable[..., Kernel]) -
 
 @pytest.mark.parametrize(
     "cell",
-    ["import math\nsine = math.sin", "pair = (i for i in 'ab'), 1", "row = type('Row', (), {})"],
+    [
+        "import json\nread = json.loads",
+        "pair = (i for i in 'ab'), 1",
+        "row = (lambda: type('Row', (), {}))()",
+    ],
 )
 def test_a_variable_that_will_be_a_stub_is_named_when_it_is_recorded(
     kernel: Kernel, cell: str
