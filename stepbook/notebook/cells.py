@@ -173,6 +173,7 @@ class CellStep:
             self._session.note_definitions(self._body.statements, self._body.effects)
             exact = self._session.memory.before(attempt.name, self._body.effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
+            self._session.surroundings.begin(exact=exact)
             self._drew = None if exact else {}
             self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
@@ -241,6 +242,7 @@ class CellStep:
         node = self._body.definitions[number]
         if isinstance(node, ast.Import | ast.ImportFrom):
             self._session.memory.baseline(self._defined_by(node))
+            self._session.surroundings.loaded()
         elif number < self._body.noted:
             self._made[number] = [self._names.get(name) for name in defined_names(node)]
 
@@ -268,7 +270,12 @@ class CellStep:
             shown = recorder.outputs()
             left = session.draws.end(attempt.name, self._chance)
             chance = changed(self._chance if self._drew is None else self._drew, left)
-            variables = stored.text(self._ran, writer.encode(chance) if chance else None)
+            around = session.surroundings.end()
+            variables = stored.text(
+                self._ran,
+                writer.encode(chance) if chance else None,
+                writer.encode(around) if around else None,
+            )
             cell = CellRow(
                 attempt.name,
                 attempt.number,
@@ -410,6 +417,7 @@ class CellStep:
             None if cell is None else cell.variables,
             step.name,
             lambda key: session.alive(run, step, key),
+            self._request.source,
         )
         return True
 
@@ -432,6 +440,7 @@ class CellStep:
         run = self._running
         self._restorer.finish()
         self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
+        self._session.surroundings.restored()
         text = run.value(step) if step.value is None else step.value
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")

@@ -10,35 +10,54 @@ import sys
 from typing import Any
 
 
-def state_of(value: Any) -> dict[str, Any] | None:
-    """Return the state of a random generator as plain values; None for anything else."""
+def parts_of(value: Any) -> dict[str, Any] | None:
+    """Return what a random generator is made of; None for anything else.
+
+    Its parts, a bit generator and a seed, may be held by others, too.
+    """
     if type(value) is random.Random:
         return {"kind": "random.Random", "state": value.getstate()}
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
     if type(value) is numpy.random.Generator:
-        bits = value.bit_generator
-        return {"kind": "Generator", "state": bits.state, "seed": _seed_of(bits.seed_seq)}
+        return {"kind": "Generator", "bits": value.bit_generator}
     if type(value) is numpy.random.RandomState:
         return {"kind": "RandomState", "state": value.get_state(legacy=False)}
+    if isinstance(value, numpy.random.BitGenerator):
+        return {"kind": "bits", "state": value.state, "seed": value.seed_seq}
+    if type(value) is numpy.random.SeedSequence:
+        return {
+            "kind": "seed",
+            "entropy": value.entropy,
+            "spawn_key": value.spawn_key,
+            "pool_size": value.pool_size,
+            "n_children_spawned": value.n_children_spawned,
+        }
     return None
 
 
-def _seed_of(seed: Any) -> dict[str, Any] | None:
-    """Return what a seed is made from, with how many it has spawned; None for another kind."""
-    if type(seed).__name__ != "SeedSequence":
-        return None
-    return {
-        "entropy": seed.entropy,
-        "spawn_key": seed.spawn_key,
-        "pool_size": seed.pool_size,
-        "n_children_spawned": seed.n_children_spawned,
-    }
+def from_parts(parts: dict[str, Any]) -> Any:
+    """Return the generator, or the part of one, that is made of *parts*."""
+    kind = parts["kind"]
+    if kind in ("random.Random", "RandomState"):
+        return from_state(parts)
+    import numpy as np  # noqa: PLC0415 - where it was used before
+
+    if kind == "Generator":
+        return np.random.Generator(parts["bits"])
+    if kind == "bits":
+        state = parts["state"]
+        bits = getattr(np.random, str(state["bit_generator"]))(parts["seed"])
+        bits.state = state
+        return bits
+    return np.random.SeedSequence(
+        **{name: value for name, value in parts.items() if name not in ("kind", "$stepbook")}
+    )
 
 
 def from_state(stored: dict[str, Any]) -> Any:
-    """Return a generator in a stored state."""
+    """Return a generator in a stored state, as earlier versions have stored it."""
     kind, state = stored["kind"], stored["state"]
     if kind == "random.Random":
         generator = random.Random()  # noqa: S311 - as the person has chosen it
@@ -50,10 +69,7 @@ def from_state(stored: dict[str, Any]) -> Any:
         legacy = np.random.RandomState()
         legacy.set_state(state)
         return legacy
-    seed = stored.get("seed")
-    bits = getattr(np.random, str(state["bit_generator"]))(
-        None if seed is None else np.random.SeedSequence(**seed)
-    )
+    bits = getattr(np.random, str(state["bit_generator"]))()
     bits.state = state
     return np.random.Generator(bits)
 

@@ -8,6 +8,7 @@ as pickle asks; one that has none counts by its identity.
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import pickle
@@ -43,6 +44,7 @@ _LIBRARY_KINDS: Final = (
     types.MemberDescriptorType,
     types.ClassMethodDescriptorType,
 )
+_VIEWS: Final = (type({}.keys()), type({}.values()), type({}.items()))
 #: Values that do not change, of libraries: sharing one is not noticed.
 _FIXED_MODULES: Final = frozenset(
     {
@@ -157,6 +159,8 @@ class _Pickler(pickle.Pickler):
             reduced = self._of_pandas(value)
             if reduced is not None:
                 return reduced
+        if kind in _VIEWS:
+            return _stand, (kind.__name__,), tuple(gc.get_referents(value))
         if kind is types.GeneratorType:
             self._look.unknown = True
             frame = value.gi_frame
@@ -176,8 +180,9 @@ class _Pickler(pickle.Pickler):
             slots = tuple(
                 getattr(value, name, None) for name in _slots_of(kind)
             )
-            content = _content(value)
-            return _stand, (kind,), (fields, slots, content)
+            # What the class itself has counts with the name of the class.
+            self._look.names.add(kind.__name__)
+            return _stand, (kind.__qualname__, id(kind)), (fields, slots, _content(value))
         if isinstance(value, BaseException):
             return _stand, (kind,), (value.args, value.__dict__)
         return self._reduced(value)
@@ -195,11 +200,10 @@ class _Pickler(pickle.Pickler):
         state = rest[0] if rest else None
         items = tuple(rest[1]) if len(rest) > 1 and rest[1] is not None else ()
         pairs = tuple(rest[2]) if len(rest) > 2 and rest[2] is not None else ()  # noqa: PLR2004
-        if state is not None and state is not getattr(value, "__dict__", None):
-            self.passing.add(id(state))
-            if isinstance(state, tuple):
-                self.passing.update(map(id, state))
-        self.passing.update(map(id, args))
+        for part in (state, *args, *(state if isinstance(state, tuple) else ())):
+            # Nobody holds it but this state: made for the pickle, and gone after it.
+            if isinstance(part, (dict, list, set)) and sys.getrefcount(part) <= _PASSING:
+                self.passing.add(id(part))
         name = getattr(make, "__qualname__", "")
         return _stand, (type(value), name), (args, state, items, pairs)
 
@@ -287,6 +291,8 @@ class _Pickler(pickle.Pickler):
         return (*facts, *_parts_of(array))
 
 
+#: References to what was made for a pickle: the state, the loop's tuple and name, and the call.
+_PASSING: Final = 5
 _CLASS_NOISE: Final = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl", "__abstractmethods__"}
 )

@@ -18,6 +18,7 @@ from .digest import look
 from .effects import defined_in, effects_of
 from .memory import Memory
 from .sources import Sources
+from .surroundings import Surroundings
 from .transform import Code, Lines
 from .world import Notebook
 
@@ -56,6 +57,7 @@ class Session:
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
         memory: what a replay would have.
+        surroundings: what is around the notebook: its folder, environment and options.
         draws: how steps have found and left the generators of random numbers.
     """
 
@@ -65,6 +67,7 @@ class Session:
         self.lines = Lines()
         self.notebook = Notebook(shell.user_ns, Sources())
         self.draws = Draws()
+        self.surroundings = Surroundings()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity

@@ -3,7 +3,7 @@
 The column ``variables`` holds one JSON object: for each name ``{"value": ...}`` as the writer of
 graphs writes it, ``{"class": ...}`` for what a class has beside its statement, ``{"deleted": true}``,
 or ``{"missing": why, "type": ...}``. Names that share objects stand together: ``$groups`` is a list
-of objects with a value for each name. ``$definitions`` are the numbers of the definitions that a
+of objects with a value for each name. ``$around`` is what it has changed around the names, ``$definitions`` are the numbers of the definitions that a
 replay executes, and ``$random`` is how the cell has left the random generators of the modules
 random and numpy. Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, too.
 """
@@ -14,14 +14,16 @@ import contextlib
 import json
 import sys
 import types
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.utils.text import SList
 
-from ..errors import ArtifactError, NotSerializableError
+from ..errors import ArtifactError, NotSerializableError, StepbookWarning
 from ..values.nodes import TAG, expect
 from ..values.types import living
+from . import surroundings
 from .chance import from_state, set_hidden
 from .digest import OF_THE_MOMENT, library
 from .stub import NotStored
@@ -38,6 +40,7 @@ _MISSING: Final[Any] = object()
 DEFINITIONS: Final = "$definitions"
 GROUPS: Final = "$groups"
 CHANCE: Final = "$random"
+AROUND: Final = "$around"
 
 
 def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
@@ -65,9 +68,11 @@ class Stored:
     parts: list[str] = field(default_factory=list)
     missing: list[tuple[str, str, Any]] = field(default_factory=list)
 
-    def text(self, ran: list[int], chance: str | None) -> str:
+    def text(self, ran: list[int], chance: str | None, around: str | None) -> str:
         """Return the JSON text."""
         parts = list(self.parts)
+        if around is not None:
+            parts.append(f'"{AROUND}":{around}')
         if chance is not None:
             parts.append(f'"{CHANCE}":{chance}')
         parts.append(f'"{DEFINITIONS}":{json.dumps(ran)}')
@@ -106,14 +111,12 @@ class Storer:
         for name in group:
             if name not in self._names:
                 self._part(name, '{"deleted":true}')
-        classes = [n for n in names if self._is_class(n)]
-        for name in classes:
-            self._part(name, self._class(name))
-        values = [name for name in names if name not in classes]
-        if len(values) == 1:
-            self._one(values[0])
-        elif values:
-            self._several(frozenset(values), values)
+        if len(names) > 1:
+            self._several(frozenset(names), names)
+        elif names and self._is_class(names[0]):
+            self._part(names[0], self._class(names[0]))
+        elif names:
+            self._one(names[0])
 
     def end(self) -> Stored:
         """Return what was stored."""
@@ -164,7 +167,11 @@ class Storer:
 
     def _several(self, group: frozenset[str], names: list[str]) -> None:
         self._writer.owners = self._memory.views(group)
-        text = self._encoded(" and ".join(names), {name: self._names[name] for name in names})
+        values = {
+            name: living.ClassState(self._names[name]) if self._is_class(name) else self._names[name]
+            for name in names
+        }
+        text = self._encoded(" and ".join(names), values)
         self._groups.append(f'{{"names":{json.dumps(names)},"value":{text}}}')
 
     def _encoded(self, name: str, value: Any) -> str:
@@ -203,6 +210,7 @@ class Restorer:
         text: what :class:`Stored` gave.
         step: the name of the step.
         alive: returns an object that could not be stored and still lives in this kernel, or None.
+        source: the text of the cell, as it is here.
     """
 
     def __init__(
@@ -212,7 +220,9 @@ class Restorer:
         text: str | None,
         step: str,
         alive: Callable[[str], Any],
+        source: str = "",
     ) -> None:
+        self._source = source
         self._alive = alive
         self._codec = codec
         self._notebook = notebook
@@ -222,6 +232,7 @@ class Restorer:
             self._entries: dict[str, Any] = expect(json.loads(text or "{}"), dict)
             self.ran: list[int] = expect(self._entries.pop(DEFINITIONS, []), list)
             self._chance: Any = self._entries.pop(CHANCE, None)
+            self._around: Any = self._entries.pop(AROUND, None)
             for group in expect(self._entries.pop(GROUPS, []), list):
                 self._entries.update(_members(group))
             for entry in self._entries.values():
@@ -252,7 +263,9 @@ class Restorer:
             if name in reads and name not in self._done and order.get(name, sys.maxsize) < number:
                 if "class" not in self._entries[name]:
                     self._early = True
-                    self._restore(name)
+                    # What needs the class itself comes when that is there.
+                    with contextlib.suppress(ArtifactError):
+                        self._restore(name)
 
     def finish(self) -> None:
         """Bring back everything, as the cell has left it."""
@@ -265,6 +278,15 @@ class Restorer:
             self._set(name, value)
         if self._chance is not None:
             set_hidden(self._decode(self._chance, CHANCE))
+        if self._around is not None:
+            failed = surroundings.apply(self._decode(self._around, AROUND), self._source)
+            if failed:
+                warnings.warn(
+                    f"step {self._step!r} had changed what could not be set again: "
+                    f"{'; '.join(failed)}. %stepbook redo {self._step} executes it again.",
+                    StepbookWarning,
+                    stacklevel=4,
+                )
 
     def _restore(self, name: str) -> Any:
         if name in self._done:

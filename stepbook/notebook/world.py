@@ -14,7 +14,7 @@ from ..api.book import Book, connect
 from ..api.run import Run
 from ..errors import BookNotFoundError, RunNotFoundError
 from ..values.nodes import TAG, expect
-from .chance import from_state, state_of
+from .chance import from_parts, parts_of
 from .sources import Sources
 from .stub import NotStored
 
@@ -67,6 +67,13 @@ class Notebook:
             return value.__globals__ is self.names or is_own_module(value.__module__)
         return is_own_module(getattr(value, "__module__", None))
 
+    def is_estimator(self, cls: type) -> bool:
+        """Whether a class is an estimator of scikit-learn itself."""
+        base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
+        return (
+            base is not None and issubclass(cls, base) and cls.__module__.startswith("sklearn.")
+        )
+
     def reference(self, value: Any) -> str | None:
         """Return what a function, class or module is found by again."""
         if not _is_code(value):
@@ -81,7 +88,7 @@ class Notebook:
         if isinstance(value, type) and value.__module__ == "builtins":
             return f"builtins:{name}" if _found("builtins", name) is value else None
         for module in _OPEN:
-            if _found(module, name) is value:
+            if "." not in name and _found(module, name) is value:
                 return f"{module}:{name}"
         if isinstance(value, types.FunctionType) and value.__globals__ is self.names:
             return None  # it has defaults and attributes: stored by its place
@@ -107,11 +114,18 @@ class Notebook:
                 raise LookupError(reference)
             return value
         if module in _OPEN:
+            if "." in name:  # the way to a module behind it
+                raise LookupError(reference)
             importlib.import_module(module)
+        elif module.startswith("sklearn."):
+            found = _found(module, name)  # only what the notebook has imported
+            if not (isinstance(found, type) and self.is_estimator(found)):
+                raise LookupError(reference)
+            return found
         elif not is_own_module(module):
             raise LookupError(reference)
         value = _found(module, name)
-        if value is None:
+        if value is None or isinstance(value, types.ModuleType):
             raise LookupError(reference)
         return value
 
@@ -122,9 +136,9 @@ class Notebook:
         if isinstance(value, types.ModuleType):
             name = self.reference(value)
             return None if name is None else {TAG: "name", "name": name}
-        state = state_of(value)
-        if state is not None:
-            return {TAG: "host.random", "state": writer.node(state)}
+        parts = parts_of(value)
+        if parts is not None:
+            return {TAG: "host.random", **{name: writer.node(v) for name, v in parts.items()}}
         book = value.book if isinstance(value, Run) else value
         if isinstance(book, Book) and book.path is not None:
             found: dict[str, Any] = {TAG: "host.book", "book": str(book.path)}
@@ -137,7 +151,7 @@ class Notebook:
         if kind == "host.lines":
             return SList(expect(node["items"], list))
         if kind == "host.random":
-            return from_state(node["state"])
+            return from_parts(node)
         if kind != "host.book":
             raise LookupError(kind)
         book = connect(node["book"])

@@ -63,6 +63,9 @@ class World(Protocol):
     def is_own(self, cls: type) -> bool:
         """Whether a class was written by the person: instances are stored by their state."""
 
+    def is_estimator(self, cls: type) -> bool:
+        """Whether a class is scikit-learn's, of which instances may be stored so, too."""
+
     def other(self, value: Any, writer: HeapWriter) -> dict[str, Any] | None:
         """Return the node of an object of the host's own, None for any other."""
 
@@ -159,6 +162,20 @@ class HeapWriter(Writer):
     def is_plain(self, value: Any) -> bool:
         """Whether an object is told by its attributes, not by what is known of its class."""
         return not classes.is_special(type(value)) and living.is_plain(type(value))
+
+    def attempt(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+        """Return what *make* gives; None, and nothing done, if something cannot be stored."""
+        known, missing, strict = dict(self._seen), list(self.missing), self.strict
+        levels, above = self._levels, set(self._above)
+        self.strict = True
+        try:
+            return make()
+        except NotSerializableError:
+            self._seen, self.missing = known, missing
+            self._levels, self._above = levels, above
+            return None
+        finally:
+            self.strict = strict
 
     def other(self, value: Any) -> Any:
         """Return the node of a value of a class of the user's own, or of a library."""

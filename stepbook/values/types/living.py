@@ -7,9 +7,11 @@ hold itself. Nothing of the person's is called: no ``__init__``, no ``__setstate
 from __future__ import annotations
 
 import functools
+import gc
 import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ArtifactError
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 _BASES: Final = (list, dict, set, tuple, frozenset, str, int, float, bytes, bytearray, deque)
 _IMMUTABLE: Final = (tuple, frozenset, str, int, float, bytes)
+#: What every member of an enum has.
+_MEMBER: Final = {"_value_", "_name_", "__objclass__", "_sort_order_"}
 #: Attributes that a class statement, or Python, makes by itself.
 _CLASS_OWN: Final = frozenset(
     {
@@ -73,9 +77,14 @@ def encode(w: HeapWriter, value: Any) -> dict[str, Any] | None:
         return _encode_exception(w, value)
     if isinstance(value, type):
         raise unstorable(f"the class {name_of(value)} is not one that the notebook names")
-    if w.world.is_own(kind) and w.is_plain(value):
+    if isinstance(value, Enum) and vars(value).keys() - _MEMBER:
+        raise unstorable("a member of an enum that was given attributes of its own")
+    if not w.is_plain(value):
+        return None
+    if w.world.is_own(kind):
         return _encode_object(w, value)
-    return None
+    # An estimator shares its parts with others only if it is told by its attributes.
+    return w.attempt(lambda: _encode_object(w, value)) if w.world.is_estimator(kind) else None
 
 
 def _encode_function(w: HeapWriter, value: types.FunctionType) -> dict[str, Any]:
@@ -243,7 +252,8 @@ def _encode_class(w: HeapWriter, value: ClassState) -> dict[str, Any]:
 
 
 def _names(cls: type) -> set[str]:
-    return {name for name in vars(cls) if name not in _CLASS_OWN}
+    made = set(cls.__members__) if issubclass(cls, Enum) else set()
+    return {name for name in vars(cls) if name not in _CLASS_OWN} - made
 
 
 def _is_state(w: HeapWriter, cls: type, name: str, item: Any) -> bool:
@@ -253,6 +263,8 @@ def _is_state(w: HeapWriter, cls: type, name: str, item: Any) -> bool:
             return False
         return w.world.place_of(item.__code__) is not None or not by_statement
     if isinstance(item, staticmethod | classmethod | property | functools.cached_property):
+        return False
+    if issubclass(cls, Enum) and (name.startswith("_") or name in cls.__members__):
         return False
     return not hasattr(type(item), "__set_name__") and not isinstance(
         item, types.MemberDescriptorType | types.GetSetDescriptorType
@@ -291,6 +303,36 @@ def owner_of(value: Any) -> Any:
     return value
 
 
+def _viewed(value: Any) -> Any:
+    """Return the dict behind one of its views; those give only a proxy of it."""
+    found = gc.get_referents(value)
+    if len(found) != 1 or type(found[0]) is not dict:
+        raise unstorable("a view of something else than a dict")
+    return found[0]
+
+
+_ITERATORS: Final = (
+    type(iter([])),
+    type(iter(())),
+    type(iter("")),
+    type(iter(range(0))),
+    type(reversed([])),
+    enumerate,
+    zip,
+)
+_MAKERS: Final = {"iter": iter, "reversed": reversed, "enumerate": enumerate, "zip": zip}
+
+
+def _encode_iterator(w: HeapWriter, value: Any) -> dict[str, Any]:
+    make, args, *state = value.__reduce__()
+    return {
+        TAG: "iterator",
+        "kind": make.__name__,
+        "args": [w.node(item) for item in args],
+        "state": w.node(state[0]) if state else None,
+    }
+
+
 _ENCODERS: Final[dict[type, Callable[[HeapWriter, Any], dict[str, Any]]]] = {
     types.FunctionType: _encode_function,
     types.CellType: _encode_cell,
@@ -300,6 +342,10 @@ _ENCODERS: Final[dict[type, Callable[[HeapWriter, Any], dict[str, Any]]]] = {
     functools.partial: _encode_partial,
     type(functools.cache(len)): _encode_cached,
     ClassState: _encode_class,
+    **dict.fromkeys(_ITERATORS, _encode_iterator),
+    type({}.keys()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "keys"},
+    type({}.values()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "values"},
+    type({}.items()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "items"},
     object: lambda _w, _v: {TAG: "object", "class": "builtins:object"},
 }
 
@@ -426,8 +472,12 @@ def _fill_class(r: HeapReader, value: type, node: dict[str, Any]) -> None:
         if name not in _CLASS_OWN:
             setattr(value, name, r.resolve(item))
     for name in _names(value) - set(node["names"]):
-        if not (name.startswith("__") and name.endswith("__")):
+        if not (name.startswith("_") if issubclass(value, Enum) else _is_dunder(name)):
             delattr(value, name)
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def _fill_items(r: HeapReader, value: Any, node: Any) -> None:
@@ -502,7 +552,20 @@ def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:
             raise ArtifactError(f"{name} is not here") from None
     if kind == "method":
         of, name = take(node, "of", "name")
+        if isinstance(of, types.ModuleType) or expect(name, str).startswith("__"):
+            raise ArtifactError(f"{name} is not a method that is stored")
         return getattr(of, expect(name, str))
+    if kind == "dict.view":
+        of, name = take(node, "of", "kind")
+        if type(of) is not dict or name not in ("keys", "values", "items"):
+            raise ArtifactError("it is not a view of a dict")
+        return getattr(of, name)()
+    if kind == "iterator":
+        name, args, state = take(node, "kind", "args", "state")
+        iterator = _MAKERS[name](*args)
+        if state is not None:
+            iterator.__setstate__(state)
+        return iterator
     if kind == "partial":
         function, args, kwargs = take(node, "function", "args", "kwargs")
         return functools.partial(function, *args, **kwargs)
@@ -524,5 +587,5 @@ def _decode_view(
 
 
 #: Kinds that are rebuilt when everything inside is.
-WHOLE: Final = ("name", "method", "partial", "lru_cache", "numpy.view")
+WHOLE: Final = ("name", "method", "dict.view", "iterator", "partial", "lru_cache", "numpy.view")
 KINDS: Final = (*SHELLS, *WHOLE)
