@@ -172,7 +172,14 @@ def perform(session: Session, printed: Path) -> Seen:
         shell.run_cell("%load_ext stepbook")
         shell.run_cell("%stepbook run fidelity")
         before = attempts()
+    last: tuple[int, Any] | None = None
     for turn in session.turns:
+        if not session.recorded:
+            # An attempt that follows another of its step at once draws the same numbers.
+            if last is not None and last[0] == turn.number:
+                _set_draws(last[1])
+            else:
+                last = turn.number, _draws()
         stepped = session.recorded and not is_plain(turn)
         if stepped and turn.redo:
             shell.run_cell(f"%stepbook redo cell {turn.number}")
@@ -194,6 +201,17 @@ def perform(session: Session, printed: Path) -> Seen:
     sys.stderr.flush()
     seen.said = said(printed.read_text(errors="replace"))
     return seen
+
+
+def _draws() -> tuple[Any, Any]:
+    numpy = sys.modules.get("numpy")
+    return random.getstate(), None if numpy is None else numpy.random.get_state()
+
+
+def _set_draws(states: tuple[Any, Any]) -> None:
+    random.setstate(states[0])
+    if states[1] is not None:
+        sys.modules["numpy"].random.set_state(states[1])
 
 
 def shell_of_this_process() -> Any:

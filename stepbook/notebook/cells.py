@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from .transform import Body, Request
     from .variables import Stored
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-
-
 class CellStep:
     """One execution of a cell that names a step; the rewritten code of the cell talks to it.
 
@@ -333,7 +330,7 @@ class CellStep:
             elif isinstance(node, ast.ClassDef) or not is_definition(node):
                 # Its statement makes it; what it has beside that is stored.
                 executed |= {n for n in names if not isinstance(self._names[n], type)}
-            elif isinstance(node, _FUNCTIONS) and not node.decorator_list:
+            elif not getattr(node, "decorator_list", ()):
                 self._ran.remove(number)
             elif all(storer.can_store(name) for name in names):
                 self._ran.remove(number)

@@ -127,13 +127,13 @@ class Storer:
     def can_store(self, name: str) -> bool:
         """Whether a function or another value can be stored as a whole."""
         writer = self._writer
-        writer.strict = True
+        writer.graph = writer.strict = True
         try:
             writer.encode(self._names[name], hint=self._hint)
         except NotSerializableError:
             return False
         finally:
-            writer.strict = False
+            writer.graph = writer.strict = False
         return True
 
     def _is_class(self, name: str) -> bool:

@@ -26,7 +26,7 @@ DESCRIBE = """
 def _describe():
     import json, types
     from stepbook.notebook import chance
-    from stepbook.notebook.variables import _is_own
+    from stepbook.notebook.memory import is_hidden as _is_own
     codec = run._opened.codec
     classes = tuple(v for v in globals().values() if isinstance(v, type))
 
