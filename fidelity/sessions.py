@@ -144,7 +144,7 @@ def said(printed: str) -> list[str]:
     return [words for words in found if not _ROUTINE.match(words)]
 
 
-def perform(session: Session, printed: Path) -> Seen:
+def perform(session: Session, printed: Path) -> Seen:  # noqa: C901 - one session, in its order
     """Execute a session in this process, which ends after it.
 
     Args:

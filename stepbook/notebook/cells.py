@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .transform import Body, Request
     from .variables import Stored
 
+
 class CellStep:
     """One execution of a cell that names a step; the rewritten code of the cell talks to it.
 
@@ -330,9 +331,7 @@ class CellStep:
             elif isinstance(node, ast.ClassDef) or not is_definition(node):
                 # Its statement makes it; what it has beside that is stored.
                 executed |= {n for n in names if not isinstance(self._names[n], type)}
-            elif not getattr(node, "decorator_list", ()):
-                self._ran.remove(number)
-            elif all(storer.can_store(name) for name in names):
+            elif not getattr(node, "decorator_list", ()) or all(map(storer.can_store, names)):
                 self._ran.remove(number)
             elif [self._names.get(name) for name in defined_names(node)] == self._made.get(number):
                 executed |= names  # the decorator of a library is called again
@@ -408,6 +407,7 @@ class CellStep:
         step, cell = self._recorded
         run, session = self._running, self._session
         session.note_definitions(self._body.statements, self._body.effects)
+        self._chance = session.draws.begin(step.name)
         self._restorer = Restorer(
             run.codec,
             session.notebook,
@@ -438,6 +438,7 @@ class CellStep:
         self._restorer.finish()
         self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
         self._session.surroundings.restored()
+        self._session.draws.end(step.name, self._chance)
         text = run.value(step) if step.value is None else step.value
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")

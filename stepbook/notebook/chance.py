@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 
-def parts_of(value: Any) -> dict[str, Any] | None:
+def parts_of(value: Any) -> dict[str, Any] | None:  # noqa: PLR0911 - one for each kind
     """Return what a random generator is made of; None for anything else.
 
     Its parts, a bit generator and a seed, may be held by others, too.

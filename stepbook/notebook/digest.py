@@ -44,7 +44,9 @@ _LIBRARY_KINDS: Final = (
     types.MemberDescriptorType,
     types.ClassMethodDescriptorType,
 )
-_VIEWS: Final = (type({}.keys()), type({}.values()), type({}.items()))
+_SURE: Final = frozenset({list, dict, set, types.CellType})
+_NEVER: Final = frozenset({*_ALIKE, *_LIBRARY_KINDS, type})
+_VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
 #: Values that do not change, of libraries: sharing one is not noticed.
 _FIXED_MODULES: Final = frozenset(
     {
@@ -177,9 +179,7 @@ class _Pickler(pickle.Pickler):
             return self._atom(value)
         if self._is_own(kind):
             fields = getattr(value, "__dict__", None)
-            slots = tuple(
-                getattr(value, name, None) for name in _slots_of(kind)
-            )
+            slots = tuple(getattr(value, name, None) for name in _slots_of(kind))
             # What the class itself has counts with the name of the class.
             self._look.names.add(kind.__name__)
             return _stand, (kind.__qualname__, id(kind)), (fields, slots, _content(value))
@@ -316,15 +316,13 @@ def _slots_of(cls: type) -> list[str]:
 
 
 def _content(value: Any) -> Any:
-    for base in (list, dict, set, tuple, frozenset, str, int, float, bytes):
-        if isinstance(value, base):
-            return tuple(value.items()) if base is dict else tuple(value) if base in (
-                list,
-                set,
-                tuple,
-                frozenset,
-            ) else base(value)
-    return None
+    """Return what an instance has as a built-in type that its class extends."""
+    if isinstance(value, dict):
+        return tuple(value.items())
+    if isinstance(value, list | set | tuple | frozenset):
+        return tuple(value)
+    bases: tuple[Any, ...] = (str, int, float, bytes)
+    return next((base(value) for base in bases if isinstance(value, base)), None)
 
 
 def _extra(value: Any) -> Any:
@@ -391,6 +389,17 @@ def look(value: Any, is_own: Callable[[Any], bool]) -> Look:
 
 
 def _look(value: Any, found: Look, is_own: Callable[[Any], bool]) -> None:
+    # A million small tuples make the collector of garbage run again and again: eight times slower.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        _take(value, found, is_own)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _take(value: Any, found: Look, is_own: Callable[[Any], bool]) -> None:
     sink = _Sink()
     pickler = _Pickler(sink, found, is_own)
     pickler.dump(value)
@@ -399,20 +408,18 @@ def _look(value: Any, found: Look, is_own: Callable[[Any], bool]) -> None:
     ids = {
         key
         for key, (_, item) in pickler.memo.copy().items()
-        if key not in passing and _can_change(item)
+        if key not in passing
+        and (type(item) in _SURE or (type(item) not in _NEVER and _can_change(item)))
     }
     found.ids = frozenset(ids | pickler.owners)
     found.lent = frozenset(pickler.lent)
 
 
 def _can_change(item: Any) -> bool:
-    kind = type(item)
-    if kind in (list, dict, set, types.CellType):
-        return True
-    if kind in _ALIKE or kind in _LIBRARY_KINDS or isinstance(item, type):
+    if isinstance(item, type):
         return False
-    if kind is types.FunctionType:
-        return item.__module__ == "__main__"
+    if type(item) is types.FunctionType:
+        return bool(item.__module__ == "__main__")
     module = library(item)
     if module in _FIXED_MODULES or module in OF_THE_MOMENT:
         return False

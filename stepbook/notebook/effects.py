@@ -178,11 +178,13 @@ def _code_in(node: ast.Call) -> list[ast.stmt]:
         while text.startswith("-"):  # the options of timeit and others
             text = text.partition(" ")[2].lstrip()
     try:
-        from IPython.core.inputtransformer2 import TransformerManager  # noqa: PLC0415 - rare
+        from IPython.core import inputtransformer2  # noqa: PLC0415 - rare
 
-        return ast.parse(TransformerManager().transform_cell(text)).body
+        manager: Any = inputtransformer2.TransformerManager
+        body: list[ast.stmt] = ast.parse(manager().transform_cell(text)).body
     except (SyntaxError, ValueError):
         return []
+    return body
 
 
 class _Visitor(ast.NodeVisitor):

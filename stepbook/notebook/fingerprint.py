@@ -6,6 +6,7 @@ import ast
 import hashlib
 from typing import Any
 
+
 def fingerprint(body: list[ast.stmt]) -> str:
     """Return what stands for the code of a cell: the same for the same code, however written."""
     text = repr([_shape(statement) for statement in body])

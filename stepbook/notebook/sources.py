@@ -6,7 +6,6 @@ executed, so never from what a book holds.
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast

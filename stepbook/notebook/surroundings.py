@@ -34,7 +34,9 @@ def snapshot() -> Snapshot:
     for name, (read, _) in _LIBRARIES.items():
         module = sys.modules.get(name)
         if module is not None:
-            with contextlib.suppress(AttributeError, TypeError):  # half imported, or another version
+            with contextlib.suppress(
+                AttributeError, TypeError
+            ):  # half imported, or another version
                 found[name] = read(module)
     return found
 
@@ -205,7 +207,8 @@ def _set_numpy(name: str, value: Any) -> None:
 def _set_matplotlib(name: str, value: Any) -> None:
     import matplotlib as mpl  # noqa: PLC0415 - the cell had it
 
-    mpl.rcParams[name] = value
+    parameters: Any = mpl.rcParams
+    parameters[name] = value
 
 
 _LIBRARIES: Final[dict[str, tuple[Callable[[Any], dict[str, Any]], Callable[[str, Any], None]]]] = {

@@ -281,7 +281,7 @@ def _compiles(body: list[ast.stmt]) -> bool:
     return True
 
 
-def _rewritten(
+def _rewritten(  # noqa: C901 - one shape of code, told from top to bottom
     marker: ast.stmt,
     body: list[ast.stmt],
     retries: int,
@@ -372,7 +372,11 @@ def _noting(
         for block in BLOCKS:
             inner = getattr(statement, block, None)
             if inner:
-                setattr(statement, block, [s for group in _noting(inner, noted, top=False) for s in group])
+                setattr(
+                    statement,
+                    block,
+                    [s for group in _noting(inner, noted, top=False) for s in group],
+                )
         groups.append([statement])
     return groups
 

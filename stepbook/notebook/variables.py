@@ -1,11 +1,12 @@
 """The variables that a cell leaves behind: stored, and brought back on replay.
 
 The column ``variables`` holds one JSON object: for each name ``{"value": ...}`` as the writer of
-graphs writes it, ``{"class": ...}`` for what a class has beside its statement, ``{"deleted": true}``,
-or ``{"missing": why, "type": ...}``. Names that share objects stand together: ``$groups`` is a list
-of objects with a value for each name. ``$around`` is what it has changed around the names, ``$definitions`` are the numbers of the definitions that a
-replay executes, and ``$random`` is how the cell has left the random generators of the modules
-random and numpy. Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, too.
+graphs writes it, ``{"class": ...}`` for what a class has beside its statement,
+``{"deleted": true}``, or ``{"missing": why, "type": ...}``. Names that share objects stand
+together: ``$groups`` is a list of names with one value for all. ``$around`` is what the cell has
+changed around the names, ``$definitions`` are the numbers of the definitions that a replay
+executes, and ``$random`` is how it has left the random generators of the modules random and numpy.
+Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.utils.text import SList
 
 from ..errors import ArtifactError, NotSerializableError, StepbookWarning
+from ..values.heap import is_tree
 from ..values.nodes import TAG, expect
 from ..values.types import living
 from . import surroundings
@@ -168,7 +170,9 @@ class Storer:
     def _several(self, group: frozenset[str], names: list[str]) -> None:
         self._writer.owners = self._memory.views(group)
         values = {
-            name: living.ClassState(self._names[name]) if self._is_class(name) else self._names[name]
+            name: living.ClassState(self._names[name])
+            if self._is_class(name)
+            else self._names[name]
             for name in names
         }
         text = self._encoded(" and ".join(names), values)
@@ -176,7 +180,7 @@ class Storer:
 
     def _encoded(self, name: str, value: Any) -> str:
         writer = self._writer
-        writer.graph, writer.strict = True, self._strict
+        writer.graph, writer.strict = not is_tree(value), self._strict
         try:
             text = writer.encode(value, hint=self._hint)
         except NotSerializableError as error:
@@ -258,14 +262,14 @@ class Restorer:
             ) from error
 
     def up_to(self, number: int, order: dict[str, int], reads: set[str]) -> None:
-        """Bring back what a definition at statement *number* reads and the cell has bound before."""
-        for name in self._entries:
-            if name in reads and name not in self._done and order.get(name, sys.maxsize) < number:
-                if "class" not in self._entries[name]:
-                    self._early = True
-                    # What needs the class itself comes when that is there.
-                    with contextlib.suppress(ArtifactError):
-                        self._restore(name)
+        """Bring back what a definition at statement *number* reads of what is bound before it."""
+        for name, entry in self._entries.items():
+            bound = name in reads and order.get(name, sys.maxsize) < number
+            if bound and name not in self._done and "class" not in entry:
+                self._early = True
+                # What needs the class itself comes when that is there.
+                with contextlib.suppress(ArtifactError):
+                    self._restore(name)
 
     def finish(self) -> None:
         """Bring back everything, as the cell has left it."""
@@ -331,7 +335,9 @@ class Restorer:
     def _decode(self, node: Any, name: str) -> Any:
         def stub(part: dict[str, Any]) -> Any:
             found = self._alive(f"{name}#{part.get('number', 0)}")
-            return NotStored(name, self._step, part["type"], part["why"]) if found is None else found
+            return (
+                NotStored(name, self._step, part["type"], part["why"]) if found is None else found
+            )
 
         self._notebook.stub = stub
         return self._codec.decode_graph(
@@ -351,4 +357,4 @@ class Restorer:
 def _members(group: Any) -> dict[str, Any]:
     """Return the entries of a group's names, each with the whole group."""
     names = expect(group["names"], list)
-    return dict.fromkeys(names, {"group": group["value"], "names": names})
+    return {name: {"group": group["value"], "names": names} for name in names}

@@ -15,13 +15,13 @@ from ..api.run import Run
 from ..errors import BookNotFoundError, RunNotFoundError
 from ..values.nodes import TAG, expect
 from .chance import from_parts, parts_of
-from .sources import Sources
 from .stub import NotStored
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..values.heap import HeapWriter
+    from .sources import Sources
 
 #: Modules of which everything may be named: none of it reaches files, processes or code.
 _OPEN: Final = ("numpy", "pandas", "datetime", "collections", "operator", "math", "numpy.linalg")
@@ -31,6 +31,19 @@ _CALLABLE: Final = (
     types.MethodType,
     type,
     types.ModuleType,
+)
+#: Classes of libraries, with what extends them, of which instances are told by their attributes.
+_STATEFUL: Final = {
+    "sklearn.base": ("BaseEstimator",),
+    "sklearn.utils": ("Bunch",),
+    "scipy.sparse": ("spmatrix", "sparray"),
+}
+#: Functions of Python itself that do nothing but give a value.
+_PURE: Final = frozenset(
+    """
+    abs all any ascii bin callable chr divmod format hash hex id isinstance issubclass iter len max
+    min next oct ord pow print repr round sorted sum
+    """.split()
 )
 _LIBRARIES: Final = tuple(
     path
@@ -67,14 +80,17 @@ class Notebook:
             return value.__globals__ is self.names or is_own_module(value.__module__)
         return is_own_module(getattr(value, "__module__", None))
 
-    def is_estimator(self, cls: type) -> bool:
-        """Whether a class is an estimator of scikit-learn itself."""
-        base = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
-        return (
-            base is not None and issubclass(cls, base) and cls.__module__.startswith("sklearn.")
-        )
+    def is_open(self, cls: type) -> bool:
+        """Whether a class is an estimator of scikit-learn, or a sparse array of SciPy."""
+        for name, bases in _STATEFUL.items():
+            module = sys.modules.get(name)
+            known = tuple(filter(None, (getattr(module, base, None) for base in bases)))
+            package = name.partition(".")[0]
+            if known and issubclass(cls, known) and cls.__module__.startswith(f"{package}."):
+                return True
+        return False
 
-    def reference(self, value: Any) -> str | None:
+    def reference(self, value: Any) -> str | None:  # noqa: C901, PLR0911 - one for each place
         """Return what a function, class or module is found by again."""
         if not _is_code(value):
             return None
@@ -82,25 +98,25 @@ class Notebook:
             owner = value.__self__
             if owner is not None and not isinstance(owner, types.ModuleType | type):
                 return None
-        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        name: Any = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         if not isinstance(name, str):
             return None
-        if isinstance(value, type) and value.__module__ == "builtins":
-            return f"builtins:{name}" if _found("builtins", name) is value else None
+        if _found("builtins", name) is value:
+            return f"builtins:{name}" if isinstance(value, type) or name in _PURE else None
         for module in _OPEN:
             if "." not in name and _found(module, name) is value:
                 return f"{module}:{name}"
         if isinstance(value, types.FunctionType) and value.__globals__ is self.names:
             return None  # it has defaults and attributes: stored by its place
-        module = getattr(value, "__module__", None)
-        if is_own_module(module) and module != "__main__" and _found(module, name) is value:
-            return f"{module}:{name}"
+        home: Any = getattr(value, "__module__", None)
+        if is_own_module(home) and home != "__main__" and _found(home, name) is value:
+            return f"{home}:{name}"
         for known in [name, *self.defined]:
             if known in self.defined and self.names.get(known) is value:
                 return known
         return None
 
-    def referred(self, reference: str) -> Any:
+    def referred(self, reference: str) -> Any:  # noqa: C901 - one for each place
         """Return what a reference stands for."""
         module, colon, name = reference.rpartition(":")
         if not colon:
@@ -110,16 +126,16 @@ class Notebook:
             return value
         if module == "builtins":
             value = _found(module, name)
-            if not isinstance(value, type):
+            if not (isinstance(value, type) or name in _PURE):
                 raise LookupError(reference)
             return value
         if module in _OPEN:
             if "." in name:  # the way to a module behind it
                 raise LookupError(reference)
             importlib.import_module(module)
-        elif module.startswith("sklearn."):
+        elif module.startswith(("sklearn.", "scipy.")):
             found = _found(module, name)  # only what the notebook has imported
-            if not (isinstance(found, type) and self.is_estimator(found)):
+            if not (isinstance(found, type) and self.is_open(found)):
                 raise LookupError(reference)
             return found
         elif not is_own_module(module):

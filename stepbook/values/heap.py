@@ -14,13 +14,14 @@ code: see :class:`World`.
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ArtifactError, NotSerializableError
 from .kinds import no_constant
-from .nodes import TAG, expect, name_of
+from .nodes import TAG, expect, name_of, unstorable
 from .reader import Reader
 from .types import classes, living
 from .writer import Writer
@@ -63,8 +64,8 @@ class World(Protocol):
     def is_own(self, cls: type) -> bool:
         """Whether a class was written by the person: instances are stored by their state."""
 
-    def is_estimator(self, cls: type) -> bool:
-        """Whether a class is scikit-learn's, of which instances may be stored so, too."""
+    def is_open(self, cls: type) -> bool:
+        """Whether a class is a library's of which instances may be stored by their state, too."""
 
     def other(self, value: Any, writer: HeapWriter) -> dict[str, Any] | None:
         """Return the node of an object of the host's own, None for any other."""
@@ -79,12 +80,13 @@ class World(Protocol):
 class _Seen:
     """An object that was met, and its node."""
 
-    __slots__ = ("id", "node", "value")
+    __slots__ = ("id", "node", "refused", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value  # keeps its id from being used again
         self.node: Any = None
         self.id: int | None = None
+        self.refused = ""
 
 
 class HeapWriter(Writer):
@@ -127,6 +129,8 @@ class HeapWriter(Writer):
             return super().node(value)
         seen = self._seen.get(id(value))
         if seen is not None:
+            if seen.refused:
+                return self._left_out(value, seen.refused)
             if seen.id is None:
                 self._count += 1
                 seen.id = self._count
@@ -143,10 +147,7 @@ class HeapWriter(Writer):
                 raise
             self._levels = levels
             self._above.discard(id(value))
-            reason = error.reason or str(error)
-            node = {TAG: MISSING, "number": len(self.missing), "type": name_of(type(value))}
-            node["why"] = reason
-            self.missing.append((reason, value))
+            node = self._left_out(value, error.reason or str(error))
         if type(node) not in (dict, list):
             del self._seen[id(value)]
             return node
@@ -155,6 +156,13 @@ class HeapWriter(Writer):
             _mark(seen)
         return node
 
+    def _left_out(self, value: Any, reason: str) -> dict[str, Any]:
+        if self.strict:
+            raise unstorable(reason)
+        number = len(self.missing)
+        self.missing.append((reason, value))
+        return {TAG: MISSING, "number": number, "type": name_of(type(value)), "why": reason}
+
     def factory(self, value: Any) -> Any:
         """Return the node of what makes the missing values of a defaultdict."""
         return self.node(value) if self.graph else super().factory(value)
@@ -162,6 +170,13 @@ class HeapWriter(Writer):
     def is_plain(self, value: Any) -> bool:
         """Whether an object is told by its attributes, not by what is known of its class."""
         return not classes.is_special(type(value)) and living.is_plain(type(value))
+
+    def forbid(self, value: Any, reason: str) -> None:
+        """Refuse an object that is a part of another one and could not be shared with it."""
+        if id(value) in self._seen:
+            raise unstorable(reason)
+        self._seen[id(value)] = seen = _Seen(value)
+        seen.refused = reason
 
     def attempt(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """Return what *make* gives; None, and nothing done, if something cannot be stored."""
@@ -198,6 +213,23 @@ def _mark(seen: _Seen) -> None:
         node.update({TAG: SHARED, "id": seen.id, "value": content})
 
 
+def is_tree(value: Any) -> bool:
+    """Whether a value is made of lists and dicts of plain values, none of them held twice."""
+    level, seen = [value], {id(value)}
+    if type(value) not in (list, dict):
+        return False
+    while level:
+        inner = [part for part in gc.get_referents(*level) if type(part) not in _ATOMS]
+        if any(type(part) is not list and type(part) is not dict for part in inner):
+            return False
+        ids = set(map(id, inner))
+        if len(ids) < len(inner) or not seen.isdisjoint(ids):
+            return False
+        seen |= ids
+        level = inner
+    return True
+
+
 _GRAPH: Final = re.compile(
     r'"\$stepbook":"(?:'
     + "|".join(map(re.escape, (SHARED, SHARED_LIST, AGAIN, MISSING, *living.KINDS)))
@@ -222,8 +254,8 @@ class HeapReader(Reader):
         self.world = world
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
-        self._later: list[Callable[[], None]] = []
-        self._last: list[Callable[[], None]] = []
+        self._later: list[Callable[[], object]] = []
+        self._last: list[Callable[[], object]] = []
 
     def _decoded(self, text: str) -> Any:
         if not _GRAPH.search(text):
@@ -255,7 +287,7 @@ class HeapReader(Reader):
             raise ArtifactError("two objects have the same number")
         self._raw[number] = content
 
-    def resolve(self, node: Any) -> Any:
+    def resolve(self, node: Any) -> Any:  # noqa: PLR0911 - one for each kind
         """Return the object of a node; what it holds may be filled in later."""
         if type(node) is list:
             if node and type(node[0]) is dict and node[0].get(TAG) == SHARED_LIST:

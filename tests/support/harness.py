@@ -25,7 +25,7 @@ SETUP = "%load_ext stepbook\n%stepbook run crash"
 DESCRIBE = """
 def _describe():
     import json, types
-    from stepbook.notebook import chance
+    import random
     from stepbook.notebook.memory import is_hidden as _is_own
     codec = run._opened.codec
     classes = tuple(v for v in globals().values() if isinstance(v, type))
@@ -40,9 +40,14 @@ def _describe():
             return [value.to_json(orient="split", double_precision=15, date_unit="ns"), types_]
         if isinstance(value, (list, tuple)) and len(value) < 50:
             return [type(value).__name__, *(text(v, deep + 1) for v in value)]
-        state = chance.state_of(value)
+        if isinstance(value, random.Random):
+            return repr(value.getstate())
+        if hasattr(value, "bit_generator"):  # numpy's
+            return repr(value.bit_generator.state)
+        if type(value).__name__ == "RandomState":
+            return repr(value.get_state(legacy=False))
         try:
-            return codec.encode(value if state is None else state, hint=classes)
+            return codec.encode(value, hint=classes)
         except Exception:  # whatever it is: both sides say the same
             return "not storable"
 

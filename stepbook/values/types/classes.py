@@ -259,9 +259,7 @@ def decode(kind: str, node: dict[str, Any], classes: Callable[[], Classes]) -> A
     return _DECODERS[kind](cls, node)
 
 
-def find(
-    name: str, classes: Classes, referred: Callable[[str], Any] | None = None
-) -> type:
+def find(name: str, classes: Classes, referred: Callable[[str], Any] | None = None) -> type:
     """Return the class that a record calls *name*.
 
     Args:

@@ -8,8 +8,18 @@ from __future__ import annotations
 
 import functools
 import gc
+import logging
 import types
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import (
+    ChainMap,
+    Counter,
+    OrderedDict,
+    UserDict,
+    UserList,
+    UserString,
+    defaultdict,
+    deque,
+)
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +35,8 @@ if TYPE_CHECKING:
 
 _BASES: Final = (list, dict, set, tuple, frozenset, str, int, float, bytes, bytearray, deque)
 _IMMUTABLE: Final = (tuple, frozenset, str, int, float, bytes)
+#: Classes of the standard library that are told by their attributes.
+_PLAIN: Final = frozenset({ChainMap, UserDict, UserList, UserString})
 #: What every member of an enum has.
 _MEMBER: Final = {"_value_", "_name_", "__objclass__", "_sort_order_"}
 #: Attributes that a class statement, or Python, makes by itself.
@@ -81,10 +93,10 @@ def encode(w: HeapWriter, value: Any) -> dict[str, Any] | None:
         raise unstorable("a member of an enum that was given attributes of its own")
     if not w.is_plain(value):
         return None
-    if w.world.is_own(kind):
+    if w.world.is_own(kind) or kind in _PLAIN:
         return _encode_object(w, value)
     # An estimator shares its parts with others only if it is told by its attributes.
-    return w.attempt(lambda: _encode_object(w, value)) if w.world.is_estimator(kind) else None
+    return w.attempt(lambda: _encode_object(w, value)) if w.world.is_open(kind) else None
 
 
 def _encode_function(w: HeapWriter, value: types.FunctionType) -> dict[str, Any]:
@@ -102,9 +114,7 @@ def _encode_function(w: HeapWriter, value: types.FunctionType) -> dict[str, Any]
     if value.__dict__:
         node["attributes"] = w.node(value.__dict__)
     if value.__annotations__:
-        node["annotations"] = {
-            name: w.node(item) for name, item in value.__annotations__.items()
-        }
+        node["annotations"] = {name: w.node(item) for name, item in value.__annotations__.items()}
     if value.__doc__ != _docstring(value.__code__):
         node["doc"] = w.node(value.__doc__)
     return node
@@ -137,7 +147,11 @@ def _encode_method(w: HeapWriter, value: types.MethodType) -> dict[str, Any]:
 
 def _encode_builtin(w: HeapWriter, value: types.BuiltinMethodType) -> dict[str, Any]:
     owner = value.__self__
-    if owner is None or isinstance(owner, types.ModuleType) or type(owner) not in (*_BASES, Counter):
+    if (
+        owner is None
+        or isinstance(owner, types.ModuleType)
+        or type(owner) not in (*_BASES, Counter)
+    ):
         raise unstorable(f"the function {value!r}, which the notebook does not name")
     return {TAG: "method", "of": w.node(owner), "name": value.__name__}
 
@@ -157,6 +171,7 @@ def _encode_cached(w: HeapWriter, value: Any) -> dict[str, Any]:
 
 
 def _encode_namespace(w: HeapWriter, value: types.SimpleNamespace) -> dict[str, Any]:
+    w.forbid(vars(value), "the attributes of a namespace, as a dict of their own")
     return {TAG: "namespace", "fields": {k: w.field(k, v) for k, v in vars(value).items()}}
 
 
@@ -200,7 +215,7 @@ def _encode_object(w: HeapWriter, value: Any) -> dict[str, Any]:
         node["content"] = w.node(base(value) if base is not deque else list(value))
     fields = getattr(value, "__dict__", None)
     if fields:
-        node["fields"] = w.node(dict(fields))
+        node["fields"] = w.node(fields)  # the dict itself may be held by others, too
     slots = {
         name: w.field(name, item)
         for name, item in ((name, _slot(value, name)) for name in _slots(cls))
@@ -311,7 +326,7 @@ def _viewed(value: Any) -> Any:
     return found[0]
 
 
-_ITERATORS: Final = (
+_ITERATORS: Final[tuple[type, ...]] = (
     type(iter([])),
     type(iter(())),
     type(iter("")),
@@ -320,7 +335,12 @@ _ITERATORS: Final = (
     enumerate,
     zip,
 )
-_MAKERS: Final = {"iter": iter, "reversed": reversed, "enumerate": enumerate, "zip": zip}
+_MAKERS: Final[dict[str, Callable[..., Any]]] = {
+    "iter": iter,
+    "reversed": reversed,
+    "enumerate": enumerate,
+    "zip": zip,
+}
 
 
 def _encode_iterator(w: HeapWriter, value: Any) -> dict[str, Any]:
@@ -342,6 +362,7 @@ _ENCODERS: Final[dict[type, Callable[[HeapWriter, Any], dict[str, Any]]]] = {
     functools.partial: _encode_partial,
     type(functools.cache(len)): _encode_cached,
     ClassState: _encode_class,
+    logging.Logger: lambda _w, v: {TAG: "logger", "name": v.name},
     **dict.fromkeys(_ITERATORS, _encode_iterator),
     type({}.keys()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "keys"},
     type({}.values()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "values"},
@@ -413,18 +434,18 @@ def _make_object(r: HeapReader, node: dict[str, Any]) -> Any:
     if name == "builtins:object":
         return object()
     cls = r.class_of(name)
-    base = _base(cls)
+    base: Any = _base(cls)
     if not is_plain(cls) or base is None:
         raise ArtifactError(f"instances of {name_of(cls)} are not rebuilt from a record")
     if base in _IMMUTABLE:
-        return base.__new__(cls, r.resolve(node["content"]))  # type: ignore[call-overload]
+        return base.__new__(cls, r.resolve(node["content"]))
     return base.__new__(cls)
 
 
 def _fill_object(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
-    base = _base(type(value))
+    base: Any = _base(type(value))
     if "fields" in node:
-        vars(value).update(r.resolve(node["fields"]))
+        value.__dict__ = r.resolve(node["fields"])
     for name, item in node.get("slots", {}).items():
         found = [vars(b)[name] for b in type(value).__mro__ if name in vars(b)]
         if not found or not isinstance(found[0], types.MemberDescriptorType):
@@ -433,9 +454,9 @@ def _fill_object(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
     if "content" in node and base is not None and base not in _IMMUTABLE:
         content = r.resolve(node["content"])
         if base in (list, deque, bytearray):
-            base.extend(value, content)  # type: ignore[attr-defined]
+            base.extend(value, content)
         else:
-            base.update(value, content)  # type: ignore[attr-defined]
+            base.update(value, content)
 
 
 def _make_exception(r: HeapReader, node: dict[str, Any]) -> Any:
@@ -501,7 +522,7 @@ def _fill_pairs(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
         vars(value).update(r.resolve(node["attributes"]))
 
 
-def _make_default(r: HeapReader, node: dict[str, Any]) -> Any:
+def _make_default(_: HeapReader, node: dict[str, Any]) -> Any:
     factory = node["factory"]
     return defaultdict(FACTORIES[factory] if type(factory) is str else None)
 
@@ -538,7 +559,7 @@ CONTAINERS: Final[dict[str, Shell]] = {
 }
 
 
-def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:
+def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - as above
     """Return what a node stands for, of which everything inside is rebuilt.
 
     Raises:
@@ -560,6 +581,8 @@ def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:
         if type(of) is not dict or name not in ("keys", "values", "items"):
             raise ArtifactError("it is not a view of a dict")
         return getattr(of, name)()
+    if kind == "logger":
+        return logging.getLogger(expect(*take(node, "name"), str))
     if kind == "iterator":
         name, args, state = take(node, "kind", "args", "state")
         iterator = _MAKERS[name](*args)
@@ -576,7 +599,7 @@ def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:
 
 
 def _decode_view(
-    base: Any, offset: int, shape: list[int], strides: list[int], dtype: Any, writeable: bool
+    base: Any, offset: int, shape: list[int], strides: list[int], dtype: Any, writeable: Any
 ) -> Any:
     import numpy as np  # noqa: PLC0415
 
@@ -587,5 +610,14 @@ def _decode_view(
 
 
 #: Kinds that are rebuilt when everything inside is.
-WHOLE: Final = ("name", "method", "dict.view", "iterator", "partial", "lru_cache", "numpy.view")
+WHOLE: Final = (
+    "name",
+    "logger",
+    "method",
+    "dict.view",
+    "iterator",
+    "partial",
+    "lru_cache",
+    "numpy.view",
+)
 KINDS: Final = (*SHELLS, *WHOLE)
