@@ -109,9 +109,9 @@ class Memory:
             before: the names that were there before.
         """
         bound = {name for name in effects.binds | (self._people() ^ before) if not is_hidden(name)}
-        self._survey(self._unseen | bound | self._reach(effects))
+        seen = self._reach(effects)
+        self._survey(self._unseen | bound | seen)
         # What has come may reach more.
-        seen: set[str] = set()
         while not (reached := self._reach(effects)) <= seen | bound:
             self._survey(reached - seen - bound)
             seen |= reached
