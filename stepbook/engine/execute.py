@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
@@ -259,6 +258,8 @@ async def _execute_async(
     kwargs: dict[str, Any],
 ) -> Any:
     with _recorded(run, name) as attempt:
+        import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
+
         attempt.task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, attempt)
         attempt.began = time.perf_counter()
@@ -276,6 +277,8 @@ def _timed_out(name: str, options: Options) -> StepTimeout:
 
 @contextlib.asynccontextmanager
 async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
+    import asyncio  # noqa: PLC0415 - as above
+
     try:
         async with asyncio.timeout(options.timeout_s) as limit:
             yield

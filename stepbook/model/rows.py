@@ -10,8 +10,8 @@ Times are integers, microseconds since 1970-01-01 UTC; columns of JSON hold JSON
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 import time
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
@@ -50,7 +50,7 @@ _BOOK_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 def new_id(prefix: str) -> str:
     """Return a fresh id: *prefix*, an underscore and 12 random characters (60 bits)."""
-    return prefix + "_" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
+    return prefix + "_" + "".join([_ALPHABET[byte & 31] for byte in os.urandom(12)])
 
 
 def is_run_id(text: object) -> bool:
