@@ -40,30 +40,23 @@ _BUSY_S: Final = 1.0
 _SLOT: Final = re.compile(rf"({RUN_ID})\.[0-9a-f]+\.[0-9]+\.json")
 _SLOT_FIELDS: Final = {"step", "session", "payload", "error", "timeout", "at"}
 _TABLES: Final = (*TABLES, "meta")
-#: What must not be found in the tables: a query that counts, and what 1 means, and more.
+#: What must not be found in the tables: a query that counts, and what a count above 0 means.
 _RULES: Final = (
     *(
         (
             f"SELECT count(*) FROM {table} WHERE run_id NOT IN (SELECT id FROM runs)",  # noqa: S608
-            f"1 row of the table {table} belongs to a run that is not there",
-            f"{{}} rows of the table {table} belong to runs that are not there",
+            f"rows of the table {table} belong to runs that are not there",
         )
         for table in OF_RUNS
     ),
-    (
-        "SELECT count(*) - count(DISTINCT id) FROM runs",
-        "1 run is there more than once",
-        "{} runs are there more than once",
-    ),
+    ("SELECT count(*) - count(DISTINCT id) FROM runs", "runs are there more than once"),
     (
         "SELECT count(*) - count(DISTINCT (run_id, name)) FROM steps",
-        "1 step is there more than once in its run",
-        "{} steps are there more than once in their run",
+        "steps are there more than once in their run",
     ),
     (
         "SELECT count(*) FROM steps ANTI JOIN attempts USING (run_id, name, attempt, status)",
-        "1 step differs from its last attempt",
-        "{} steps differ from their last attempt",
+        "steps differ from their last attempt",
     ),
 )
 _STRANGE_IDS: Final = (
@@ -224,11 +217,10 @@ def _inside(home: FileHome, reader: Reader, checked: Checked) -> dict[str, int] 
         count = reader.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {table} AS t")[0][0]  # noqa: S608
         if table in ("runs", "steps"):
             checked.facts.append(counted(count, table[:-1]))
-    for query, one, many in _RULES:
+    for query, what in _RULES:
         count = reader.execute(query)[0][0]
         if count:
-            what = one if count == 1 else many.format(f"{count:,}")
-            checked.problems.append(Problem(str(home.path), f"{what}. {_RESTORE}"))
+            checked.problems.append(Problem(str(home.path), f"{what}: {count:,}. {_RESTORE}"))
     for run_id, loop in reader.execute(_STRANGE_IDS):
         what = (
             f"holds a run of the loop {loop!r} under {run_id!r}, which is not an id: it is used "
