@@ -32,6 +32,7 @@ import signal
 import sys
 import threading
 import weakref
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 if TYPE_CHECKING:
@@ -42,14 +43,14 @@ if TYPE_CHECKING:
 class Lock(Protocol):
     """What can be held: a lock of ``threading``."""
 
-    def acquire(self, blocking: bool = True, /) -> Any:  # noqa: FBT001, FBT002 - as threading has it
+    def acquire(self) -> Any:
         """Wait for it and take it."""
 
     def release(self) -> None:
         """Give it back."""
 
 
-_WAITING: Final = (True,)
+_acquire: Final = methodcaller("acquire")
 # As ``signal`` has them, without a look-up of each handler in an enum: 11 us on Python 3.11.
 _get_handler: Final[Callable[[int], Any]] = _signal.getsignal
 _set_handler: Final[Callable[[int, Any], Any]] = _signal.signal
@@ -61,7 +62,7 @@ def take(lock: Lock, held: list[object]) -> None:
     Nothing can be raised between the two: both happen within one call into C. Releasing is safe as
     the first call of a ``finally``, where no interrupt is looked for before it.
     """
-    held.extend(map(lock.acquire, _WAITING))
+    held.extend(map(_acquire, (lock,)))
 
 
 def _nobody() -> None:
