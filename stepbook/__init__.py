@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import typing
 from typing import Any
@@ -17,6 +16,7 @@ from . import errors
 from .engine import hooks
 from .errors import *  # noqa: F403 - every error class, listed in __all__ below
 from .system.console import in_ipython
+from .system.interrupts import load as _load
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,9 +74,8 @@ def run(loop: str, **options: Any) -> Run:
     Example:
         >>> run = stepbook.run("health-review", input={"patient_id": "p-17"})
     """
-    from .api.book import connect  # noqa: PLC0415 - with the first use, as _HOMES
-
-    return connect().run(loop, **options)
+    opened: Run = __getattr__("connect")().run(loop, **options)
+    return opened
 
 
 def _follow_cells() -> None:
@@ -129,7 +128,8 @@ def unload_ipython_extension(shell: Any) -> None:
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        value = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+        # Whole, whatever comes meanwhile: what is imported in pieces registers its hooks twice.
+        value = getattr(_load(f"{__name__}.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
     if name == "__version__":

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def _flow() -> tuple[int, int]:
     """What runs one after the other: this thread, or this task in it."""
     task = None
-    asyncio = sys.modules.get("asyncio")  # without it there are no tasks
-    if asyncio is not None:
+    if "asyncio" in sys.modules:  # else there are no tasks
+        import asyncio  # noqa: PLC0415 - 14 ms, and waits while another thread imports it
+
         with contextlib.suppress(RuntimeError):  # there is no loop here
             task = asyncio.current_task()
     return threading.get_ident(), id(task) if task is not None else 0
