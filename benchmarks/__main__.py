@@ -21,6 +21,7 @@ from ._table import Row, text
 
 BENCHMARKS = (
     "record",
+    "python",
     "replay",
     "open",
     "scale",

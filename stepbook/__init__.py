@@ -13,19 +13,33 @@ import typing
 from typing import Any
 
 from . import errors
-from .api.book import Book, connect
-from .api.loop import Loop, loop
-from .api.run import Run
-from .engine import hooks, process
-from .engine.context import StepContext, context
+from .engine import hooks
 from .errors import *  # noqa: F403 - every error class, listed in __all__ below
 from .system.console import in_ipython
-from .values.types.classes import register
+from .system.interrupts import load as _load
 
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .api.book import Book, connect
+    from .api.loop import Loop, loop
+    from .api.run import Run
+    from .engine.context import StepContext, context
     from .engine.hooks import Live
+    from .values.types.classes import register
+
+#: Where the other public names are: each is imported when somebody asks for the first of them, so
+#: that a notebook or a script that only mentions stepbook does not wait for all of it.
+_HOMES = {
+    "Book": "api.book",
+    "connect": "api.book",
+    "Loop": "api.loop",
+    "loop": "api.loop",
+    "Run": "api.run",
+    "StepContext": "engine.context",
+    "context": "engine.context",
+    "register": "values.types.classes",
+}
 
 _ERRORS = sorted(
     name
@@ -48,11 +62,10 @@ __all__ = [  # noqa: PLE0604, F405 - the errors' names are strings; __getattr__ 
 ]
 
 
-# As people write them: stepbook.Book, wherever the module is that defines it.
-for _name in __all__:
-    if isinstance(_public := globals().get(_name), type):
-        _public.__module__ = __name__
-del _name, _public
+# As people write them: stepbook.StepError. The other public classes say so themselves.
+for _name in _ERRORS:
+    getattr(errors, _name).__module__ = __name__
+del _name
 
 
 def run(loop: str, **options: Any) -> Run:
@@ -61,7 +74,8 @@ def run(loop: str, **options: Any) -> Run:
     Example:
         >>> run = stepbook.run("health-review", input={"patient_id": "p-17"})
     """
-    return connect().run(loop, **options)
+    opened: Run = __getattr__("connect")().run(loop, **options)
+    return opened
 
 
 def _follow_cells() -> None:
@@ -93,7 +107,6 @@ def _only_in_ipython() -> None:
         raise NotImplementedError  # IPython's word for "show it some other way"
 
 
-process.follow()
 hooks.HOOKS.before_open = _follow_cells
 hooks.HOOKS.made = _show_made
 hooks.HOOKS.live = _show
@@ -114,8 +127,17 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        # Whole, whatever comes meanwhile: what is imported in pieces registers its hooks twice.
+        value = getattr(_load(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
     if name == "__version__":
         from importlib import metadata  # noqa: PLC0415 - on demand
 
         return metadata.version("stepbook")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -68,6 +68,8 @@ def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = 
 class Book:
     """Where runs are recorded: a DuckDB file with a folder beside it. From :func:`connect`."""
 
+    __module__ = "stepbook"  # as people write it
+
     def __init__(self, opened: OpenBook) -> None:
         self._opened = opened
 

@@ -39,6 +39,8 @@ class Loop:
     Calling it calls the function itself.
     """
 
+    __module__ = "stepbook"  # as people write it
+
     def __init__(
         self, name: str, function: Callable[..., Any], book: Callable[[], OpenBook]
     ) -> None:

@@ -46,6 +46,8 @@ class Run:
         >>> run.finish({"region": profile["region"]})
     """
 
+    __module__ = "stepbook"  # as people write it
+
     def __init__(self, book: Book, opened: OpenRun) -> None:
         self.book = book
         self._opened = opened

@@ -24,6 +24,7 @@ from ..errors import StepbookError
 from ..model.rows import FAILED, SUCCEEDED
 from ..record import listing
 from ..show.text import Role, Span
+from ..show.words import counted
 from . import demo_loop, terminal
 
 if TYPE_CHECKING:
@@ -213,7 +214,7 @@ class _Story:
         self.say()
         terminal.timeline(state.run, list(state.steps.values()), self._screen)
         self.say()
-        steps = "1 step" if replayed == 1 else f"{replayed} steps"
+        steps = counted(replayed, "step")
         self.say(("  bodies executed  ", "quiet"), (", ".join(executed) or "none", "value"))
         self.say(
             ("  replayed         ", "quiet"),

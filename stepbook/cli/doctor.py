@@ -22,7 +22,7 @@ from ..record.lines import files_by_run, look, merge, read_files
 from ..record.tables.columns import OF_RUNS, TABLES
 from ..record.tables.schema import SCHEMA_VERSION
 from ..show.text import Role, Span
-from ..show.words import glyph
+from ..show.words import counted, glyph
 from ..system.locks import FileLock
 from ..system.platform import not_plain, open_plain, read_plain
 from ..values.reader import files_in
@@ -216,11 +216,11 @@ def _inside(home: FileHome, reader: Reader, checked: Checked) -> dict[str, int] 
         # Every value is read, so DuckDB checks every block's checksum.
         count = reader.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {table} AS t")[0][0]  # noqa: S608
         if table in ("runs", "steps"):
-            checked.facts.append(f"{count} {table[:-1] if count == 1 else table}")
+            checked.facts.append(counted(count, table[:-1]))
     for query, what in _RULES:
         count = reader.execute(query)[0][0]
         if count:
-            checked.problems.append(Problem(str(home.path), f"{count} {what}. {_RESTORE}"))
+            checked.problems.append(Problem(str(home.path), f"{what}: {count:,}. {_RESTORE}"))
     for run_id, loop in reader.execute(_STRANGE_IDS):
         what = (
             f"holds a run of the loop {loop!r} under {run_id!r}, which is not an id: it is used "
@@ -281,8 +281,8 @@ def _journals(home: FileHome, folded: dict[str, int] | None) -> Checked:
             checked.problems.append(Problem(str(paths[0]), str(gap(home.path, run_id, events.gap))))
     count = sum(map(len, found.values()))
     if count:
-        checked.facts.append("1 file" if count == 1 else f"{count} files")
-        checked.facts.append(f"{waiting} events not in the tables yet")
+        checked.facts.append(counted(count, "file"))
+        checked.facts.append(f"{counted(waiting, 'event')} not in the tables yet")
     else:
         checked.facts.append("none: everything is in the tables")
     return checked
@@ -404,7 +404,7 @@ def _artifacts(home: FileHome, named: dict[str, str]) -> Checked:
             what = f"is missing; {step} returned it. Restore it from a backup, or redo the step."
             checked.problems.append(Problem(str(folder / file), what))
     count = len(files)
-    checked.facts.append("none" if not count else "1 file" if count == 1 else f"{count} files")
+    checked.facts.append(counted(count, "file") if count else "none")
     return checked
 
 

@@ -18,6 +18,7 @@ from ..record.tables.columns import JSON
 from ..show import text as show_text
 from ..show import words
 from ..show.text import Role, Span
+from ..show.values import readable
 from ..system.console import stable
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _plain(row: Row, column: Column) -> str:
     if column.kind == "outcome":
         return _outcome(row)
     if column.kind == "json":
-        return show_text.readable(value)
+        return readable(value)
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, float):
@@ -210,7 +211,7 @@ def _cell(row: Row, column: Column) -> Span:
     if column.kind == "seconds":
         return Span(describe(value), "quiet")
     if column.kind == "json":
-        value = show_text.readable(value)
+        value = readable(value)
     return Span("" if value is None else str(value), "name" if column.field == "name" else "value")
 
 
@@ -218,7 +219,7 @@ def _outcome(row: Row) -> str:
     """Return what a step returned, or why it failed."""
     if row["error"] is not None:
         return failures.summary(failures.read(row["error"]))
-    return "" if row["return"] in (None, "null") else show_text.readable(row["return"])
+    return "" if row["return"] in (None, "null") else readable(row["return"])
 
 
 def log_lines(found: Sequence[Row], screen: Console | None) -> None:

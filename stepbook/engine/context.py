@@ -63,6 +63,8 @@ class StepContext:
         scan: sessions of scans; see :meth:`ScanConnector.create`.
     """
 
+    __module__ = "stepbook"  # as people write it
+
     def __init__(self, attempt: Attempt) -> None:
         self.run_id = attempt.run.id
         self.loop = attempt.run.row.loop

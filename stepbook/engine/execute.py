@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
@@ -218,23 +217,36 @@ def _execute(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    with _recorded(run, name) as attempt:
-        given = _arguments(fn, args, kwargs, attempt)
-        attempt.began = time.perf_counter()
-        if options.timeout_s is None:
-            value = fn(*args, **given)
-        else:
-            late = functools.partial(_timed_out, name, options)
-            value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
-        if hasattr(type(value), "__await__"):
-            if inspect.iscoroutine(value):
-                value.close()
-            raise StepFunctionError(
-                f"step {shorten(name)}: the function returned an awaitable, which cannot be "
-                "recorded. Give the coroutine function itself: "
-                f"await run.do({shorten(name)}, fetch, ...)."
-            )
-        return succeed(run, attempt, value, _hint(fn, options))
+    attempt: Attempt | None = None
+    try:  # as _recorded, which costs 1 us
+        attempt = start(run, name, "do")
+        token = current.set(attempt)
+        try:
+            given = _arguments(fn, args, kwargs, attempt)
+            attempt.began = time.perf_counter()
+            if options.timeout_s is None:
+                value = fn(*args, **given)
+            else:
+                late = functools.partial(_timed_out, name, options)
+                value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
+            if hasattr(type(value), "__await__"):
+                raise _unawaited(name, value)
+            return succeed(run, attempt, value, _hint(fn, options))
+        finally:
+            current.reset(token)
+    except BaseException as error:
+        if attempt is not None:
+            fail(run, attempt, error)
+        raise
+
+
+def _unawaited(name: str, value: Any) -> StepFunctionError:
+    if inspect.iscoroutine(value):
+        value.close()
+    return StepFunctionError(
+        f"step {shorten(name)}: the function returned an awaitable, which cannot be recorded. "
+        f"Give the coroutine function itself: await run.do({shorten(name)}, fetch, ...)."
+    )
 
 
 async def _execute_async(
@@ -246,6 +258,8 @@ async def _execute_async(
     kwargs: dict[str, Any],
 ) -> Any:
     with _recorded(run, name) as attempt:
+        import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
+
         attempt.task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, attempt)
         attempt.began = time.perf_counter()
@@ -263,6 +277,8 @@ def _timed_out(name: str, options: Options) -> StepTimeout:
 
 @contextlib.asynccontextmanager
 async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
+    import asyncio  # noqa: PLC0415 - as above
+
     try:
         async with asyncio.timeout(options.timeout_s) as limit:
             yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,8 @@ def heartbeat() -> Iterator[None]:
     if HOOKS.cell is None:
         yield
         return
+    import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
+
     task = asyncio.get_running_loop().create_task(_beat())
     try:
         yield
@@ -32,5 +33,7 @@ def heartbeat() -> Iterator[None]:
 
 
 async def _beat() -> None:
+    import asyncio  # noqa: PLC0415 - as above
+
     while True:
         await asyncio.sleep(_BEAT_S)

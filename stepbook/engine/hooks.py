@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .opened import OpenRun
-
 
 class Live(Protocol):
     """What can be shown live: a timeline, a list of runs."""
@@ -38,8 +36,9 @@ class Hooks:
     Attributes:
         cell: stands for the cell that is executing: another object is another pass. None where
             there are no cells.
-        claim: called with each use of a name by ``run.do``: the run, the name, the function and
-            its arguments. Refuses what another cell does under that name.
+        claim: called with each use of a name by ``run.do``: the run (which looks here itself, so
+            it has no type here), the name, the function and its arguments. Refuses what another
+            cell does under that name.
         before_open: called before a run is opened, so that the host can be in place.
         made: shows what a function makes as an output; see :meth:`show_made`.
         live: shows what was made by hand as an output; see :meth:`show`.
@@ -49,9 +48,7 @@ class Hooks:
 
     def __init__(self) -> None:
         self.cell: object | None = None
-        self.claim: Callable[[OpenRun, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = (
-            None
-        )
+        self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.before_open: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import inspect
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -14,6 +12,7 @@ from ..model.rows import PassRow, now_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
     from ..model.rows import StepRow
     from .attempt import Attempt
@@ -22,8 +21,11 @@ if TYPE_CHECKING:
 def _flow() -> tuple[int, int]:
     """What runs one after the other: this thread, or this task in it."""
     task = None
-    with contextlib.suppress(RuntimeError):  # there is no loop here
-        task = asyncio.current_task()
+    if "asyncio" in sys.modules:  # else there are no tasks
+        import asyncio  # noqa: PLC0415 - 14 ms, and waits while another thread imports it
+
+        with contextlib.suppress(RuntimeError):  # there is no loop here
+            task = asyncio.current_task()
     return threading.get_ident(), id(task) if task is not None else 0
 
 
@@ -34,7 +36,7 @@ def at_prompt() -> bool:
 
 def line() -> object:
     """Return what stands for the line that is executing at the prompt: its frame."""
-    frame = inspect.currentframe()
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - as inspect.currentframe
     while frame is not None and frame.f_back is not None:
         frame = frame.f_back
     return frame

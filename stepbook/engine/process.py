@@ -9,17 +9,33 @@ import os
 import sys
 import threading
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import ForkedError, StepbookError
 from ..model import failures
 from ..system.console import tell
 from ..system.interrupts import gate, section
 from ..system.locks import FileLock
-from . import runs
+
+if TYPE_CHECKING:
+    from .books import OpenBook
+    from .opened import OpenRun
 
 #: When an interrupt comes again that fell into a fork.
 _SOON_S: Final = 0.05
+
+
+class Registry(Protocol):
+    """What has the books and runs of this process."""
+
+    def books(self) -> list[OpenBook]:
+        """Return its books, without those that it has inherited by a fork."""
+
+    def of(self, book: OpenBook) -> list[OpenRun]:
+        """Return the runs of a book that somebody in this process holds."""
+
+    def inherit(self) -> None:
+        """Begin without any, in a forked child: they are the parent's."""
 
 
 class _Inert:
@@ -35,11 +51,11 @@ class _Inert:
 _fork = threading.local()
 
 
-def _before_fork() -> None:
+def _before_fork(registry: Registry) -> None:
     # No fork while a database is open: a child that closed it could lose the parent's rows. And
     # none between the opening of a lock's file and its entry in the table of what a child closes.
     _fork.section = section(
-        *(book.records.store.connected for book in runs.books()), FileLock.opening
+        *(book.records.store.connected for book in registry.books()), FileLock.opening
     )
     _fork.section.__enter__()
 
@@ -56,20 +72,20 @@ def _interrupt_soon() -> None:
     _thread.interrupt_main()
 
 
-def _after_fork_in_child() -> None:
+def _after_fork_in_child(registry: Registry) -> None:
     FileLock.forget_all()
     gate().waiting.clear()  # what came before the fork came to the parent
     _after_fork()
-    for book in runs.books():
-        for run in runs.of(book):
+    for book in registry.books():
+        for run in registry.of(book):
             run.disown(_Inert())
-    runs.inherit()
+    registry.inherit()
 
 
-def _at_exit() -> None:
+def _at_exit(registry: Registry) -> None:
     escaped = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    for book in runs.books():
-        for run in runs.of(book):
+    for book in registry.books():
+        for run in registry.of(book):
             try:
                 origin = failures.origin(escaped)
                 if run.ledger is not None and origin is not None and origin[0] == run.id:
@@ -83,13 +99,12 @@ def _at_exit() -> None:
             tell(f"stepbook: {book!r} could not be closed: {error}")
 
 
-@functools.cache  # once: %reload_ext executes the package's __init__ again, and hooks add up
-def follow() -> None:
-    """Have the books of this process end with it, and stay with it when it forks."""
+def follow(registry: Registry) -> None:
+    """Have the books of this process end with it, and stay with it when it forks; called once."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
-            before=_before_fork,
+            before=functools.partial(_before_fork, registry),
             after_in_parent=_after_fork,
-            after_in_child=_after_fork_in_child,
+            after_in_child=functools.partial(_after_fork_in_child, registry),
         )
-    atexit.register(_at_exit)
+    atexit.register(_at_exit, registry)

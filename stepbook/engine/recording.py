@@ -28,10 +28,11 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
         JournalWriteError: the journal cannot be written.
     """
     ledger = run.owned()
+    outer = current.get()
     held: list[object] = []
     try:
         take(run.lock, held)
-        parent = current.get() or run.walking().body_of(run.executing)
+        parent = outer or run.walking().body_of(run.executing)
         if run.is_executing(name):
             raise DuplicateStepError(
                 f"the step {shorten(name)} is executing right now, in another thread or task. "
@@ -51,7 +52,7 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
             started_at=now_us(),
             **fields,
         )
-        attempt = Attempt(run, ledger, row, current.get())
+        attempt = Attempt(run, ledger, row, outer)
         try:
             run.executing[name] = attempt
             run.executes(name)
@@ -126,15 +127,7 @@ def complete(
         StepError: another process has ended this attempt meanwhile; as above.
         RunInUseError: another process holds the run; as above.
     """
-    row = attempt.row
-    assert row.started_at is not None  # noqa: S101 - it was started
-    end = row._replace(
-        status=SUCCEEDED,
-        completed_at=max(now_us(), row.started_at + int(seconds * 1e6)),
-        seconds=seconds,
-        value=text,
-    )
-    attempt.end_row = end
+    attempt.end_row = end = attempt.row.ended(SUCCEEDED, seconds, value=text)
     try:
         taker(run, attempt).commit(*rows, end)
     except StepbookError as error:
@@ -150,13 +143,8 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     if attempt.end_row is None:
         seconds = max(0.0, time.perf_counter() - attempt.began) if attempt.began else 0.0
         record = failures.describe(error)
-        started = row.started_at or now_us()
-        attempt.end_row = row._replace(
-            status=FAILED,
-            completed_at=max(now_us(), started + int(seconds * 1e6)),
-            seconds=seconds,
-            error=json.dumps(record, ensure_ascii=False),
-        )
+        text = json.dumps(record, ensure_ascii=False)
+        attempt.end_row = row.ended(FAILED, seconds, error=text)
         attempt.failed = True
         message = f"step {row.name!r} failed: {failures.summary(record)}"
         metadata = json.dumps(

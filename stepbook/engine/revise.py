@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepError, StepNotFoundError
 from ..model.rows import PENDING, SUCCEEDED, StepRow, now_us
+from ..show.words import counted
 from ..system.interrupts import section
 from .attempt import check_name, log_row, shorten
 
@@ -44,8 +45,7 @@ def rewind(run: OpenRun, name: str | None) -> str:
     first = 0 if name is None else known(run.state(), run.id, name).seq
     steps = [step for step in run.state().steps.values() if step.seq >= first]
     _reset(run, steps)
-    count = "1 step" if len(steps) == 1 else f"{len(steps)} steps"
-    return f"stepbook: {count} will be executed again in the next pass."
+    return f"stepbook: {counted(len(steps), 'step')} will be executed again in the next pass."
 
 
 def resolve(run: OpenRun, name: str, value: Any) -> None:

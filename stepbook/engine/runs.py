@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import NoRunError
 from ..system.interrupts import section
 from ..system.locate import book_path
+from . import process
 from .books import OpenBook
 from .opened import OpenRun
 
@@ -34,8 +35,21 @@ class _Registry:
         self.runs[book] = weakref.WeakValueDictionary()
         return book
 
+    def books(self) -> list[OpenBook]:
+        return [book for book in list(self.runs) if not book.inherited]
+
+    def of(self, book: OpenBook) -> list[OpenRun]:
+        return list(self.runs[book].values())
+
+    def inherit(self) -> None:
+        self.lock = threading.Lock()  # another thread may have held it
+        self.by_path.clear()
+        for book in self.books():
+            book.inherited = True
+
 
 _REGISTRY: Final = _Registry()
+process.follow(_REGISTRY)
 
 
 # ---- books ------------------------------------------------------------------------------------
@@ -58,25 +72,7 @@ def book_at(path: str | os.PathLike[str] | None = None) -> OpenBook:
     return book
 
 
-def books() -> list[OpenBook]:
-    """Return the books of this process, without those that it has inherited by a fork."""
-    return [book for book in list(_REGISTRY.runs) if not book.inherited]
-
-
-def inherit() -> None:
-    """In a forked child: the books and runs are the parent's, and the child begins without any."""
-    _REGISTRY.lock = threading.Lock()  # another thread may have held it
-    _REGISTRY.by_path.clear()
-    for book in books():
-        book.inherited = True
-
-
 # ---- runs -------------------------------------------------------------------------------------
-
-
-def of(book: OpenBook) -> list[OpenRun]:
-    """Return the runs of a book that somebody in this process holds."""
-    return list(_REGISTRY.runs[book].values())
 
 
 def found(book: OpenBook, run_id: str) -> OpenRun | None:
@@ -125,14 +121,14 @@ def remove(book: OpenBook, run_ids: list[str]) -> None:
 
 def close(book: OpenBook) -> None:
     """Let go of all runs of a book, with their folds done."""
-    for run in of(book):
+    for run in _REGISTRY.of(book):
         run.close()
     book.records.close()
 
 
 def open_runs() -> list[OpenRun]:
     """Return the runs that are open in this process, the current one last."""
-    every = [run for book in list(_REGISTRY.runs) for run in of(book)]
+    every = [run for book in list(_REGISTRY.runs) for run in _REGISTRY.of(book)]
     return sorted((run for run in every if run.ledger is not None), key=lambda run: run.turn)
 
 

@@ -6,7 +6,6 @@ attempt, with the deadline that was fixed when they were first recorded.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import shlex
@@ -251,6 +250,8 @@ async def wait_for_scan_async(
     run: OpenRun, timeout: Duration | None, name: str, default: Any
 ) -> Any:
     """See ``Run.wait_for_scan_async``."""
+    import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
+
     value, ready = _replayed(run, name, default)
     if not ready:
         return value
@@ -284,6 +285,8 @@ def sleep(run: OpenRun, name: str, duration: Duration) -> None:
 
 async def sleep_async(run: OpenRun, name: str, duration: Duration) -> None:
     """See ``Run.sleep_async``."""
+    import asyncio  # noqa: PLC0415 - as above
+
     if execute.enter(run, name)[1]:
         with _sleep(run, name, duration) as wait:
             while not wait.poll():

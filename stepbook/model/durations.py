@@ -6,8 +6,6 @@ import math
 from datetime import timedelta
 from typing import Final
 
-import pytimeparse2
-
 from ..errors import InvalidInputError
 
 Duration = float | int | str | timedelta
@@ -43,6 +41,8 @@ def seconds(value: Duration, what: str = "duration") -> float:
     if isinstance(value, timedelta):
         found = value.total_seconds()
     elif isinstance(value, str):
+        import pytimeparse2  # noqa: PLC0415 - brings dateutil and decimal, for texts only
+
         parsed = pytimeparse2.parse(value)
         found = float(parsed) if isinstance(parsed, (int, float)) else None
     elif isinstance(value, (int, float)) and not isinstance(value, bool):

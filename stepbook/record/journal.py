@@ -22,7 +22,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import JournalWriteError, StepbookWarning
-from ..model.rows import ROW_TYPES, Row, row_to_json
 from ..system.interrupts import section, take
 from ..system.platform import Identity, disk, write_all
 from ..system.refusals import PENDING, refusals, refused
@@ -33,15 +32,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ..model.rows import Row
+
 _FIRST_CHUNK: Final = 1 << 16
 _LAST_CHUNK: Final = 1 << 22
 
 
-class _Queued(NamedTuple):
-    seq: int
-    row: Row
-    durable: bool  # takes effect only once it is synced
-    told: bytes  # what its line says of it
+#: An event's number, its row, whether it takes effect only once it is synced, and what its line
+#: says of it. A plain tuple: two are made for each step.
+_Queued = tuple[int, "Row", bool, bytes]
 
 
 class _Position(NamedTuple):
@@ -281,12 +280,13 @@ class Journal:
             JournalWriteError: it could not be written; it stays queued.
         """
         # Before it is queued: an event that cannot be written would keep all later ones waiting.
-        told = event(ROW_TYPES[type(row)], row_to_json(row))
+        told = event(row)
         held: list[object] = []
         try:
             take(self._lock, held)
-            seq = (self._queue[-1].seq if self._queue else self._synced.seq) + 1
-            self._queue.append(_Queued(seq, row, durable, told))
+            queue = self._queue
+            seq = (queue[-1][0] if queue else self._synced.seq) + 1
+            queue.append((seq, row, durable, told))
             if not durable:
                 self._write()
         except BaseException:
@@ -351,15 +351,16 @@ class Journal:
         held: list[object] = []
         try:
             take(self._lock, held)
-            for queued in self._queue:
-                if queued.seq > target.seq:
+            queue, last = self._queue, target.seq
+            for seq, row, durable, _ in queue:
+                if seq > last:
                     break
-                if queued.durable:
-                    self._apply(queued.row)
+                if durable:
+                    self._apply(row)
             self._synced = target
-            while self._queue and self._queue[0].seq <= target.seq:
-                self._queue.popleft()
-            if not self._queue:
+            while queue and queue[0][0] <= last:
+                queue.popleft()
+            if not queue:
                 self.left = False
         finally:
             if held:
@@ -368,28 +369,30 @@ class Journal:
     def _write(self) -> None:
         if self._failed is not None:
             self._next_file(self._failed)
-        written, synced = self._written, self._synced.seq
-        if not self._queue or self._queue[-1].seq <= written.seq:
+        queue, (written, offset), synced = self._queue, self._written, self._synced.seq
+        if not queue or queue[-1][0] <= written:
             return
         # From the end: what was written may wait for its sync in great numbers before it.
-        todo = list(
-            itertools.takewhile(lambda queued: queued.seq > written.seq, reversed(self._queue))
-        )
+        todo: list[_Queued] = []
+        for queued in reversed(queue):
+            if queued[0] <= written:
+                break
+            todo.append(queued)
         todo.reverse()
-        data = b"".join([seal_event(queued.seq, synced, queued.told) for queued in todo])
-        end = written.offset + len(data)
+        data = b"".join([seal_event(seq, synced, told) for seq, _, _, told in todo])
+        end = offset + len(data)
         try:
             if end > self._allocated:
                 chunk = max(end - self._allocated, min(self._allocated, _LAST_CHUNK))
                 disk.preallocate(self._fd, self._allocated, chunk)
                 self._allocated += chunk
-            write_all(self._fd, data, written.offset)
+            write_all(self._files[-1].fd, data, offset)
         except OSError as error:
             raise refused(f"the journal {self.path}", error) from error
-        for queued in todo:
-            if not queued.durable:
-                self._apply(queued.row)
-        self._written = _Position(todo[-1].seq, end)
+        for _, row, durable, _ in todo:
+            if not durable:
+                self._apply(row)
+        self._written = _Position(todo[-1][0], end)
 
     def _next_file(self, error: OSError) -> None:
         """Go on in a new file: nothing that this one takes from now on can be trusted.

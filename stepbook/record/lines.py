@@ -28,13 +28,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BookVersionError, JournalDamagedError
 from ..model.compact import compact
-from ..model.rows import RUN_ID
+from ..model.row_text import row_text
+from ..model.rows import ROW_TYPES, RUN_ID
 from ..system.console import asks_new
 from ..system.platform import Identity, disk, identity_of, open_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from ..model.rows import Row
 
 FORMAT: Final = 1
 _CRC_TAIL: Final = len(b',"crc":"00000000"}')
@@ -53,13 +56,13 @@ _CUT_CHARACTER: Final = re.compile(rb"[\x80-\xbf]{1,3}")
 _encode: Final = compact(allow_nan=True)
 
 
-def event(kind: str, row: dict[str, Any]) -> bytes:
+def event(row: Row) -> bytes:
     """Return what a line says of one event, whichever number it gets.
 
     Raises:
         UnicodeEncodeError: the row holds a lone surrogate, which is not Unicode text.
     """
-    return f'"type":"{kind}","row":{_encode(row)}'.encode()
+    return f'"type":"{ROW_TYPES[type(row)]}","row":{row_text(row)}'.encode()
 
 
 def seal_event(seq: int, synced: int, told: bytes) -> bytes:
@@ -69,8 +72,8 @@ def seal_event(seq: int, synced: int, told: bytes) -> bytes:
 
 
 def seal(seq: int, synced: int, kind: str, row: dict[str, Any]) -> bytes:
-    """Return the journal line, newline included, of one event."""
-    return seal_event(seq, synced, event(kind, row))
+    """Return the journal line, newline included, of any *row*: a header's, too."""
+    return seal_event(seq, synced, f'"type":"{kind}","row":{_encode(row)}'.encode())
 
 
 class Line(NamedTuple):

@@ -9,9 +9,8 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..model.rows import ROW_TYPES, Row, row_to_json
 from ..system.interrupts import allowed, section
-from .lines import Names, seal
+from .lines import Names, event, seal_event
 from .locks import in_use
 from .tables.reader import Reader
 from .tables.store import BUSY_S, Writer, in_memory, translated
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from ..model.rows import Row
     from ..system.platform import Identity
     from .inbox import Delivery
     from .lines import JournalFile
@@ -211,7 +211,7 @@ class MemoryJournal:
                 if durable:
                     self._apply(row)
                 number = self.synced_seq + 1
-                line = seal(number, self.synced_seq, ROW_TYPES[type(row)], row_to_json(row))
+                line = seal_event(number, self.synced_seq, event(row))
                 self._lines.append(line[:-1])
                 self.synced_seq = number
                 self._queue.popleft()

@@ -13,17 +13,17 @@ Pure: records in, text out.
 from __future__ import annotations
 
 import html
-import json
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model import failures
 from ..model.durations import describe
-from .words import glyph
+from .values import readable
+from .words import glyph, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..model.rows import RunRow, StepRow
 
@@ -247,19 +247,6 @@ def _sparkline(run: RunLine, runs: Sequence[RunLine]) -> Markup:
     return tag("span", bars, title=f"the last runs took {told}")
 
 
-def count_steps(steps: Iterable[StepRow]) -> str:
-    """Return how many steps there are and how they stand: ``12 of 14 steps, 1 failed``.
-
-    The items of a map are no steps of their own here.
-    """
-    statuses = [step.status for step in steps if step.item is None]
-    total, done, failed = len(statuses), statuses.count("succeeded"), statuses.count("failed")
-    text = f"{total:,} step{'' if total == 1 else 's'}"
-    if done != total:
-        text = f"{done:,} of {text}"
-    return f"{text}, {failed:,} failed" if failed else text
-
-
 def _choose(steps: Sequence[StepRow]) -> list[StepRow]:
     """Return the rows to show, in order: failed ones before all others, then the first."""
     if len(steps) <= MOST_ROWS:
@@ -271,7 +258,8 @@ def _choose(steps: Sequence[StepRow]) -> list[StepRow]:
 
 
 def _head(run: RunRow, steps: Sequence[StepRow], look: _Look) -> Iterator[Markup]:
-    facts = [count_steps(steps)]
+    # The items of a map are not steps of their own here.
+    facts = [", ".join(standing(step.status for step in steps if step.item is None))]
     if not look.stable:
         if run.started_at is not None and run.completed_at is not None:
             facts.append(describe((run.completed_at - run.started_at) / 1e6))
@@ -281,7 +269,7 @@ def _head(run: RunRow, steps: Sequence[StepRow], look: _Look) -> Iterator[Markup
     yield tag("div", *title, quiet)
     for label, text in (("Input", run.input), ("Output", run.output)):
         if text is not None and text != "null":
-            shown = tag("pre", _shorten(_pretty(text), look.room), style=_PRE)
+            shown = tag("pre", _shorten(readable(text, page=True), look.room), style=_PRE)
             yield tag("details", tag("summary", label), shown, style=_QUIET)
 
 
@@ -311,7 +299,7 @@ def _row(step: StepRow, inner: dict[str, list[StepRow]], look: _Look) -> Markup:
     if step.error is not None:
         body.append(_error(step.error, look))
     if step.value is not None and step.value != "null":
-        body.append(tag("pre", _shorten(_pretty(step.value), look.room), style=_PRE))
+        body.append(tag("pre", _shorten(readable(step.value, page=True), look.room), style=_PRE))
     below = [_row(child, inner, look) for child in inner.pop(step.name, ())]
     if below:
         below = [tag("div", *below, style="margin-left:1.6em")]
@@ -319,7 +307,7 @@ def _row(step: StepRow, inner: dict[str, list[StepRow]], look: _Look) -> Markup:
         # A row without a body has nothing to fold; the space keeps the names in one line.
         return tag("div", tag("div", *summary, style="padding-left:1em"), *below, style=_ROW)
     opened = failed or (
-        step.value is not None and _pretty(step.value).count("\n") < _OPEN_LINES + 2
+        step.value is not None and readable(step.value, page=True).count("\n") < _OPEN_LINES + 2
     )
     inside, outside = ([*body, *below], []) if step.kind == "map" else (body, below)
     head = tag("summary", *summary, style="cursor:pointer")
@@ -343,39 +331,6 @@ def _glyph(status: str) -> Markup:
     colour = _COLOURS.get(status)
     style = f"color:{colour}" if colour else None
     return tag("span", glyph(status), style=style, title=status)
-
-
-def _pretty(text: str) -> str:
-    """Return JSON text for people: indented, and of a table or array only what tells about it."""
-    if len(text) > MOST_CHARS:
-        return text
-    try:
-        value = json.loads(text)
-        if (
-            isinstance(value, dict)
-            and "$stepbook" in value
-            and isinstance(value.get("shape"), list)
-        ):
-            shape = " × ".join(_number(n) for n in value["shape"])  # noqa: RUF001 - meant
-            return "\n".join([f"{value['$stepbook']} {shape}", *_sample(value.get("preview"))])
-        return json.dumps(value, indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _number(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _sample(sample: Any) -> Iterator[str]:
-    """Yield the rows of a table or array, those of a table behind the labels of its index."""
-    labelled = isinstance(sample, dict)
-    rows = sample.get("rows") if labelled else sample
-    labels = sample.get("index") if labelled else None
-    for number, row in enumerate(rows if isinstance(rows, list) else ()):
-        text = json.dumps(row, ensure_ascii=False)
-        named = labels[number] if isinstance(labels, list) and number < len(labels) else None
-        yield f"{', '.join(map(str, named))}: {text}" if isinstance(named, list) else text
 
 
 def _shorten(text: str, room: int) -> str:

@@ -6,7 +6,6 @@ terminal can colour the very same text that :func:`timeline` returns.
 
 from __future__ import annotations
 
-import json
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +15,8 @@ from ..model import failures
 from ..model.durations import describe
 from ..model.rows import fields_of, now_us
 from ..system.console import asks_new, stable
-from ..values import reader
-from ..values.nodes import TAG
-from ..values.types.builtin import DECODERS
-from .words import GLYPHS, glyph
+from .values import readable
+from .words import GLYPHS, counted, glyph, standing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -40,8 +37,6 @@ _DEEPEST: Final = 8  # deeper steps are indented no further
 _ERROR_LINES: Final = 8
 _ENDS: Final = 20  # steps at the beginning and at the end that are never left out
 _MOST_UNUSUAL: Final = 20
-_READABLE: Final = 10_000  # characters of JSON that are made readable
-_OPEN, _CLOSE = "\ue000", "\ue001"  # private: around words that stand for a value
 _ZWJ: Final = "\u200d"  # joins emoji; not printable by itself
 
 
@@ -105,18 +100,11 @@ def spans(
 
 
 def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> list[Span]:
-    done = sum(step.status == "succeeded" for step in steps)
-    failed = sum(step.status == "failed" for step in steps)
     role = role_of(run.status)
-    facts: list[str] = [one_line(run.status, None)]
-    if not steps:
-        facts.append("no steps yet")
-    elif done == len(steps):
-        facts.append(f"{done} step" if done == 1 else f"{done} steps")
-    else:
-        facts.append(f"{done} of {len(steps)} steps")
-    if failed > (run.status == "failed"):
-        facts.append(f"{failed} failed")
+    how_many, *failed = standing(step.status for step in steps) if steps else ["no steps yet"]
+    facts = [one_line(run.status, None), how_many]
+    if run.status != "failed" or failed != ["1 failed"]:  # else the run's status says it
+        facts += failed
     if not stable():
         if run.started_at is not None and run.completed_at is not None:
             facts.append(describe((run.completed_at - run.started_at) / 1e6))
@@ -174,8 +162,7 @@ def _gap(steps: Sequence[StepRow]) -> list[Span]:
         what = "succeeded"
     else:
         what = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    noun = "step" if len(steps) == 1 else "steps"
-    return [Span(f"  ⋮ {len(steps)} more {noun}, {what}", "quiet")]
+    return [Span(f"  ⋮ {counted(len(steps), 'more step')}, {what}", "quiet")]
 
 
 def _row(placed: _Placed, name: str, column: int, width: int | None) -> list[Span]:
@@ -256,42 +243,6 @@ def _beneath(placed: _Placed, width: int | None) -> Iterator[list[Span]]:
 def _value(before: str, text: str, width: int | None) -> list[Span]:
     room = None if width is None else width - cells(before)
     return [Span(before, "quiet"), Span(one_line(readable(text), room), "value")]
-
-
-def readable(text: str) -> str:
-    """Return recorded JSON as people read it: spaced, and what is no JSON by a few words.
-
-    A long text is returned as it is.
-    """
-    if len(text) > _READABLE:
-        return text
-    try:
-        value = json.loads(text, object_hook=_in_words)
-        spaced = json.dumps(value, ensure_ascii=False, default=lambda v: _mark(str(v)))
-    except (ValueError, TypeError, RecursionError):
-        return text
-    return spaced.replace(f'"{_OPEN}', "").replace(f'{_CLOSE}"', "")
-
-
-def _in_words(node: dict[str, Any]) -> Any:
-    kind = node.get(TAG)
-    if not isinstance(kind, str):
-        return node
-    if kind == "files":
-        return node.get("value")
-    name = kind.rpartition(".")[2]
-    if isinstance(node.get("shape"), list):
-        return _mark(f"{name} {' × '.join(map(str, node['shape']))}")  # noqa: RUF001 - times
-    if kind == "file":
-        return _mark(f"{node.get('name')} ({node.get('bytes')} bytes)")
-    if "sha256" in node:
-        return _mark(f"{node.get('of', name)} ({node.get('bytes')} bytes)")
-    return reader.shown(node) if kind in DECODERS else _mark(name)
-
-
-def _mark(words: str) -> str:
-    """Mark *words* as no JSON text, so that they lose its quotes."""
-    return _OPEN + words + _CLOSE
 
 
 # ---- text in cells of a terminal ------------------------------------------------------------

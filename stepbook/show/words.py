@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 #: What stands for each status, the same in a terminal and in a page.
 GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✗"}
@@ -11,3 +15,17 @@ GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed
 def glyph(status: str) -> str:
     """Return the sign of a status; a question mark for one that a newer version has written."""
     return GLYPHS.get(status, "?")
+
+
+def counted(count: int, noun: str) -> str:
+    """Return how many there are: ``1 step``, ``2,000 steps``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def standing(statuses: Iterable[str]) -> list[str]:
+    """Return how many steps there are and how they stand: ``12 of 14 steps`` and ``1 failed``."""
+    counts = Counter(statuses)
+    total, done, failed = counts.total(), counts["succeeded"], counts["failed"]
+    steps = counted(total, "step")
+    found = [steps if done == total else f"{done:,} of {steps}"]
+    return [*found, f"{failed:,} failed"] if failed else found

@@ -94,6 +94,10 @@ def identity_of(stat: os.stat_result) -> Identity:
     return stat.st_dev, stat.st_ino
 
 
+#: Whether the system reads and writes at a given place.
+_HAS_PLACES: Final = hasattr(os, "pread") and hasattr(os, "pwrite")
+
+
 class Disk:
     """The system calls that durability rests on."""
 
@@ -110,7 +114,7 @@ class Disk:
 
     def pwrite(self, fd: int, data: bytes | memoryview, offset: int) -> int:
         """Write *data* at *offset* and return how many bytes were written."""
-        if hasattr(os, "pwrite"):
+        if _HAS_PLACES:
             return os.pwrite(fd, data, offset)
         with section(self._seeking):
             os.lseek(fd, offset, os.SEEK_SET)
@@ -118,7 +122,7 @@ class Disk:
 
     def pread(self, fd: int, length: int, offset: int) -> bytes:
         """Return up to *length* bytes at *offset*."""
-        if hasattr(os, "pread"):
+        if _HAS_PLACES:
             return os.pread(fd, length, offset)
         with section(self._seeking):
             os.lseek(fd, offset, os.SEEK_SET)
@@ -189,6 +193,8 @@ disk = Disk()
 def write_all(fd: int, data: bytes, offset: int) -> None:
     """Write the whole of *data* at *offset*, however many calls that takes."""
     written = disk.pwrite(fd, data, offset)
+    if written == len(data):
+        return
     rest = memoryview(data)[written:]
     while rest:
         offset += written

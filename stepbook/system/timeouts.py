@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import ctypes
 import signal
 import threading
 import time
@@ -66,6 +65,8 @@ def _with_alarm(seconds: float, error: Callable[[], BaseException], call: Callab
 def _raised_from_outside(
     seconds: float, error: Callable[[], BaseException], call: Callable[[], Any]
 ) -> Any:
+    import ctypes  # noqa: PLC0415 - for limits outside of the main thread only
+
     class Late(BaseException):
         """What is raised from outside: only a class can be, so it is replaced here."""
 

@@ -570,6 +570,7 @@ def test_doctor_finds_rows_that_do_not_belong_together(call, book):
     result = call("doctor")
     assert result.exit_code == 1
     assert "rows of the table steps belong to runs that are not there" in result.stdout
+    assert "1 rows" not in result.stdout
 
 
 # ---- help and completion --------------------------------------------------------------------

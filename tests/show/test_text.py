@@ -11,6 +11,7 @@ from rich.cells import cell_len
 
 from stepbook.model.rows import RunRow, StepRow
 from stepbook.show import text as show_text
+from stepbook.show.values import readable
 from stepbook.values.codec import Codec
 
 AT = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
@@ -241,9 +242,9 @@ def test_the_output_of_a_run_that_succeeded_ends_its_timeline():
 )
 def test_values_are_shown_as_people_read_them(value, words):
     text = Codec(None).encode(value)
-    assert show_text.readable(text) == words
+    assert readable(text) == words
 
 
 def test_what_cannot_be_made_readable_is_shown_as_it_is():
     for text in ("{", '{"$stepbook":"unknown@9"}', "[" * 100_000, '"' + "x" * 20_000 + '"'):
-        assert show_text.readable(text)
+        assert readable(text)
