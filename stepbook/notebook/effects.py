@@ -68,7 +68,7 @@ def is_definition(node: ast.stmt) -> bool:
     return isinstance(node, _DEFINITIONS)
 
 
-def makes_class(node: ast.stmt) -> bool:
+def makes_class(node: Any) -> bool:
     """Whether a statement binds a class that a call makes from what stands there."""
     if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)):
         return False
@@ -130,14 +130,13 @@ def effects_of(body: list[ast.stmt]) -> Effects:
 
 
 def defined_in(body: list[ast.stmt]) -> set[str]:
-    """Return the names that imports and definitions of a cell bind, in blocks and magics, too."""
+    """Return the names that a cell binds by imports and to classes, in blocks and magics, too."""
     found: set[str] = set()
     waiting: list[Any] = [*body, *(s for part in nested_code(body) for s in part)]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.stmt) and (is_definition(node) or makes_class(node)):
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef) or makes_class(node):
             found.update(defined_names(node))
-            continue
         for block in BLOCKS:
             waiting += getattr(node, block, ())
     return found

@@ -41,8 +41,8 @@ _STATEFUL: Final = {
 #: Functions of Python itself that do nothing but give a value.
 _PURE: Final = frozenset(
     """
-    abs all any ascii bin callable chr divmod format hash hex id isinstance issubclass iter len max
-    min next oct ord pow print repr round sorted sum
+    Ellipsis NotImplemented abs all any ascii bin callable chr divmod format hash hex id isinstance
+    issubclass iter len max min next oct ord pow print repr round sorted sum
     """.split()
 )
 _LIBRARIES: Final = tuple(
@@ -102,7 +102,7 @@ class Notebook:
         if not isinstance(name, str):
             return None
         if _found("builtins", name) is value:
-            return f"builtins:{name}" if isinstance(value, type) or name in _PURE else None
+            return f"builtins:{name}" if _is_harmless(name, value) else None
         for module in _OPEN:
             if "." not in name and _found(module, name) is value:
                 return f"{module}:{name}"
@@ -126,7 +126,7 @@ class Notebook:
             return value
         if module == "builtins":
             value = _found(module, name)
-            if not (isinstance(value, type) or name in _PURE):
+            if not _is_harmless(name, value):
                 raise LookupError(reference)
             return value
         if module in _OPEN:
@@ -181,6 +181,14 @@ class Notebook:
     def missing(self, node: dict[str, Any]) -> Any:
         """Return what stands for an object that was not stored."""
         return self.stub(node)
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    """Whether a name of Python is a type, a method of one, or does nothing but give a value."""
+    owner, _, method = name.rpartition(".")
+    if owner:
+        return isinstance(_found("builtins", owner), type) and not method.startswith("__")
+    return isinstance(value, type) or name in _PURE
 
 
 def _is_code(value: Any) -> bool:

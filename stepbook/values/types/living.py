@@ -362,6 +362,8 @@ _ENCODERS: Final[dict[type, Callable[[HeapWriter, Any], dict[str, Any]]]] = {
     functools.partial: _encode_partial,
     type(functools.cache(len)): _encode_cached,
     ClassState: _encode_class,
+    type(Ellipsis): lambda _w, _v: {TAG: "name", "name": "builtins:Ellipsis"},
+    type(NotImplemented): lambda _w, _v: {TAG: "name", "name": "builtins:NotImplemented"},
     logging.Logger: lambda _w, v: {TAG: "logger", "name": v.name},
     **dict.fromkeys(_ITERATORS, _encode_iterator),
     type({}.keys()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "keys"},
