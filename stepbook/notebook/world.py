@@ -20,7 +20,7 @@ from .stub import NotStored
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..values.heap import HeapWriter
+    from ..values.world import GraphWriter
     from .sources import Sources
 
 #: Modules of which everything may be named: none of it reaches files, processes or code.
@@ -145,7 +145,7 @@ class Notebook:
             raise LookupError(reference)
         return value
 
-    def other(self, value: Any, writer: HeapWriter) -> dict[str, Any] | None:
+    def other(self, value: Any, writer: GraphWriter) -> dict[str, Any] | None:
         """Return the node of a shell's lines, a random generator, a book or a run."""
         if type(value) is SList:
             return {TAG: "host.lines", "items": list(value)}

@@ -19,7 +19,8 @@ from .writer import Writer
 
 if TYPE_CHECKING:
     from ..model.blobs import Blobs
-    from .heap import HeapWriter, World
+    from .heap import HeapWriter
+    from .world import World
 
 _scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
 

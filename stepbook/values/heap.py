@@ -9,7 +9,7 @@ again is marked there, and named where it is met again::
 
 So a graph without sharing is written as :class:`.writer.Writer` writes it. What the host's own code
 has made (functions, classes, their instances) is told by where it stands in that code, never by
-code: see :class:`World`.
+code: see :class:`.world.World`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import gc
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotSerializableError
 from .kinds import no_constant
@@ -27,10 +27,10 @@ from .types import classes, living
 from .writer import Writer
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Callable
 
     from ..model.blobs import Blobs
+    from .world import World
 
 #: What has no identity that anybody could notice.
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range})
@@ -38,43 +38,6 @@ SHARED: Final = "shared"
 SHARED_LIST: Final = "shared.list"
 AGAIN: Final = "again"
 MISSING: Final = "missing"
-
-
-class World(Protocol):
-    """What the host knows of the code that it executes.
-
-    Attributes:
-        names: the globals of its functions.
-    """
-
-    names: dict[str, Any]
-
-    def place_of(self, code: types.CodeType) -> list[Any] | None:
-        """Return where in the host's code a function stands; None if it is not known."""
-
-    def code_at(self, place: Any) -> types.CodeType | None:
-        """Return the function's code that stands at a place, None if no such code is here."""
-
-    def reference(self, value: Any) -> str | None:
-        """Return what a function, class or module is found by again; None for one that is not."""
-
-    def referred(self, reference: str) -> Any:
-        """Return what :meth:`reference` stands for; LookupError if there is nothing."""
-
-    def is_own(self, cls: type) -> bool:
-        """Whether a class was written by the person: instances are stored by their state."""
-
-    def is_open(self, cls: type) -> bool:
-        """Whether a class is a library's of which instances may be stored by their state, too."""
-
-    def other(self, value: Any, writer: HeapWriter) -> dict[str, Any] | None:
-        """Return the node of an object of the host's own, None for any other."""
-
-    def made(self, node: dict[str, Any]) -> Any:
-        """Return what :meth:`other` has written."""
-
-    def missing(self, node: dict[str, Any]) -> Any:
-        """Return what stands for an object that could not be stored."""
 
 
 class _Seen:

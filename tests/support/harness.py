@@ -42,7 +42,7 @@ def _describe():
             return [type(value).__name__, *(text(v, deep + 1) for v in value)]
         if isinstance(value, random.Random):
             return repr(value.getstate())
-        if hasattr(value, "bit_generator"):  # numpy's
+        if type(value).__name__ == "Generator":
             return repr(value.bit_generator.state)
         if type(value).__name__ == "RandomState":
             return repr(value.get_state(legacy=False))

@@ -31,7 +31,7 @@ from .builtin import FACTORIES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..heap import HeapReader, HeapWriter
+    from ..world import GraphReader, GraphWriter
 
 _BASES: Final = (list, dict, set, tuple, frozenset, str, int, float, bytes, bytearray, deque)
 _IMMUTABLE: Final = (tuple, frozenset, str, int, float, bytes)
@@ -72,7 +72,7 @@ _CLASS_OWN: Final = frozenset(
 # ---- writing ------------------------------------------------------------------------------------
 
 
-def encode(w: HeapWriter, value: Any) -> dict[str, Any] | None:
+def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     """Return the node of something that code has made; None for anything else.
 
     Raises:
@@ -99,7 +99,7 @@ def encode(w: HeapWriter, value: Any) -> dict[str, Any] | None:
     return w.attempt(lambda: _encode_object(w, value)) if w.world.is_open(kind) else None
 
 
-def _encode_function(w: HeapWriter, value: types.FunctionType) -> dict[str, Any]:
+def _encode_function(w: GraphWriter, value: types.FunctionType) -> dict[str, Any]:
     place = w.world.place_of(value.__code__) if value.__globals__ is w.world.names else None
     if place is None:
         raise unstorable("a function of which the source is in no cell of this notebook")
@@ -128,7 +128,7 @@ def _cells(count: int) -> tuple[types.CellType, ...]:
     return tuple(types.CellType() for _ in range(count))
 
 
-def _encode_cell(w: HeapWriter, value: types.CellType) -> dict[str, Any]:
+def _encode_cell(w: GraphWriter, value: types.CellType) -> dict[str, Any]:
     try:
         content = value.cell_contents
     except ValueError:  # not bound yet
@@ -136,7 +136,7 @@ def _encode_cell(w: HeapWriter, value: types.CellType) -> dict[str, Any]:
     return {TAG: "cell", "value": w.node(content)}
 
 
-def _encode_method(w: HeapWriter, value: types.MethodType) -> dict[str, Any]:
+def _encode_method(w: GraphWriter, value: types.MethodType) -> dict[str, Any]:
     name = value.__func__.__name__
     if getattr(type(value.__self__), name, None) is not value.__func__ and (
         getattr(getattr(value.__self__, name, None), "__func__", None) is not value.__func__
@@ -145,7 +145,7 @@ def _encode_method(w: HeapWriter, value: types.MethodType) -> dict[str, Any]:
     return {TAG: "method", "of": w.node(value.__self__), "name": name}
 
 
-def _encode_builtin(w: HeapWriter, value: types.BuiltinMethodType) -> dict[str, Any]:
+def _encode_builtin(w: GraphWriter, value: types.BuiltinMethodType) -> dict[str, Any]:
     owner = value.__self__
     if (
         owner is None
@@ -156,7 +156,7 @@ def _encode_builtin(w: HeapWriter, value: types.BuiltinMethodType) -> dict[str, 
     return {TAG: "method", "of": w.node(owner), "name": value.__name__}
 
 
-def _encode_partial(w: HeapWriter, value: functools.partial[Any]) -> dict[str, Any]:
+def _encode_partial(w: GraphWriter, value: functools.partial[Any]) -> dict[str, Any]:
     return {
         TAG: "partial",
         "function": w.node(value.func),
@@ -165,17 +165,17 @@ def _encode_partial(w: HeapWriter, value: functools.partial[Any]) -> dict[str, A
     }
 
 
-def _encode_cached(w: HeapWriter, value: Any) -> dict[str, Any]:
+def _encode_cached(w: GraphWriter, value: Any) -> dict[str, Any]:
     facts = value.cache_parameters()
     return {TAG: "lru_cache", "function": w.node(value.__wrapped__), **facts}
 
 
-def _encode_namespace(w: HeapWriter, value: types.SimpleNamespace) -> dict[str, Any]:
+def _encode_namespace(w: GraphWriter, value: types.SimpleNamespace) -> dict[str, Any]:
     w.forbid(vars(value), "the attributes of a namespace, as a dict of their own")
     return {TAG: "namespace", "fields": {k: w.field(k, v) for k, v in vars(value).items()}}
 
 
-def _encode_exception(w: HeapWriter, value: BaseException) -> dict[str, Any] | None:
+def _encode_exception(w: GraphWriter, value: BaseException) -> dict[str, Any] | None:
     cls = type(value)
     if cls.__module__ != "builtins" and not w.world.is_own(cls):
         return None
@@ -207,7 +207,7 @@ def _base(cls: type) -> type | None:
     return None
 
 
-def _encode_object(w: HeapWriter, value: Any) -> dict[str, Any]:
+def _encode_object(w: GraphWriter, value: Any) -> dict[str, Any]:
     cls = type(value)
     node: dict[str, Any] = {TAG: "object", "class": _ref(cls)}
     base = _base(cls)
@@ -256,7 +256,7 @@ class ClassState:
     cls: type
 
 
-def _encode_class(w: HeapWriter, value: ClassState) -> dict[str, Any]:
+def _encode_class(w: GraphWriter, value: ClassState) -> dict[str, Any]:
     cls = value.cls
     state = {
         name: w.field(name, item)
@@ -271,7 +271,7 @@ def _names(cls: type) -> set[str]:
     return {name for name in vars(cls) if name not in _CLASS_OWN} - made
 
 
-def _is_state(w: HeapWriter, cls: type, name: str, item: Any) -> bool:
+def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
     if isinstance(item, types.FunctionType):
         by_statement = item.__qualname__ == f"{cls.__qualname__}.{name}"
         if by_statement and not (item.__defaults__ or item.__kwdefaults__ or item.__dict__):
@@ -286,7 +286,7 @@ def _is_state(w: HeapWriter, cls: type, name: str, item: Any) -> bool:
     )
 
 
-def view(w: HeapWriter, value: Any) -> dict[str, Any] | None:
+def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     """Return the node of an array that shares its memory with another of the graph."""
     import numpy as np  # noqa: PLC0415 - there are arrays
 
@@ -343,7 +343,7 @@ _MAKERS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
-def _encode_iterator(w: HeapWriter, value: Any) -> dict[str, Any]:
+def _encode_iterator(w: GraphWriter, value: Any) -> dict[str, Any]:
     make, args, *state = value.__reduce__()
     return {
         TAG: "iterator",
@@ -353,7 +353,7 @@ def _encode_iterator(w: HeapWriter, value: Any) -> dict[str, Any]:
     }
 
 
-_ENCODERS: Final[dict[type, Callable[[HeapWriter, Any], dict[str, Any]]]] = {
+_ENCODERS: Final[dict[type, Callable[[GraphWriter, Any], dict[str, Any]]]] = {
     types.FunctionType: _encode_function,
     types.CellType: _encode_cell,
     types.MethodType: _encode_method,
@@ -386,12 +386,12 @@ class Shell:
         hashes: whether filling it asks for hashes of what it holds: after all others.
     """
 
-    make: Callable[[HeapReader, Any], Any]
-    fill: Callable[[HeapReader, Any, Any], object]
+    make: Callable[[GraphReader, Any], Any]
+    fill: Callable[[GraphReader, Any, Any], object]
     hashes: bool = False
 
 
-def _make_function(r: HeapReader, node: dict[str, Any]) -> Any:
+def _make_function(r: GraphReader, node: dict[str, Any]) -> Any:
     code = r.world.code_at(node["place"])
     if code is None:
         return r.world.missing(
@@ -406,12 +406,12 @@ def _make_function(r: HeapReader, node: dict[str, Any]) -> Any:
     return function
 
 
-def _cell_of(r: HeapReader, node: Any) -> types.CellType:
+def _cell_of(r: GraphReader, node: Any) -> types.CellType:
     cell = r.resolve(node)
     return expect(cell, types.CellType)  # type: ignore[no-any-return]
 
 
-def _fill_function(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+def _fill_function(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     if type(value) is not types.FunctionType:
         return
     if "defaults" in node:
@@ -426,12 +426,12 @@ def _fill_function(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
         value.__doc__ = r.resolve(node["doc"])
 
 
-def _fill_cell(r: HeapReader, value: types.CellType, node: dict[str, Any]) -> None:
+def _fill_cell(r: GraphReader, value: types.CellType, node: dict[str, Any]) -> None:
     if "value" in node:
         value.cell_contents = r.resolve(node["value"])
 
 
-def _make_object(r: HeapReader, node: dict[str, Any]) -> Any:
+def _make_object(r: GraphReader, node: dict[str, Any]) -> Any:
     name = expect(node["class"], str)
     if name == "builtins:object":
         return object()
@@ -444,7 +444,7 @@ def _make_object(r: HeapReader, node: dict[str, Any]) -> Any:
     return base.__new__(cls)
 
 
-def _fill_object(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+def _fill_object(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     base: Any = _base(type(value))
     if "fields" in node:
         value.__dict__ = r.resolve(node["fields"])
@@ -461,7 +461,7 @@ def _fill_object(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
             base.update(value, content)
 
 
-def _make_exception(r: HeapReader, node: dict[str, Any]) -> Any:
+def _make_exception(r: GraphReader, node: dict[str, Any]) -> Any:
     name = expect(node["class"], str)
     module, _, qualname = name.partition(":")
     cls: Any
@@ -476,7 +476,7 @@ def _make_exception(r: HeapReader, node: dict[str, Any]) -> Any:
     return BaseException.__new__(cls) if cls.__new__ is BaseException.__new__ else cls.__new__(cls)
 
 
-def _fill_exception(r: HeapReader, value: BaseException, node: dict[str, Any]) -> None:
+def _fill_exception(r: GraphReader, value: BaseException, node: dict[str, Any]) -> None:
     value.args = tuple(r.resolve(node["args"]))
     if type(value).__module__ == "builtins":
         type(value).__init__(value, *value.args)
@@ -486,11 +486,11 @@ def _fill_exception(r: HeapReader, value: BaseException, node: dict[str, Any]) -
         value.__cause__ = r.resolve(node["cause"])
 
 
-def _make_class(r: HeapReader, node: dict[str, Any]) -> Any:
+def _make_class(r: GraphReader, node: dict[str, Any]) -> Any:
     return r.class_of(expect(node["class"], str))
 
 
-def _fill_class(r: HeapReader, value: type, node: dict[str, Any]) -> None:
+def _fill_class(r: GraphReader, value: type, node: dict[str, Any]) -> None:
     for name, item in node["fields"].items():
         if name not in _CLASS_OWN:
             setattr(value, name, r.resolve(item))
@@ -503,33 +503,33 @@ def _is_dunder(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
 
 
-def _fill_items(r: HeapReader, value: Any, node: Any) -> None:
+def _fill_items(r: GraphReader, value: Any, node: Any) -> None:
     items = node if type(node) is list else node["items"]
     value.extend([r.resolve(item) for item in items])
 
 
-def _fill_set(r: HeapReader, value: set[Any], node: Any) -> None:
+def _fill_set(r: GraphReader, value: set[Any], node: Any) -> None:
     value.update([r.resolve(item) for item in node["items"]])
 
 
-def _fill_dict(r: HeapReader, value: dict[str, Any], node: dict[str, Any]) -> None:
+def _fill_dict(r: GraphReader, value: dict[str, Any], node: dict[str, Any]) -> None:
     for key, item in node.items():
         value[key] = r.resolve(item)
 
 
-def _fill_pairs(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+def _fill_pairs(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     for key, item in node["items"]:
         value[r.resolve(key)] = r.resolve(item)
     if "attributes" in node:
         vars(value).update(r.resolve(node["attributes"]))
 
 
-def _make_default(_: HeapReader, node: dict[str, Any]) -> Any:
+def _make_default(_: GraphReader, node: dict[str, Any]) -> Any:
     factory = node["factory"]
     return defaultdict(FACTORIES[factory] if type(factory) is str else None)
 
 
-def _fill_default(r: HeapReader, value: Any, node: dict[str, Any]) -> None:
+def _fill_default(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     if type(node["factory"]) is dict:
         value.default_factory = r.resolve(node["factory"])
     _fill_pairs(r, value, node)
@@ -561,7 +561,7 @@ CONTAINERS: Final[dict[str, Shell]] = {
 }
 
 
-def decode(r: HeapReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - as above
+def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - as above
     """Return what a node stands for, of which everything inside is rebuilt.
 
     Raises:
