@@ -171,7 +171,7 @@ class CellStep:
             self._session.note_definitions(self._body.statements, self._body.effects)
             exact = self._session.memory.before(attempt.name, self._body.effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
-            self._session.surroundings.begin(exact=exact)
+            self._session.surroundings.begin(attempt.name, exact=exact)
             self._drew = None if exact else {}
             self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
@@ -408,6 +408,7 @@ class CellStep:
         run, session = self._running, self._session
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
+        session.surroundings.replaying(step.name)
         self._restorer = Restorer(
             run.codec,
             session.notebook,
@@ -437,7 +438,6 @@ class CellStep:
         run = self._running
         self._restorer.finish()
         self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
-        self._session.surroundings.restored()
         self._session.draws.end(step.name, self._chance)
         text = run.value(step) if step.value is None else step.value
         if cell is None:

@@ -227,17 +227,22 @@ class Surroundings:
     """Follows what is around one notebook."""
 
     def __init__(self) -> None:
-        self._known: Snapshot = {}
         self._begun: Snapshot = {}
+        #: How each step of this session found things when it began for the first time.
+        self._found: dict[str, Snapshot] = {}
 
-    def begin(self, *, exact: bool) -> None:
+    def begin(self, step: str, *, exact: bool) -> None:
         """Note how things are when an attempt begins.
 
         Args:
-            exact: whether a replay has here what is here now; else what was recorded last counts.
+            step: its name.
+            exact: whether a replay has here what is here now; else what the first attempt has
+                found counts.
         """
         now = snapshot()
-        self._begun = now if exact or not self._known else {**now, **self._known}
+        if exact:
+            self._found[step] = now
+        self._begun = {**now, **self._found.setdefault(step, now)}
 
     def loaded(self) -> None:
         """Note that a library was imported: its options as they are now are how it comes."""
@@ -245,9 +250,9 @@ class Surroundings:
 
     def end(self) -> Snapshot:
         """Return what the attempt has changed."""
-        now = self._known = snapshot()
-        return changes(self._begun, now)
+        return changes(self._begun, snapshot())
 
-    def restored(self) -> None:
-        """Note that a record was brought back."""
-        self._known = snapshot()
+    def replaying(self, step: str) -> None:
+        """Note that the record of a step is about to be brought back."""
+        if step not in self._found:
+            self._found[step] = snapshot()
