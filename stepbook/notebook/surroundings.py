@@ -227,6 +227,7 @@ class Surroundings:
     """Follows what is around one notebook."""
 
     def __init__(self) -> None:
+        self._step = ""
         self._begun: Snapshot = {}
         #: How each step of this session found things when it began for the first time.
         self._found: dict[str, Snapshot] = {}
@@ -240,13 +241,16 @@ class Surroundings:
                 found counts.
         """
         now = snapshot()
+        self._step = step
         if exact:
             self._found[step] = now
         self._begun = {**now, **self._found.setdefault(step, now)}
 
     def loaded(self) -> None:
         """Note that a library was imported: its options as they are now are how it comes."""
-        self._begun = {**snapshot(), **self._begun}
+        now = snapshot()
+        self._begun = {**now, **self._begun}
+        self._found[self._step] = {**now, **self._found[self._step]}
 
     def end(self) -> Snapshot:
         """Return what the attempt has changed."""
