@@ -121,7 +121,7 @@ class Notebook:
         module, colon, name = reference.rpartition(":")
         if not colon:
             value = self.names[name]
-            if not _is_code(value):
+            if name not in self.defined or not _is_code(value):
                 raise LookupError(reference)
             return value
         if module == "builtins":

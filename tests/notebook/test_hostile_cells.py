@@ -98,3 +98,34 @@ def test_a_failure_and_a_run_are_shown_as_text(kernel: Kernel) -> None:
     assert "<img" not in html
     assert "<script" not in html
     assert "&lt;img src=x onerror=hacked()&gt;" in html
+
+
+@pytest.mark.parametrize(
+    ("around", "look"),
+    [
+        ({"python": {"path": ["/evil"]}}, "'/evil' in __import__('sys').path"),
+        ({"python": {"folder": "/"}}, "__import__('os').getcwd() == '/'"),
+        ({"environ": {"PATH": "/evil"}}, "__import__('os').environ['PATH'] == '/evil'"),
+        ({"environ": {"LD_PRELOAD": "/evil.so"}}, "'LD_PRELOAD' in __import__('os').environ"),
+    ],
+)
+def test_where_code_is_searched_for_is_not_set_by_a_book(
+    kernel: Kernel, changed: object, around: object, look: str
+) -> None:
+    changed(variables={"x": {"value": 1}, "$definitions": [0], "$around": around})
+    result = kernel.ok(CELL)
+    assert kernel.value(look) is False
+    assert "the cell does not name it" in result.text("stderr")
+    assert kernel.value("x") == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["os:system", "builtins:eval", "subprocess:run", "numpy:os", "__builtins__"]
+)
+def test_a_variable_does_not_become_a_function_that_a_book_names(
+    kernel: Kernel, changed: object, name: str
+) -> None:
+    changed(variables={"x": {"value": {"$stepbook": "name", "name": name}}, "$definitions": []})
+    result = kernel.run(CELL)
+    assert result.error is not None
+    assert result.error["ename"] == "ArtifactError"
