@@ -69,7 +69,6 @@ class CellStep:
         self._recorder: Recorder | None = None
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
-        self._drew: dict[str, Any] | None = None
         # On replay:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
@@ -169,10 +168,9 @@ class CellStep:
             )
             around.callback(current.reset, current.set(attempt))
             self._session.note_definitions(self._body.statements, self._body.effects)
-            exact = self._session.memory.before(attempt.name, self._body.effects)
+            self._session.memory.before(attempt.name, self._body.effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
-            self._session.surroundings.begin(attempt.name, exact=exact)
-            self._drew = None if exact else {}
+            self._session.surroundings.begin(attempt.name)
             self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
@@ -266,8 +264,7 @@ class CellStep:
             text = self._encode_value(writer, attempt)
             stored = self._stored(writer, attempt)
             shown = recorder.outputs()
-            left = session.draws.end(attempt.name, self._chance)
-            chance = changed(self._chance if self._drew is None else self._drew, left)
+            chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
             around = session.surroundings.end()
             variables = stored.text(
                 self._ran,
@@ -359,11 +356,14 @@ class CellStep:
 
     def _fail(self, error: BaseException) -> None:
         attempt = self._attempt
-        if attempt is not None:
-            self._session.memory.failed(self._body.effects)
-            self._session.draws.end(attempt.name, self._chance)
-            recording.fail(self._running, attempt, error)
-        self._around.close()
+        try:
+            if attempt is not None:
+                recording.fail(self._running, attempt, error)
+                self._session.memory.failed(self._body.effects)
+                self._session.draws.end(attempt.name, self._chance)
+                self._session.surroundings.end()
+        finally:
+            self._around.close()
 
     def _end(self) -> None:
         self._around.close()
@@ -408,7 +408,7 @@ class CellStep:
         run, session = self._running, self._session
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
-        session.surroundings.replaying(step.name)
+        session.surroundings.begin(step.name)
         self._restorer = Restorer(
             run.codec,
             session.notebook,
@@ -439,6 +439,7 @@ class CellStep:
         self._restorer.finish()
         self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
         self._session.draws.end(step.name, self._chance)
+        self._session.surroundings.end()
         text = run.value(step) if step.value is None else step.value
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")

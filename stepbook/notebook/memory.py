@@ -54,11 +54,11 @@ class Memory:
         #: What plain code may have changed since it was looked at.
         self._mentioned: set[str] = set()
         self._mentions_all = False
-        self._failed = False
         self._unseen: set[str] = set()
         self._imports: dict[str, bytes] = {}
         self._writers: dict[str, str] = {}
-        self._passed: set[str] = set()
+        #: The steps of this session, in the order in which they came first.
+        self._passed: dict[str, int] = {}
 
     # ---- what happens ---------------------------------------------------------------------------
 
@@ -67,20 +67,15 @@ class Memory:
         self._mentioned |= effects.reads | effects.binds
         self._mentions_all |= effects.everything
 
-    def before(self, step: str, effects: Effects) -> bool:
-        """Look at what a step reaches, before its body executes.
-
-        Returns:
-            Whether a replay has here what is here now: what no failed attempt, and no step that
-            comes later, has left.
-        """
+    def before(self, step: str, effects: Effects) -> None:
+        """Look at what a step reaches, before its body executes."""
         again = step in self._passed
         dirty = self._dirty()
         self._survey(dirty | self._unseen)
         for name in self._reach(effects):
             state = self._state(name)
-            # A step that executes out of order: those behind it have left their marks.
-            if again and self._writers.get(name) is not None:
+            # A step that executes once more: it and those behind it have left their marks.
+            if again and self._is_later(self._writers.get(name), step):
                 self._known.pop(name, None)
                 self._residue.add(name)
             elif name in dirty and name in self._residue:
@@ -90,12 +85,9 @@ class Memory:
         for name in dirty - self._residue:
             if name in self._known and name in self._looks:
                 self._known[name] = self._state(name)
-        exact, self._failed = not again and not self._failed, False
-        return exact
 
     def failed(self, effects: Effects) -> None:
         """Note that an attempt has failed: it may have changed what it reaches."""
-        self._failed = True
         reached = self._reach(effects) | effects.binds
         self._residue |= reached
         self._unseen |= reached
@@ -120,7 +112,7 @@ class Memory:
         for group in groups:
             self._settle(group, step)
         self._residue -= reached | bound
-        self._passed.add(step)
+        self._passed.setdefault(step, len(self._passed))
         return sorted(groups, key=sorted)
 
     def restored(self, step: str, names: Iterable[str]) -> None:
@@ -129,7 +121,7 @@ class Memory:
         self._survey(names | self._unseen)
         for name in names:
             self._settle(self.group(name) & names, step)
-        self._passed.add(step)
+        self._passed.setdefault(step, len(self._passed))
 
     def baseline(self, names: Iterable[str]) -> None:
         """Note that what names hold comes back without being stored, as imports do."""
@@ -167,6 +159,10 @@ class Memory:
         return {owner for owner, count in found.views.items() if count > 1}
 
     # ---- inside ---------------------------------------------------------------------------------
+
+    def _is_later(self, writer: str | None, step: str) -> bool:
+        """Whether a name was written last by a step itself, or by one that comes after it."""
+        return writer is not None and self._passed.get(writer, 0) >= self._passed[step]
 
     def _people(self) -> set[str]:
         return {name for name in self._names if not is_hidden(name)}

@@ -224,39 +224,31 @@ _WRITERS: Final[dict[str, Callable[[str, Any], None]]] = {
 
 
 class Surroundings:
-    """Follows what is around one notebook."""
+    """Follows what is around one notebook.
+
+    An attempt that follows another of its step at once is compared with what the first of them has
+    found, for a replay has that there.
+    """
 
     def __init__(self) -> None:
         self._step = ""
-        self._begun: Snapshot = {}
-        #: How each step of this session found things when it began for the first time.
         self._found: dict[str, Snapshot] = {}
+        self._left: dict[str, Snapshot] = {}
 
-    def begin(self, step: str, *, exact: bool) -> None:
-        """Note how things are when an attempt begins.
-
-        Args:
-            step: its name.
-            exact: whether a replay has here what is here now; else what the first attempt has
-                found counts.
-        """
-        now = snapshot()
+    def begin(self, step: str) -> None:
+        """Note how things are when an attempt of *step* begins."""
+        now, left = snapshot(), self._left.get(step)
         self._step = step
-        if exact:
+        if left is None or changes(left, now):
             self._found[step] = now
-        self._begun = {**now, **self._found.setdefault(step, now)}
+        else:
+            self._found[step] = {**now, **self._found[step]}
 
     def loaded(self) -> None:
         """Note that a library was imported: its options as they are now are how it comes."""
-        now = snapshot()
-        self._begun = {**now, **self._begun}
-        self._found[self._step] = {**now, **self._found[self._step]}
+        self._found[self._step] = {**snapshot(), **self._found[self._step]}
 
     def end(self) -> Snapshot:
-        """Return what the attempt has changed."""
-        return changes(self._begun, snapshot())
-
-    def replaying(self, step: str) -> None:
-        """Note that the record of a step is about to be brought back."""
-        if step not in self._found:
-            self._found[step] = snapshot()
+        """Return what the attempt has changed; it has succeeded or failed."""
+        now = self._left[self._step] = snapshot()
+        return changes(self._found.get(self._step, now), now)
