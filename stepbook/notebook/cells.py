@@ -265,12 +265,7 @@ class CellStep:
             stored = self._stored(writer, attempt)
             shown = recorder.outputs()
             chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
-            around = session.surroundings.end()
-            variables = stored.text(
-                self._ran,
-                writer.encode(chance) if chance else None,
-                writer.encode(around) if around else None,
-            )
+            variables = stored.text(self._ran, writer.encode(chance) if chance else None)
             cell = CellRow(
                 attempt.name,
                 attempt.number,
@@ -302,6 +297,7 @@ class CellStep:
         )
         self._ran += range(self._body.noted, len(self._body.definitions))
         groups = memory.after(attempt.name, effects, self._before)
+        storer.add_around(self._session.surroundings.end())
         out = self._request.out
         if out is not None:
             for name in out:

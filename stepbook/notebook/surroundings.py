@@ -15,6 +15,8 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from .stub import NotStored
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -131,6 +133,9 @@ def apply(stored: Any, source: str) -> list[str]:
         write = _WRITERS.get(area)
         for name, value in values.items():
             try:
+                if isinstance(value, NotStored):
+                    failed.append(f"{area} {name}: it could not be stored")
+                    continue
                 if write is None or not _is_named(area, name, value, source):
                     failed.append(f"{area} {name}: the cell does not name it")
                     continue

@@ -12,6 +12,7 @@ Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, to
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 import types
@@ -52,6 +53,8 @@ def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
 
 def is_missed(value: Any) -> bool:
     """Whether the person should be told that a value was not stored."""
+    if isinstance(value, io.IOBase) and value.closed:
+        return False  # what "with open(...) as file" leaves
     return not isinstance(value, types.ModuleType) and library(value) not in OF_THE_MOMENT
 
 
@@ -70,11 +73,9 @@ class Stored:
     parts: list[str] = field(default_factory=list)
     missing: list[tuple[str, str, Any]] = field(default_factory=list)
 
-    def text(self, ran: list[int], chance: str | None, around: str | None) -> str:
+    def text(self, ran: list[int], chance: str | None) -> str:
         """Return the JSON text."""
         parts = list(self.parts)
-        if around is not None:
-            parts.append(f'"{AROUND}":{around}')
         if chance is not None:
             parts.append(f'"{CHANCE}":{chance}')
         parts.append(f'"{DEFINITIONS}":{json.dumps(ran)}')
@@ -119,6 +120,13 @@ class Storer:
             self._part(names[0], self._class(names[0]))
         elif names:
             self._one(names[0])
+
+    def add_around(self, changes: dict[str, dict[str, Any]]) -> None:
+        """Store what the cell has changed around the names."""
+        if changes:
+            strict, self._strict = self._strict, False
+            self._part(AROUND, self._encoded("a setting around the names", changes))
+            self._strict = strict
 
     def end(self) -> Stored:
         """Return what was stored."""

@@ -141,6 +141,13 @@ class HeapWriter(Writer):
         self._seen[id(value)] = seen = _Seen(value)
         seen.refused = reason
 
+    def finds(self, reference: str, cls: type) -> bool:
+        """Whether a reader in this notebook would find a class by what the record calls it."""
+        try:
+            return classes.find(reference, self._named(), self.world.referred) is cls
+        except ArtifactError:
+            return False
+
     def attempt(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """Return what *make* gives; None, and nothing done, if something cannot be stored."""
         known, missing, strict = dict(self._seen), list(self.missing), self.strict
@@ -162,7 +169,20 @@ class HeapWriter(Writer):
         found = self.world.other(value, self)
         if found is None:
             found = living.encode(self, value)
+        if found is None and type(value).__module__.startswith("pandas."):
+            return self._table(value)
         return super().other(value) if found is None else found
+
+    def _table(self, value: Any) -> Any:
+        """Return the node of what pandas has: its items are texts of their own, without sharing."""
+        for item in living.items_of(value):
+            if type(item) not in _ATOMS:
+                self.forbid(item, "an item of a column that is held elsewhere, too")
+        self.graph = False
+        try:
+            return super().other(value)
+        finally:
+            self.graph = True
 
 
 def _mark(seen: _Seen) -> None:
@@ -217,8 +237,8 @@ class HeapReader(Reader):
         self.world = world
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
-        self._later: list[Callable[[], object]] = []
-        self._last: list[Callable[[], object]] = []
+        self._open: set[int] = set()
+        self._later: list[Callable[[], None]] = []
 
     def _decoded(self, text: str) -> Any:
         if not _GRAPH.search(text):
@@ -226,8 +246,8 @@ class HeapReader(Reader):
         raw = json.loads(text, parse_constant=no_constant)
         self._find(raw)
         value = self.resolve(raw)
-        while self._later or self._last:
-            (self._later or self._last).pop()()
+        while self._later:
+            self._later.pop()()
         return value
 
     def _find(self, raw: Any) -> None:
@@ -265,7 +285,9 @@ class HeapReader(Reader):
             return self.world.missing(node)
         if type(kind) is str and kind.startswith("host."):
             return self.world.made({key: self.resolve(item) for key, item in node.items()})
-        shell = living.SHELLS.get(kind) if type(kind) is str else None
+        shell = None
+        if type(kind) is str:
+            shell = living.SHELLS.get(kind) or living.CONTAINERS.get(kind)
         if shell is not None:
             return self._begin(shell, node)
         inner = {key: self.resolve(item) for key, item in node.items()}
@@ -289,10 +311,27 @@ class HeapReader(Reader):
         value = shell.make(self, raw)
         if number is not None:
             self._made[number] = value
-        queue = self._last if shell.hashes else self._later
-        queue.append(lambda: shell.fill(self, value, raw))
+        self._open.add(id(value))
+        shell.fill(self, value, raw)
+        self._open.discard(id(value))
         return value
+
+    def when_whole(self, keys: list[Any], fill: Callable[[], None]) -> None:
+        """Call *fill*, which asks for hashes of *keys*, as soon as those have their content."""
+        if self._open and any(id(part) in self._open for key in keys for part in _parts(key)):
+            self._later.append(fill)
+        else:
+            fill()
 
     def class_of(self, reference: str) -> type:
         """Return a class that the host's code names."""
         return classes.find(reference, self._named(), self.world.referred)
+
+
+def _parts(key: Any) -> list[Any]:
+    """Return what the hash of a key may ask for: itself, and what is in it if it is a tuple."""
+    found = [key]
+    for part in found:
+        if isinstance(part, tuple | frozenset):
+            found.extend(part)
+    return found

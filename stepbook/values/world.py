@@ -69,6 +69,9 @@ class GraphWriter(Protocol):
     def forbid(self, value: Any, reason: str) -> None:
         """Refuse an object that is a part of another one and could not be shared with it."""
 
+    def finds(self, reference: str, cls: type) -> bool:
+        """Whether a reader in this notebook would find a class by what the record calls it."""
+
     def attempt(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
         """Return what *make* gives; None, and nothing done, if something cannot be stored."""
 
@@ -84,6 +87,9 @@ class GraphReader(Protocol):
 
     def resolve(self, node: Any) -> Any:
         """Return the object of a node; what it holds may be filled in later."""
+
+    def when_whole(self, keys: list[Any], fill: Callable[[], None]) -> None:
+        """Call *fill*, which asks for hashes of *keys*, as soon as those have their content."""
 
     def class_of(self, reference: str) -> type:
         """Return a class that the host's code names."""

@@ -94,6 +94,8 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     if not w.is_plain(value):
         return None
     if w.world.is_own(kind) or kind in _PLAIN:
+        if not w.finds(_ref(kind), kind):
+            raise unstorable(f"{name_of(kind)} is a class that the notebook does not name")
         return _encode_object(w, value)
     # An estimator shares its parts with others only if it is told by its attributes.
     return w.attempt(lambda: _encode_object(w, value)) if w.world.is_open(kind) else None
@@ -309,12 +311,30 @@ def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     }
 
 
+def items_of(value: Any) -> list[Any]:
+    """Return the lists, dicts and other objects that can change in the columns of a table."""
+    import pandas as pd  # noqa: PLC0415 - there is a table
+
+    columns = [value] if isinstance(value, pd.Series) else []
+    if isinstance(value, pd.DataFrame):
+        columns = [value.iloc[:, i] for i, kind in enumerate(value.dtypes) if kind.name == "object"]
+    return [
+        item
+        for column in columns
+        if column.dtype.name == "object"
+        for item in column.array
+        if type(item).__hash__ is None
+    ]
+
+
 def owner_of(value: Any) -> Any:
     """Return what owns the memory of an array: itself, another array, or some other buffer."""
     import numpy as np  # noqa: PLC0415 - there are arrays
 
     while isinstance(value, np.ndarray) and value.base is not None:
-        value = value.base
+        base = value.base
+        # What as_strided puts between an array and its view.
+        value = base.base if type(base).__name__ == "DummyArray" else base
     return value
 
 
@@ -383,12 +403,10 @@ class Shell:
     Attributes:
         make: makes it, without what it holds.
         fill: gives it what it holds.
-        hashes: whether filling it asks for hashes of what it holds: after all others.
     """
 
     make: Callable[[GraphReader, Any], Any]
     fill: Callable[[GraphReader, Any, Any], object]
-    hashes: bool = False
 
 
 def _make_function(r: GraphReader, node: dict[str, Any]) -> Any:
@@ -447,7 +465,8 @@ def _make_object(r: GraphReader, node: dict[str, Any]) -> Any:
 def _fill_object(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     base: Any = _base(type(value))
     if "fields" in node:
-        value.__dict__ = r.resolve(node["fields"])
+        # Not by the class's own __setattr__, which may refuse or count.
+        object.__setattr__(value, "__dict__", r.resolve(node["fields"]))
     for name, item in node.get("slots", {}).items():
         found = [vars(b)[name] for b in type(value).__mro__ if name in vars(b)]
         if not found or not isinstance(found[0], types.MemberDescriptorType):
@@ -509,7 +528,14 @@ def _fill_items(r: GraphReader, value: Any, node: Any) -> None:
 
 
 def _fill_set(r: GraphReader, value: set[Any], node: Any) -> None:
-    value.update([r.resolve(item) for item in node["items"]])
+    items = [r.resolve(item) for item in expect(node["items"], list)]
+
+    def fill() -> None:
+        value.update(items)
+        if len(value) != len(items):
+            raise ValueError("an item stands there twice")
+
+    r.when_whole(items, fill)
 
 
 def _fill_dict(r: GraphReader, value: dict[str, Any], node: dict[str, Any]) -> None:
@@ -518,8 +544,15 @@ def _fill_dict(r: GraphReader, value: dict[str, Any], node: dict[str, Any]) -> N
 
 
 def _fill_pairs(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
-    for key, item in node["items"]:
-        value[r.resolve(key)] = r.resolve(item)
+    pairs = [(r.resolve(key), r.resolve(item)) for key, item in expect(node["items"], list)]
+
+    def fill() -> None:
+        for key, item in pairs:
+            value[key] = item
+        if len(value) != len(pairs):
+            raise ValueError("a key stands there twice")
+
+    r.when_whole([key for key, _ in pairs], fill)
     if "attributes" in node:
         vars(value).update(r.resolve(node["attributes"]))
 
@@ -552,12 +585,12 @@ SHELLS: Final[dict[str, Shell]] = {
 CONTAINERS: Final[dict[str, Shell]] = {
     "list": Shell(lambda _r, _n: [], _fill_items),
     "plain dict": Shell(lambda _r, _n: {}, _fill_dict),
-    "dict": Shell(lambda _r, _n: {}, _fill_pairs, hashes=True),
-    "set": Shell(lambda _r, _n: set(), _fill_set, hashes=True),
+    "dict": Shell(lambda _r, _n: {}, _fill_pairs),
+    "set": Shell(lambda _r, _n: set(), _fill_set),
     "deque": Shell(lambda _r, n: deque(maxlen=n["maxlen"]), _fill_items),
-    "defaultdict": Shell(_make_default, _fill_default, hashes=True),
-    "OrderedDict": Shell(lambda _r, _n: OrderedDict(), _fill_pairs, hashes=True),
-    "Counter": Shell(lambda _r, _n: Counter(), _fill_pairs, hashes=True),
+    "defaultdict": Shell(_make_default, _fill_default),
+    "OrderedDict": Shell(lambda _r, _n: OrderedDict(), _fill_pairs),
+    "Counter": Shell(lambda _r, _n: Counter(), _fill_pairs),
 }
 
 
