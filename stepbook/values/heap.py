@@ -238,7 +238,7 @@ class HeapReader(Reader):
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
         self._open: set[int] = set()
-        self._later: list[Callable[[], None]] = []
+        self._later: list[Callable[[], object]] = []
 
     def _decoded(self, text: str) -> Any:
         if not _GRAPH.search(text):
@@ -311,6 +311,9 @@ class HeapReader(Reader):
         value = shell.make(self, raw)
         if number is not None:
             self._made[number] = value
+        if shell.late:
+            self._later.append(lambda: shell.fill(self, value, raw))
+            return value
         self._open.add(id(value))
         shell.fill(self, value, raw)
         self._open.discard(id(value))

@@ -403,10 +403,13 @@ class Shell:
     Attributes:
         make: makes it, without what it holds.
         fill: gives it what it holds.
+        late: whether that waits until everything else is made: a function's closure may hold the
+            function, and is needed to make it.
     """
 
     make: Callable[[GraphReader, Any], Any]
     fill: Callable[[GraphReader, Any, Any], object]
+    late: bool = False
 
 
 def _make_function(r: GraphReader, node: dict[str, Any]) -> Any:
@@ -571,7 +574,7 @@ def _fill_default(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
 #: Kinds that only a heap has.
 SHELLS: Final[dict[str, Shell]] = {
     "function": Shell(_make_function, _fill_function),
-    "cell": Shell(lambda _r, _n: types.CellType(), _fill_cell),
+    "cell": Shell(lambda _r, _n: types.CellType(), _fill_cell, late=True),
     "object": Shell(_make_object, _fill_object),
     "exception": Shell(_make_exception, _fill_exception),
     "class": Shell(_make_class, _fill_class),
