@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import xxhash
 
 from ..system.interrupts import in_thread
+from ..values.types.living import owner_of, slots_of
 from .effects import EVERYTHING
 
 if TYPE_CHECKING:
@@ -85,10 +86,9 @@ class Look:
         names: global names that functions in it use.
         everything: whether a function in it reaches every name.
         views: for each owner of memory how many arrays use it, itself included.
-        unknown: whether something in it changes without a trace, such as a stream.
     """
 
-    __slots__ = ("digest", "everything", "ids", "lent", "names", "unknown", "views")
+    __slots__ = ("digest", "everything", "ids", "lent", "names", "views")
 
     def __init__(self) -> None:
         self.digest: bytes | None = None
@@ -97,7 +97,6 @@ class Look:
         self.names: set[str] = set()
         self.everything = False
         self.views: dict[int, int] = {}
-        self.unknown = False
 
 
 class _Sink:
@@ -164,13 +163,11 @@ class _Pickler(pickle.Pickler):
         if kind in _VIEWS:
             return _stand, (kind.__name__,), tuple(gc.get_referents(value))
         if kind is types.GeneratorType:
-            self._look.unknown = True
             frame = value.gi_frame
             if frame is None:
                 return _stand, ("generator", id(value))
             return _stand, ("generator", id(value), frame.f_lasti), tuple(frame.f_locals.items())
         if isinstance(value, io.IOBase) and kind not in (io.BytesIO, io.StringIO):
-            self._look.unknown = True
             try:
                 return _stand, ("file", id(value), value.tell())
             except (OSError, ValueError):
@@ -179,7 +176,7 @@ class _Pickler(pickle.Pickler):
             return self._atom(value)
         if self._is_own(kind):
             fields = getattr(value, "__dict__", None)
-            slots = tuple(getattr(value, name, None) for name in _slots_of(kind))
+            slots = tuple(getattr(value, name, None) for name in slots_of(kind))
             # What the class itself has counts with the name of the class.
             self._look.names.add(kind.__name__)
             return _stand, (kind.__qualname__, id(kind)), (fields, slots, _content(value))
@@ -194,7 +191,6 @@ class _Pickler(pickle.Pickler):
         except Exception:  # noqa: BLE001 - whatever it raises: it cannot be pickled
             reduced = None
         if not isinstance(reduced, tuple):
-            self._look.unknown |= hasattr(value, "__next__")
             return self._atom(value)
         make, args, *rest = reduced
         state = rest[0] if rest else None
@@ -237,8 +233,6 @@ class _Pickler(pickle.Pickler):
         return _stand, (value.__qualname__,), (id(value), value.__bases__, state)
 
     def _array(self, value: Any) -> Any:
-        from ..values.types.living import owner_of  # noqa: PLC0415 - there are arrays
-
         owner = owner_of(value)
         self.owners.add(id(value))
         self.owners.add(id(owner))
@@ -280,8 +274,6 @@ class _Pickler(pickle.Pickler):
         array = values if isinstance(values, numpy.ndarray) else inner
         if not isinstance(array, numpy.ndarray):
             return values  # an extension array, by its own pickle
-        from ..values.types.living import owner_of  # noqa: PLC0415
-
         owner = owner_of(array)
         self.lent.add(id(owner))
         self.keep.append(owner)
@@ -304,15 +296,6 @@ def _function_behind(item: Any) -> Any:
     if isinstance(item, property):
         return (item.fget, item.fset, item.fdel)
     return item
-
-
-def _slots_of(cls: type) -> list[str]:
-    return [
-        name
-        for base in cls.__mro__
-        for name, item in vars(base).items()
-        if isinstance(item, types.MemberDescriptorType) and base.__flags__ & (1 << 9)
-    ]
 
 
 def _content(value: Any) -> Any:

@@ -36,9 +36,8 @@ def snapshot() -> Snapshot:
     for name, (read, _) in _LIBRARIES.items():
         module = sys.modules.get(name)
         if module is not None:
-            with contextlib.suppress(
-                AttributeError, TypeError
-            ):  # half imported, or another version
+            # One that is half imported, or another version.
+            with contextlib.suppress(AttributeError, TypeError):
                 found[name] = read(module)
     return found
 

@@ -285,9 +285,7 @@ class HeapReader(Reader):
             return self.world.missing(node)
         if type(kind) is str and kind.startswith("host."):
             return self.world.made({key: self.resolve(item) for key, item in node.items()})
-        shell = None
-        if type(kind) is str:
-            shell = living.SHELLS.get(kind) or living.CONTAINERS.get(kind)
+        shell = living.SHELLS.get(kind) if type(kind) is str else None
         if shell is not None:
             return self._begin(shell, node)
         inner = {key: self.resolve(item) for key, item in node.items()}
@@ -299,8 +297,10 @@ class HeapReader(Reader):
         if number in self._made:
             return self._made[number]
         raw = self._raw[number]
-        kind = raw.get(TAG, "plain dict") if type(raw) is dict else "list"
-        shell = living.SHELLS.get(kind) or living.CONTAINERS.get(kind)
+        if type(raw) is not dict:
+            shell: living.Shell | None = living.LIST
+        else:
+            shell = living.SHELLS.get(raw[TAG]) if TAG in raw else living.DICT
         if shell is not None:
             return self._begin(shell, raw, number)
         value = self._made[number] = self.resolve(raw)

@@ -1,7 +1,7 @@
 """What a notebook's own code has made: functions, closures, classes, instances; also views.
 
-An object is made empty first and filled when everything that it may hold exists, so that it may
-hold itself. Nothing of the person's is called: no ``__init__``, no ``__setstate__``, no decorator.
+An object is made empty and then filled, so that what it holds may hold it. Nothing of the person's
+is called: no ``__init__``, no ``__setstate__``, no decorator.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ def _encode_object(w: GraphWriter, value: Any) -> dict[str, Any]:
         node["fields"] = w.node(fields)  # the dict itself may be held by others, too
     slots = {
         name: w.field(name, item)
-        for name, item in ((name, _slot(value, name)) for name in _slots(cls))
+        for name, item in ((name, _slot(value, name)) for name in slots_of(cls))
         if item is not _EMPTY
     }
     if slots:
@@ -231,7 +231,8 @@ def _encode_object(w: GraphWriter, value: Any) -> dict[str, Any]:
 _EMPTY: Final = object()
 
 
-def _slots(cls: type) -> list[str]:
+def slots_of(cls: type) -> list[str]:
+    """Return the slots that the statements of a class and its bases declare."""
     return [
         name
         for base in cls.__mro__
@@ -571,8 +572,11 @@ def _fill_default(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     _fill_pairs(r, value, node)
 
 
-#: Kinds that only a heap has.
-SHELLS: Final[dict[str, Shell]] = {
+#: What JSON holds as itself, where others hold it, too.
+LIST: Final = Shell(lambda _r, _n: [], _fill_items)
+DICT: Final = Shell(lambda _r, _n: {}, _fill_dict)
+#: Kinds that only a graph has.
+_OWN: Final[dict[str, Shell]] = {
     "function": Shell(_make_function, _fill_function),
     "cell": Shell(lambda _r, _n: types.CellType(), _fill_cell, late=True),
     "object": Shell(_make_object, _fill_object),
@@ -583,11 +587,9 @@ SHELLS: Final[dict[str, Shell]] = {
         lambda r, v, n: vars(v).update({k: r.resolve(i) for k, i in n["fields"].items()}),
     ),
 }
-
-#: Kinds that a value has, too; made in two parts where others hold them.
-CONTAINERS: Final[dict[str, Shell]] = {
-    "list": Shell(lambda _r, _n: [], _fill_items),
-    "plain dict": Shell(lambda _r, _n: {}, _fill_dict),
+#: All kinds that are made in two parts; the others of them a value has, too.
+SHELLS: Final[dict[str, Shell]] = {
+    **_OWN,
     "dict": Shell(lambda _r, _n: {}, _fill_pairs),
     "set": Shell(lambda _r, _n: set(), _fill_set),
     "deque": Shell(lambda _r, n: deque(maxlen=n["maxlen"]), _fill_items),
@@ -658,4 +660,5 @@ WHOLE: Final = (
     "lru_cache",
     "numpy.view",
 )
-KINDS: Final = (*SHELLS, *WHOLE)
+#: Kinds by which a text is known to be of a graph.
+KINDS: Final = (*_OWN, *WHOLE)
