@@ -133,17 +133,31 @@ def server(request, tmp_path_factory):
     running.stop()
 
 
-READY = """async () => {
-  const until = async (ready) => { while (!ready()) await new Promise(r => setTimeout(r, 50)); };
-  await until(() => window.jupyterapp);
-  await window.jupyterapp.restored;
+#: Wait for the application, the notebook and its kernel; say which of them does not come.
+READY = """async (limit) => {
+  const end = Date.now() + limit;
+  const soon = (what, promise) => {
+    const late = new Promise((_, no) => setTimeout(() => no(new Error(`no ${what}`)), limit));
+    return Promise.race([promise, late]);
+  };
+  const until = async (what, ready) => {
+    while (!ready()) {
+      if (Date.now() > end) throw new Error(`no ${what}`);
+      await new Promise(r => setTimeout(r, 50));
+    }
+  };
+  await until("application", () => window.jupyterapp);
+  await soon("restored layout", window.jupyterapp.restored);
   const panel = () => window.jupyterapp.shell.currentWidget;
-  await until(() => panel()?.context?.sessionContext);
-  await panel().context.ready;
-  await panel().context.sessionContext.ready;
-  await panel().context.sessionContext.session.kernel.info;
-  await until(() => panel().context.sessionContext.session.kernel.status === "idle");
+  await until("notebook", () => panel()?.context?.sessionContext);
+  await soon("content of the notebook", panel().context.ready);
+  await soon("session", panel().context.sessionContext.ready);
+  const kernel = () => panel().context.sessionContext.session?.kernel;
+  await until("kernel", kernel);
+  await soon("answer of the kernel", kernel().info);
+  await until("idle kernel", () => kernel().status === "idle");
 }"""
+READY_MS = 90_000
 
 
 class Notebook:
@@ -180,7 +194,7 @@ class Notebook:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
         page.goto(self.server.url(self.name))
-        page.evaluate(READY)
+        page.evaluate(READY, READY_MS)
         return page
 
     def command(self, name, arguments=None):
@@ -213,7 +227,7 @@ class Notebook:
     def reload(self):
         """Load the page again."""
         self.page.reload()
-        self.page.evaluate(READY)
+        self.page.evaluate(READY, READY_MS)
 
     def save(self):
         """Save, and return the file's content."""
