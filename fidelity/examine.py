@@ -114,6 +114,8 @@ def _judge(opened: _Open) -> None:
                 verdict.found += _late(seen)
                 continue
             truth = opened.truths[chain.kernel, stage.truth]
+            if stage.settled and truth.errors:
+                continue
             label = f"kernel, {stage.label}" if chain.kernel else stage.label
             verdict.kinds[stage.label] = chain.kind
             verdict.sessions.append((label, seen, truth))

@@ -285,7 +285,8 @@ class CellStep:
 
     def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
         session, run = self._session, self._running
-        restorer = Restorer(run.codec, session.notebook, variables, step, alive)
+        text, attributes = self._request.source, self._body.effects.attributes
+        restorer = Restorer(run.codec, session.notebook, variables, step, alive, text, attributes)
         restorer.finish()
         session.memory.restored(step, restorer.names)
 
@@ -298,6 +299,7 @@ class CellStep:
         self._ran += range(self._body.noted, len(self._body.definitions))
         groups = memory.after(attempt.name, effects, self._before)
         storer.add_around(self._session.surroundings.end())
+        storer.add_attributes(effects.attributes)
         out = self._request.out
         if out is not None:
             for name in out:
@@ -412,6 +414,7 @@ class CellStep:
             step.name,
             lambda key: session.alive(run, step, key),
             self._request.source,
+            self._body.effects.attributes,
         )
         return True
 

@@ -191,6 +191,11 @@ class _Pickler(pickle.Pickler):
         except Exception:  # noqa: BLE001 - whatever it raises: it cannot be pickled
             reduced = None
         if not isinstance(reduced, tuple):
+            wrapped = getattr(value, "__wrapped__", None)
+            if isinstance(wrapped, types.FunctionType) and self._is_own(wrapped):
+                # What a decorator in C has made, and what it keeps: functools.lru_cache.
+                self.keep.append(value)
+                return _stand, (id(value),), tuple(gc.get_referents(value))
             return self._atom(value)
         make, args, *rest = reduced
         state = rest[0] if rest else None

@@ -107,12 +107,14 @@ class Effects:
         reads: names that are read, in functions, too.
         everything: whether the code may reach names that it does not mention.
         awaits: whether the cell awaits something itself.
+        attributes: what is assigned or deleted behind a name, as ``pd.options.x``, in its parts.
     """
 
     order: dict[str, int] = field(default_factory=dict)
     reads: set[str] = field(default_factory=set)
     everything: bool = False
     awaits: bool = False
+    attributes: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
     def binds(self) -> set[str]:
@@ -140,6 +142,16 @@ def defined_in(body: list[ast.stmt]) -> set[str]:
         for block in BLOCKS:
             waiting += getattr(node, block, ())
     return found
+
+
+def _path(node: ast.Attribute) -> list[tuple[str, ...]]:
+    """Return the names of ``a.b.c``, if it is nothing but names."""
+    parts = [node.attr]
+    inner = node.value
+    while isinstance(inner, ast.Attribute):
+        parts.append(inner.attr)
+        inner = inner.value
+    return [(inner.id, *reversed(parts))] if isinstance(inner, ast.Name) else []
 
 
 def nested_code(body: list[ast.stmt]) -> list[list[ast.stmt]]:
@@ -212,6 +224,8 @@ class _Visitor(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if node.attr in EVERYTHING:
             self.effects.everything = True
+        if not isinstance(node.ctx, ast.Load) and not self._inside:
+            self.effects.attributes.update(_path(node))
         self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:

@@ -64,7 +64,7 @@ class Session:
     def __init__(self, shell: InteractiveShell) -> None:
         self.shell = shell
         self.run: OpenRun | None = None
-        self.lines = Lines()
+        self.lines = Lines(self._automagic)
         self.notebook = Notebook(shell.user_ns, Sources())
         self.draws = Draws()
         self.surroundings = Surroundings()
@@ -83,6 +83,12 @@ class Session:
         self._steps: dict[str, CellStep] = {}
 
     # ---- the transformers' side -----------------------------------------------------------------
+
+    def _automagic(self, line: str) -> str:
+        """Return what the shell makes of a cell of one line."""
+        manager: Any = self.shell.prefilter_manager
+        with self.shell.builtin_trap:
+            return str(manager.prefilter_lines(line))
 
     def _prepare(self, request: Request, body: Body) -> str:
         """Put the object that stands for a step into the notebook, for one execution."""

@@ -1,7 +1,8 @@
 """What a cell changes around the notebook's names, and a replay must set again.
 
-The working folder, the environment, where modules are searched for, filters of warnings, and the
-options of the libraries that are loaded. What a cell has changed is stored with its variables.
+The working folder, the environment, where modules are searched for, filters of warnings, loggers,
+and the options of the libraries that are loaded. What a cell has changed is stored with its
+variables.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from . import loggers
 from .stub import NotStored
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ _OF_FRONT_END: Final = frozenset({"backend", "backend_fallback", "interactive", 
 
 def snapshot() -> Snapshot:
     """Return how things are around the notebook: for each area a flat dict."""
-    found: Snapshot = {"environ": dict(os.environ), "python": _python()}
+    found: Snapshot = {"environ": dict(os.environ), "python": _python(), "logging": loggers.read()}
     for name, (read, _) in _LIBRARIES.items():
         module = sys.modules.get(name)
         if module is not None:
@@ -223,6 +225,7 @@ _LIBRARIES: Final[dict[str, tuple[Callable[[Any], dict[str, Any]], Callable[[str
 _WRITERS: Final[dict[str, Callable[[str, Any], None]]] = {
     "environ": _set_environ,
     "python": _set_python,
+    "logging": loggers.write,
     **{name: write for name, (_, write) in _LIBRARIES.items()},
 }
 

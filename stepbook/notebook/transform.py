@@ -120,6 +120,9 @@ def _options(request: Request, words: list[str]) -> None:
 class Lines:
     """The input transformer: finds the line that names a step.
 
+    Args:
+        automagic: what the shell makes of a cell of one line: ``pwd`` is a magic there.
+
     Attributes:
         requests: what was found last, by the string that stands for the line.
         has_side_effects: not to be called to find out whether what was typed at a prompt is
@@ -128,8 +131,9 @@ class Lines:
 
     has_side_effects: Final = True
 
-    def __init__(self) -> None:
+    def __init__(self, automagic: Callable[[str], str]) -> None:
         self.requests: dict[str, Request] = {}
+        self._automagic = automagic
 
     def __call__(self, lines: list[str]) -> list[str]:
         """Return the lines of a cell with the one that names a step replaced."""
@@ -143,7 +147,11 @@ class Lines:
         number, request = found
         request.source = "".join(lines[number + 1 :])
         self.requests[request.line] = request
-        return [*lines[:number], f"{request.line!r}\n", *_nested(lines[number + 1 :])]
+        below = _nested(lines[number + 1 :])
+        text = "".join(below)
+        if len(text.splitlines()) == 1:
+            below = self._automagic(text).splitlines(keepends=True)
+        return [*lines[:number], f"{request.line!r}\n", *below]
 
     def _find(self, lines: list[str]) -> tuple[int, Request] | None:
         above = False

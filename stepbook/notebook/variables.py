@@ -5,7 +5,8 @@ graphs writes it, ``{"class": ...}`` for what a class has beside its statement,
 ``{"deleted": true}``, or ``{"missing": why, "type": ...}``. Names that share objects stand
 together: ``$groups`` is a list of names with one value for all. ``$around`` is what the cell has
 changed around the names, ``$definitions`` are the numbers of the definitions that a replay
-executes, and ``$random`` is how it has left the random generators of the modules random and numpy.
+executes, ``$random`` is how it has left the random generators of the modules random and numpy, and
+``$attributes`` what it has assigned to attributes of modules and of classes of libraries.
 Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, too.
 """
 
@@ -44,6 +45,7 @@ DEFINITIONS: Final = "$definitions"
 GROUPS: Final = "$groups"
 CHANCE: Final = "$random"
 AROUND: Final = "$around"
+ATTRIBUTES: Final = "$attributes"
 
 
 def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
@@ -127,6 +129,21 @@ class Storer:
             strict, self._strict = self._strict, False
             self._part(AROUND, self._encoded("a setting around the names", changes))
             self._strict = strict
+
+    def add_attributes(self, paths: Iterable[tuple[str, ...]]) -> None:
+        """Store what the cell has assigned to modules and classes that are not the notebook's."""
+        found = []
+        for path in sorted(paths):
+            owner = _owner(self._names, path)
+            if owner is None:
+                continue
+            value = getattr(owner, path[-1], _MISSING)
+            name, self._writer.owners = ".".join(path), set()
+            gone = value is _MISSING
+            entry = '"deleted":true' if gone else f'"value":{self._encoded(name, value)}'
+            found.append(f"{json.dumps(name)}:{{{entry}}}")
+        if found:
+            self._part(ATTRIBUTES, f"{{{','.join(found)}}}")
 
     def end(self) -> Stored:
         """Return what was stored."""
@@ -223,6 +240,7 @@ class Restorer:
         step: the name of the step.
         alive: returns an object that could not be stored and still lives in this kernel, or None.
         source: the text of the cell, as it is here.
+        attributes: to which it assigns, see :class:`.effects.Effects`.
     """
 
     def __init__(
@@ -233,8 +251,10 @@ class Restorer:
         step: str,
         alive: Callable[[str], Any],
         source: str = "",
+        attributes: Iterable[tuple[str, ...]] = (),
     ) -> None:
         self._source = source
+        self._attributes_of_text = frozenset(attributes)
         self._alive = alive
         self._codec = codec
         self._notebook = notebook
@@ -245,6 +265,7 @@ class Restorer:
             self.ran: list[int] = expect(self._entries.pop(DEFINITIONS, []), list)
             self._chance: Any = self._entries.pop(CHANCE, None)
             self._around: Any = self._entries.pop(AROUND, None)
+            self._attributes: Any = expect(self._entries.pop(ATTRIBUTES, {}), dict)
             for group in expect(self._entries.pop(GROUPS, []), list):
                 self._entries.update(_members(group))
             for entry in self._entries.values():
@@ -290,15 +311,43 @@ class Restorer:
             self._set(name, value)
         if self._chance is not None:
             set_hidden(self._decode(self._chance, CHANCE))
+        failed = []
         if self._around is not None:
             failed = surroundings.apply(self._decode(self._around, AROUND), self._source)
-            if failed:
-                warnings.warn(
-                    f"step {self._step!r} had changed what could not be set again: "
-                    f"{'; '.join(failed)}. %stepbook redo {self._step} executes it again.",
-                    StepbookWarning,
-                    stacklevel=4,
-                )
+        failed += self._set_attributes()
+        if failed:
+            warnings.warn(
+                f"step {self._step!r} had changed what could not be set again: "
+                f"{'; '.join(failed)}. %stepbook redo {self._step} executes it again.",
+                StepbookWarning,
+                stacklevel=4,
+            )
+
+    def _set_attributes(self) -> list[str]:
+        """Set attributes of modules; return what could not be set, in words.
+
+        Only those to which the text of the cell, as it is here, assigns: a book must not say where.
+        """
+        failed = []
+        for name, entry in self._attributes.items():
+            path = tuple(name.split("."))
+            owner = _owner(self._names, path)
+            if path not in self._attributes_of_text or owner is None:
+                failed.append(f"{name}: the cell does not assign it")
+                continue
+            try:
+                if "deleted" in entry:
+                    with contextlib.suppress(AttributeError):
+                        delattr(owner, path[-1])
+                    continue
+                value = self._decode(entry["value"], name)
+                if isinstance(value, NotStored):
+                    failed.append(f"{name}: it could not be stored")
+                else:
+                    setattr(owner, path[-1], value)
+            except (AttributeError, TypeError, ValueError) as error:
+                failed.append(f"{name}: {error}")
+        return failed
 
     def _restore(self, name: str) -> Any:
         if name in self._done:
@@ -360,6 +409,18 @@ class Restorer:
             self._names.pop(name, None)
         else:
             self._names[name] = value
+
+
+def _owner(names: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """Return what an attribute was assigned to; None unless a module or its class leads there."""
+    owner = names.get(path[0])
+    if not isinstance(owner, types.ModuleType) and not (
+        isinstance(owner, type) and owner.__module__ != "__main__"
+    ):
+        return None
+    for name in path[1:-1]:
+        owner = getattr(owner, name, None)
+    return owner
 
 
 def _members(group: Any) -> dict[str, Any]:

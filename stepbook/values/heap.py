@@ -62,7 +62,8 @@ class HeapWriter(Writer):
 
     Attributes:
         missing: what was left out of the last graph: path, reason and the object.
-        owners: arrays of which several views are in the graph, by id.
+        owners: what owns memory of which several arrays are in the graph, by id.
+        bases: for each of them the array of which the others are written as views.
         graph: whether to write a graph; else everything is as in a step's return.
         strict: whether what cannot be stored is an error, and not left out.
     """
@@ -74,6 +75,7 @@ class HeapWriter(Writer):
         self.world = world
         self.missing: list[tuple[str, Any]] = []
         self.owners: set[int] = set()
+        self.bases: dict[int, Any] = {}
         self.graph = True
         self.strict = False
         self._seen: dict[int, _Seen] = {}
@@ -83,6 +85,7 @@ class HeapWriter(Writer):
         """Begin another graph."""
         super().restart()
         self._seen.clear()
+        self.bases.clear()
         self._count = 0
         self.missing = []
 

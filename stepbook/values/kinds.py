@@ -23,6 +23,22 @@ LIBRARIES: Final = {
     "collections": "trained",  # an OrderedDict of tensors
 }
 
+#: What libraries make of other values: kinds of the module ``composed``.
+COMPOSED: Final = frozenset(
+    {
+        "numpy.masked",
+        "numpy.recarray",
+        "pandas.offset",
+        "pyarrow.Array",
+        "pyarrow.ChunkedArray",
+        "pyarrow.DataType",
+        "pyarrow.Field",
+        "pyarrow.RecordBatch",
+        "pyarrow.Scalar",
+        "pyarrow.Schema",
+    }
+)
+
 #: JSON text as this package writes it.
 to_text: Final = compact(allow_nan=False)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError, StepbookError
 from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
-from .kinds import FORMAT, LIBRARIES, library, no_constant
+from .kinds import COMPOSED, FORMAT, LIBRARIES, library, no_constant
 from .nodes import TAG, expect, step, take, unb64
 from .types import classes
 from .types.builtin import DECODERS
@@ -116,6 +116,8 @@ class Reader:
         if kind == "file":
             take(rest, "name")
             return self._artifacts().check(_stored(node))
+        if kind in COMPOSED:
+            return library("composed").decode(kind, rest)
         name = kind.partition(".")[0]
         module = LIBRARIES.get(name)
         if module is None or kind not in (family := library(module)).KINDS:

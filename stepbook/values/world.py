@@ -51,11 +51,13 @@ class GraphWriter(Protocol):
 
     Attributes:
         world: what the host knows of its code.
-        owners: arrays of which several views are in the graph, by id.
+        owners: what owns memory of which several arrays are in the graph, by id.
+        bases: for each of them the array of which the others are written as views.
     """
 
     world: World
     owners: set[int]
+    bases: dict[int, Any]
 
     def node(self, value: Any) -> Any:
         """Return what stands for *value* in JSON."""

@@ -203,7 +203,9 @@ class Writer(Encoder):
             return found
         module = LIBRARIES.get(type(value).__module__.partition(".")[0])
         if module is not None:
-            found = library(module).encode(self, value)
+            found = library("composed").encode(self, value)
+            if found is None:
+                found = library(module).encode(self, value)
             if found is not None:
                 return found
         if self._allow_pickle:

@@ -196,7 +196,7 @@ def test_a_record_that_is_nested_too_deep_is_an_error():
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        (np.ma.masked_array([1], [True]), "numpy.asarray"),
+        (np.char.array(["a"]), "numpy.asarray"),
         (np.matrix([[1]]), "numpy.asarray"),
         (np.array([(1, None)], dtype=[("a", "i4"), ("b", "O")]), "Python objects"),
         (pd.DataFrame({"a": [0, 1]}).astype("Sparse[int]"), "to_dense"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
@@ -137,10 +138,21 @@ def _pattern(w: Encoder, value: re.Pattern[Any]) -> dict[str, Any]:
 
 
 def _stream(w: Encoder, value: io.StringIO | io.BytesIO) -> dict[str, Any]:
-    if value.closed:
-        raise unstorable("a stream in memory that was closed")
     kind = type(value).__name__
+    if value.closed:
+        return {TAG: kind, "closed": True}
     return {TAG: kind, "content": w.node(value.getvalue()), "position": value.tell()}
+
+
+def _file(w: Encoder, value: Any) -> dict[str, Any]:
+    """Return the node of a file that was closed: what ``with open(...) as file`` leaves."""
+    if not value.closed:
+        raise unstorable("an open file")
+    name = getattr(value, "name", None)
+    node = {TAG: "file.closed", "name": w.node(name if isinstance(name, int) else str(name))}
+    if isinstance(value, io.TextIOWrapper):
+        node["mode"], node["encoding"] = getattr(value, "mode", "r"), value.encoding
+    return {**node, "writes": "r" not in getattr(value, "mode", "r")}
 
 
 #: What makes the node of a value of each type.
@@ -163,6 +175,9 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
     slice: lambda w, v: {TAG: "slice", "over": [w.node(v.start), w.node(v.stop), w.node(v.step)]},
     io.StringIO: _stream,
     io.BytesIO: _stream,
+    io.TextIOWrapper: _file,
+    io.BufferedReader: _file,
+    io.BufferedWriter: _file,
     Fraction: lambda w, v: {TAG: "fraction", "over": [w.node(v.numerator), w.node(v.denominator)]},
     UUID: lambda _, v: {TAG: "uuid", "value": str(v)},
     PosixPath: _path,
@@ -333,12 +348,29 @@ def _to_slice(node: dict[str, Any]) -> slice:
 
 def _to_stream(make: type) -> Callable[[dict[str, Any]], Any]:
     def build(node: dict[str, Any]) -> Any:
-        content, position = take(node, "content", "position")
+        closed, content, position = take(node, optional=("closed", "content", "position"))
+        if closed:
+            value = make()
+            value.close()
+            return value
         value = make(content)
         value.seek(expect(position, int))
         return value
 
     return build
+
+
+def _to_file(node: dict[str, Any]) -> Any:
+    """Return a file that is closed; none of that name is opened."""
+    name, writes, mode, encoding = take(node, "name", "writes", optional=("mode", "encoding"))
+    raw: Any = io.FileIO(os.devnull, "w" if expect(writes, bool) else "r")
+    raw.name = name
+    made: Any = io.BufferedWriter(raw) if writes else io.BufferedReader(raw)
+    if mode is not None:
+        made = io.TextIOWrapper(made, expect(encoding, str))
+        made.mode = mode
+    made.close()
+    return made
 
 
 def _to_path(make: type) -> Callable[[dict[str, Any]], Any]:
@@ -373,6 +405,7 @@ DECODERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "slice": _to_slice,
     "StringIO": _to_stream(io.StringIO),
     "BytesIO": _to_stream(io.BytesIO),
+    "file.closed": _to_file,
     "uuid": _to_uuid,
     "path": _to_path(Path),
     "PurePosixPath": _to_path(PurePosixPath),

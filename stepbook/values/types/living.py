@@ -89,7 +89,7 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
         return _encode_exception(w, value)
     if isinstance(value, type):
         raise unstorable(f"the class {name_of(value)} is not one that the notebook names")
-    if isinstance(value, Enum) and vars(value).keys() - _MEMBER:
+    if isinstance(value, Enum) and not w.world.is_own(kind) and vars(value).keys() - _MEMBER:
         raise unstorable("a member of an enum that was given attributes of its own")
     if not w.is_plain(value):
         return None
@@ -229,6 +229,8 @@ def _encode_object(w: GraphWriter, value: Any) -> dict[str, Any]:
 
 
 _EMPTY: Final = object()
+#: The class of what numpy's as_strided puts between an array and its view.
+_BETWEEN: Final = "DummyArray"
 
 
 def slots_of(cls: type) -> list[str]:
@@ -266,7 +268,15 @@ def _encode_class(w: GraphWriter, value: ClassState) -> dict[str, Any]:
         for name, item in vars(cls).items()
         if name not in _CLASS_OWN and _is_state(w, cls, name, item)
     }
-    return {TAG: "class", "class": _ref(cls), "fields": state, "names": sorted(_names(cls))}
+    node = {TAG: "class", "class": _ref(cls), "fields": state, "names": sorted(_names(cls))}
+    members = cls.__members__.items() if issubclass(cls, Enum) else ()
+    given = {
+        name: {key: w.field(key, item) for key, item in vars(member).items() if key not in _MEMBER}
+        for name, member in members
+    }
+    if any(given.values()):
+        node["members"] = {name: fields for name, fields in given.items() if fields}
+    return node
 
 
 def _names(cls: type) -> set[str]:
@@ -296,18 +306,24 @@ def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     if not isinstance(value, np.ndarray):
         return None
     owner = owner_of(value)
-    if owner is value or id(owner) not in w.owners or type(value) is not np.ndarray:
+    if id(owner) not in w.owners or type(value) is not np.ndarray:
         return None
-    if type(owner) is not np.ndarray or owner.dtype.hasobject != value.dtype.hasobject:
+    base = w.bases.setdefault(id(owner), _base_of(value))
+    if base is value or type(base) is not np.ndarray:
         return None
-    start = owner.__array_interface__["data"][0]
+    if base.dtype.hasobject != value.dtype.hasobject:
+        return None
+    start = base.__array_interface__["data"][0]
+    offset = value.__array_interface__["data"][0] - start
+    if not 0 <= offset <= base.nbytes:
+        raise unstorable("it shares a buffer with another array, and is no view of that")
     return {
         TAG: "numpy.view",
-        "base": w.node(owner),
-        "offset": value.__array_interface__["data"][0] - start,
+        "base": w.node(base),
+        "offset": offset,
         "shape": list(value.shape),
         "strides": list(value.strides),
-        "dtype": w.node(value.dtype) if value.dtype != owner.dtype else None,
+        "dtype": w.node(value.dtype) if value.dtype != base.dtype else None,
         "writeable": bool(value.flags.writeable),
     }
 
@@ -328,14 +344,23 @@ def items_of(value: Any) -> list[Any]:
     ]
 
 
+def _base_of(value: Any) -> Any:
+    """Return the last array on the way to what owns the memory, which may be another buffer."""
+    import numpy as np  # noqa: PLC0415 - there are arrays
+
+    found = value
+    while isinstance(found.base, np.ndarray) or type(found.base).__name__ == _BETWEEN:
+        found = found.base if isinstance(found.base, np.ndarray) else found.base.base
+    return found
+
+
 def owner_of(value: Any) -> Any:
     """Return what owns the memory of an array: itself, another array, or some other buffer."""
     import numpy as np  # noqa: PLC0415 - there are arrays
 
     while isinstance(value, np.ndarray) and value.base is not None:
         base = value.base
-        # What as_strided puts between an array and its view.
-        value = base.base if type(base).__name__ == "DummyArray" else base
+        value = base.base if type(base).__name__ == _BETWEEN else base
     return value
 
 
@@ -520,6 +545,9 @@ def _fill_class(r: GraphReader, value: type, node: dict[str, Any]) -> None:
     for name in _names(value) - set(node["names"]):
         if not (name.startswith("_") if issubclass(value, Enum) else _is_dunder(name)):
             delattr(value, name)
+    for name, fields in node.get("members", {}).items():
+        member: Any = value[name]  # type: ignore[index]
+        vars(member).update({key: r.resolve(item) for key, item in fields.items()})
 
 
 def _is_dunder(name: str) -> bool:
