@@ -23,6 +23,7 @@ from ..system.console import stable, tell
 from . import names
 from .chance import changed
 from .effects import defined_names, effects_of, is_definition
+from .files import found, names_of, written
 from .memory import is_hidden
 from .outputs import Recorder, flush_figures, show
 from .variables import Restorer, Storer, classes_in, is_missed
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ..model.rows import StepRow
     from ..values.heap import HeapWriter
     from ..values.writer import Writer
+    from .files import Found
     from .session import Session
     from .transform import Body, Request
     from .variables import Stored
@@ -69,6 +71,7 @@ class CellStep:
         self._recorder: Recorder | None = None
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
+        self._files: Found = {}
         # On replay:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
@@ -171,6 +174,8 @@ class CellStep:
             self._session.memory.before(attempt.name, self._body.effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
+            self._session.tell_files(self._body.effects)
+            self._files = found(names_of(self._body.effects.texts))
             self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
@@ -300,6 +305,7 @@ class CellStep:
         groups = memory.after(attempt.name, effects, self._before)
         storer.add_around(self._session.surroundings.end())
         storer.add_attributes(effects.attributes)
+        storer.add_files(written(self._files, names_of(effects.texts)))
         out = self._request.out
         if out is not None:
             for name in out:
@@ -439,6 +445,7 @@ class CellStep:
         self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
         self._session.draws.end(step.name, self._chance)
         self._session.surroundings.end()
+        self._session.files.replayed(step.name, self._restorer.files)
         text = run.value(step) if step.value is None else step.value
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -108,6 +109,7 @@ class Effects:
         everything: whether the code may reach names that it does not mention.
         awaits: whether the cell awaits something itself.
         attributes: what is assigned or deleted behind a name, as ``pd.options.x``, in its parts.
+        texts: the texts in it.
     """
 
     order: dict[str, int] = field(default_factory=dict)
@@ -115,6 +117,7 @@ class Effects:
     everything: bool = False
     awaits: bool = False
     attributes: set[tuple[str, ...]] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
 
     @property
     def binds(self) -> set[str]:
@@ -128,6 +131,9 @@ def effects_of(body: list[ast.stmt]) -> Effects:
     for number, statement in enumerate(body):
         visitor.number = number
         visitor.visit(statement)
+    parts = [node for s in (*body, *chain(*nested_code(body))) for node in ast.walk(s)]
+    constants = (node.value for node in parts if isinstance(node, ast.Constant))
+    visitor.effects.texts = {text for text in constants if type(text) is str}
     return visitor.effects
 
 

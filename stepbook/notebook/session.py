@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from ..engine.runs import current_run, open_runs
 from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
+from ..system.console import tell
 from . import names
 from .cells import CellStep
 from .chance import Draws
 from .digest import look
 from .effects import defined_in, effects_of
+from .files import Files, names_of
 from .memory import Memory
 from .sources import Sources
 from .surroundings import Surroundings
@@ -58,6 +60,7 @@ class Session:
         notebook: its code and names.
         memory: what a replay would have.
         surroundings: what is around the notebook: its folder, environment and options.
+        files: what replayed steps had written.
         draws: how steps have found and left the generators of random numbers.
     """
 
@@ -68,6 +71,7 @@ class Session:
         self.notebook = Notebook(shell.user_ns, Sources())
         self.draws = Draws()
         self.surroundings = Surroundings()
+        self.files = Files()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
@@ -99,8 +103,14 @@ class Session:
     def _plain(self, body: list[ast.stmt]) -> None:
         """Take in a cell that is no step, before it executes."""
         effects = effects_of(body)
+        self.tell_files(effects)
         self.memory.plain(effects)
         self.note_definitions(body, effects)
+
+    def tell_files(self, effects: Effects) -> None:
+        """Say which files that a cell names are not what replayed steps had written."""
+        for line in self.files.missed(names_of(effects.texts)):
+            tell(f"stepbook: {line}")
 
     def note_definitions(self, body: list[ast.stmt], effects: Effects) -> None:
         """Note which names a cell binds by imports and definitions, and which otherwise."""

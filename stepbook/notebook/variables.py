@@ -6,7 +6,8 @@ graphs writes it, ``{"class": ...}`` for what a class has beside its statement,
 together: ``$groups`` is a list of names with one value for all. ``$around`` is what the cell has
 changed around the names, ``$definitions`` are the numbers of the definitions that a replay
 executes, ``$random`` is how it has left the random generators of the modules random and numpy, and
-``$attributes`` what it has assigned to attributes of modules and of classes of libraries.
+``$attributes`` what it has assigned to attributes of modules and of classes of libraries, and
+``$files`` size, time and hash of files that it has written.
 Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, too.
 """
 
@@ -46,6 +47,7 @@ GROUPS: Final = "$groups"
 CHANCE: Final = "$random"
 AROUND: Final = "$around"
 ATTRIBUTES: Final = "$attributes"
+FILES: Final = "$files"
 
 
 def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
@@ -144,6 +146,11 @@ class Storer:
             found.append(f"{json.dumps(name)}:{{{entry}}}")
         if found:
             self._part(ATTRIBUTES, f"{{{','.join(found)}}}")
+
+    def add_files(self, written: dict[str, list[Any]]) -> None:
+        """Store what is known of files that the cell has written."""
+        if written:
+            self._part(FILES, json.dumps(written))
 
     def end(self) -> Stored:
         """Return what was stored."""
@@ -266,6 +273,10 @@ class Restorer:
             self._chance: Any = self._entries.pop(CHANCE, None)
             self._around: Any = self._entries.pop(AROUND, None)
             self._attributes: Any = expect(self._entries.pop(ATTRIBUTES, {}), dict)
+            self.files: dict[str, list[Any]] = {
+                name: [expect(size, int), expect(time, int), hashed]
+                for name, (size, time, hashed) in expect(self._entries.pop(FILES, {}), dict).items()
+            }
             for group in expect(self._entries.pop(GROUPS, []), list):
                 self._entries.update(_members(group))
             for entry in self._entries.values():
