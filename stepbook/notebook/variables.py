@@ -207,7 +207,7 @@ class Storer:
             else self._names[name]
             for name in names
         }
-        text = self._encoded(" and ".join(names), values)
+        text = self._encoded("", values)
         self._groups.append(f'{{"names":{json.dumps(names)},"value":{text}}}')
 
     def _encoded(self, name: str, value: Any) -> str:
@@ -221,13 +221,14 @@ class Storer:
                 raise
             # Not a part of it but the whole: a lone surrogate in a text, or no room on the disk.
             reason = error.reason or str(error)
-            self.stored.missing.append((f"{name}#0", reason, value))
+            self.stored.missing.append((f"{name or ' and '.join(value)}#0", reason, value))
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             return json.dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
         finally:
             writer.graph = writer.strict = False
+        holders = _holders(json.loads(text), name) if writer.missing else {}
         for number, (reason, part) in enumerate(writer.missing):
-            self.stored.missing.append((f"{name}#{number}", reason, part))
+            self.stored.missing.append((f"{holders.get(number, name)}#{number}", reason, part))
         return text
 
     def _part(self, name: str, text: str) -> None:
@@ -366,7 +367,8 @@ class Restorer:
         entry = self._entries[name]
         with self._reading():
             if "group" in entry:
-                found = self._decode(entry["group"], " and ".join(entry["names"]))
+                whole = TAG in entry["group"]
+                found = self._decode(entry["group"], " and ".join(entry["names"]) if whole else "")
                 if type(found) is not dict:  # the whole could not be stored
                     found = dict.fromkeys(entry["names"], found)
                 for one, value in found.items():
@@ -401,10 +403,17 @@ class Restorer:
         return value
 
     def _decode(self, node: Any, name: str) -> Any:
+        """Return what a node of the variable *name* stands for; of a group if that is empty."""
+        holders: dict[int, str] = {}
+
         def stub(part: dict[str, Any]) -> Any:
-            found = self._alive(f"{name}#{part.get('number', 0)}")
+            if not holders:
+                holders.update(_holders(node, name))
+            number = part.get("number", 0)
+            holder = holders.get(number, name)
+            found = self._alive(f"{holder}#{number}")
             return (
-                NotStored(name, self._step, part["type"], part["why"]) if found is None else found
+                NotStored(holder, self._step, part["type"], part["why"]) if found is None else found
             )
 
         self._notebook.stub = stub
@@ -412,7 +421,7 @@ class Restorer:
             json.dumps(node, ensure_ascii=False, separators=(",", ":")),
             self._notebook,
             hint=classes_in(self._names),
-            where=f"{self._step}, variable {name}",
+            where=f"{self._step}, variable {name}" if name else self._step,
         )
 
     def _set(self, name: str, value: Any) -> None:
@@ -432,6 +441,28 @@ def _owner(names: dict[str, Any], path: tuple[str, ...]) -> Any:
     for name in path[1:-1]:
         owner = getattr(owner, name, None)
     return owner
+
+
+def _holders(node: Any, name: str) -> dict[int, str]:
+    """Return the variable in which each part stands that could not be stored, by its number.
+
+    Args:
+        node: of the variable; of a group, whose members are its names, if *name* is empty.
+        name: of the variable.
+    """
+    found: dict[int, str] = {}
+    waiting = [(name, node)]
+    if not name and type(node) is dict and TAG not in node:
+        waiting = [(one, part) for one, part in reversed(node.items())]
+    while waiting:
+        holder, part = waiting.pop()
+        if type(part) is list:
+            waiting.extend((holder, item) for item in part)
+        elif type(part) is dict:
+            if part.get(TAG) == "missing":
+                found.setdefault(part.get("number", 0), holder)
+            waiting.extend((holder, item) for item in part.values())
+    return found
 
 
 def _members(group: Any) -> dict[str, Any]:
