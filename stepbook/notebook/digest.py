@@ -86,9 +86,10 @@ class Look:
         names: global names that functions in it use.
         everything: whether a function in it reaches every name.
         views: for each owner of memory how many arrays use it, itself included.
+        tables: for each owner of memory how many tables use it.
     """
 
-    __slots__ = ("digest", "everything", "ids", "lent", "names", "views")
+    __slots__ = ("digest", "everything", "ids", "lent", "names", "tables", "views")
 
     def __init__(self) -> None:
         self.digest: bytes | None = None
@@ -97,6 +98,12 @@ class Look:
         self.names: set[str] = set()
         self.everything = False
         self.views: dict[int, int] = {}
+        self.tables: dict[int, int] = {}
+
+    @property
+    def shared_memory(self) -> set[int]:
+        """The owners of memory that an array shares with another one, or with one table."""
+        return {o for o, n in self.views.items() if n > 1 or self.tables.get(o) == 1}
 
 
 class _Sink:
@@ -243,7 +250,8 @@ class _Pickler(pickle.Pickler):
         self.owners.add(id(owner))
         self.keep.append(owner)
         views = self._look.views
-        views[id(owner)] = views.get(id(owner), 0) + 1
+        # A buffer that is none of NumPy's may be held by a name, too.
+        views[id(owner)] = views.get(id(owner), int(type(owner) is bytearray)) + 1
         return self._content_of(value)
 
     def _content_of(self, value: Any) -> Any:
@@ -259,20 +267,24 @@ class _Pickler(pickle.Pickler):
             return None
         if isinstance(value, (pandas.DataFrame, pandas.Series)):
             manager = value._mgr  # noqa: SLF001 - a pickle of a small frame costs ten times that
+            owners: set[int] = set()
             blocks = tuple(
-                (self._block(block.values), block.mgr_locs.as_array.tobytes())
+                (self._block(block.values, owners), block.mgr_locs.as_array.tobytes())
                 for block in manager.blocks
             )
+            tables = self._look.tables
+            for owner in owners:
+                tables[owner] = tables.get(owner, 0) + 1
             facts = (type(value), getattr(value, "_name", None), value.attrs, tuple(manager.axes))
             return _stand, ("pandas",), (blocks, facts)
         if isinstance(value, pandas.Index) and not isinstance(value, pandas.MultiIndex):
             if isinstance(value, pandas.RangeIndex):
                 return _stand, ("range", value.start, value.stop, value.step), (value.name,)
             freq = getattr(value, "freqstr", None)
-            return _stand, (type(value), freq), (self._block(value._values), value.name)  # noqa: SLF001
+            return _stand, (type(value), freq), (self._block(value._values, set()), value.name)  # noqa: SLF001
         return None
 
-    def _block(self, values: Any) -> Any:
+    def _block(self, values: Any, owners: set[int]) -> Any:
         """Return the content of a column's array; its memory is pandas' own affair."""
         numpy = self._numpy
         inner = getattr(values, "_ndarray", None)
@@ -281,6 +293,7 @@ class _Pickler(pickle.Pickler):
             return values  # an extension array, by its own pickle
         owner = owner_of(array)
         self.lent.add(id(owner))
+        owners.add(id(owner))
         self.keep.append(owner)
         facts = (type(values), str(values.dtype), array.shape)
         if array.dtype.hasobject:

@@ -156,7 +156,7 @@ class Memory:
         """Return the owners of memory that more than one array of a group uses."""
         names = [name for name in sorted(group) if name in self._names]
         found = look(tuple(self._names[name] for name in names), self._is_own)
-        return {owner for owner, count in found.views.items() if count > 1}
+        return found.shared_memory
 
     # ---- inside ---------------------------------------------------------------------------------
 

@@ -188,9 +188,7 @@ class Storer:
     def _one(self, name: str) -> None:
         value = self._names[name]
         look = self._memory.look(name)
-        self._writer.owners = (
-            {o for o, n in look.views.items() if n > 1} if look is not None else set()
-        )
+        self._writer.owners = set() if look is None else look.shared_memory
         text = self._encoded(name, value)
         node = json.loads(text) if text.startswith(f'{{"{TAG}":"missing"') else None
         if node is not None:

@@ -23,7 +23,7 @@ from ..errors import ArtifactError, NotSerializableError
 from .kinds import no_constant
 from .nodes import TAG, expect, name_of, unstorable
 from .reader import Reader
-from .types import classes, living
+from .types import classes, living, tables
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -172,12 +172,19 @@ class HeapWriter(Writer):
         found = self.world.other(value, self)
         if found is None:
             found = living.encode(self, value)
-        if found is None and type(value).__module__.startswith("pandas."):
+        if found is None and type(value).__module__.partition(".")[0] == "pandas":
             return self._table(value)
         return super().other(value) if found is None else found
 
     def _table(self, value: Any) -> Any:
-        """Return the node of what pandas has: its items are texts of their own, without sharing."""
+        """Return the node of what pandas has."""
+        items = living.items_of(value)
+        alone = len(self._seen) == 1 and len(set(map(id, items))) == len(items)
+        found = None if alone else tables.encode(self, value)
+        return self.table(value) if found is None else found
+
+    def table(self, value: Any) -> Any:
+        """Return the node of a table by itself: its items are texts of their own."""
         for item in living.items_of(value):
             if type(item) not in _ATOMS:
                 self.forbid(item, "an item of a column that is held elsewhere, too")
@@ -216,10 +223,9 @@ def is_tree(value: Any) -> bool:
     return True
 
 
+_KINDS: Final = (SHARED, SHARED_LIST, AGAIN, MISSING, tables.SHARED_TABLE, *living.KINDS)
 _GRAPH: Final = re.compile(
-    r'"\$stepbook":"(?:'
-    + "|".join(map(re.escape, (SHARED, SHARED_LIST, AGAIN, MISSING, *living.KINDS)))
-    + r"|host\.[a-z]+)\""
+    r'"\$stepbook":"(?:' + "|".join(map(re.escape, _KINDS)) + r"|host\.[a-z]+)\""
 )
 
 
@@ -294,6 +300,8 @@ class HeapReader(Reader):
         inner = {key: self.resolve(item) for key, item in node.items()}
         if kind is None:
             return inner
+        if kind == tables.SHARED_TABLE:
+            return tables.decode(inner)
         return living.decode(self, kind, inner) if kind in living.WHOLE else self._hook(inner)
 
     def _at(self, number: Any) -> Any:

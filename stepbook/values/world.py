@@ -68,6 +68,9 @@ class GraphWriter(Protocol):
     def is_plain(self, value: Any) -> bool:
         """Whether an object is told by its attributes, not by what is known of its class."""
 
+    def table(self, value: Any) -> Any:
+        """Return what stands for a table by itself."""
+
     def forbid(self, value: Any, reason: str) -> None:
         """Refuse an object that is a part of another one and could not be shared with it."""
 

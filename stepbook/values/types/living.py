@@ -308,14 +308,16 @@ def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     owner = owner_of(value)
     if id(owner) not in w.owners or type(value) is not np.ndarray:
         return None
-    base = w.bases.setdefault(id(owner), _base_of(value))
-    if base is value or type(base) is not np.ndarray:
+    base = owner if type(owner) is bytearray else _base_of(value)
+    base = w.bases.setdefault(id(owner), base)
+    if base is value or type(base) not in (np.ndarray, bytearray):
         return None
-    if base.dtype.hasobject != value.dtype.hasobject:
+    whole = base if isinstance(base, np.ndarray) else np.frombuffer(base, np.uint8)
+    if whole.dtype.hasobject != value.dtype.hasobject:
         return None
-    start = base.__array_interface__["data"][0]
+    start = whole.__array_interface__["data"][0]
     offset = value.__array_interface__["data"][0] - start
-    if not 0 <= offset <= base.nbytes:
+    if not 0 <= offset <= whole.nbytes:
         raise unstorable("it shares a buffer with another array, and is no view of that")
     return {
         TAG: "numpy.view",
@@ -323,7 +325,7 @@ def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
         "offset": offset,
         "shape": list(value.shape),
         "strides": list(value.strides),
-        "dtype": w.node(value.dtype) if value.dtype != base.dtype else None,
+        "dtype": w.node(value.dtype) if value.dtype != whole.dtype else None,
         "writeable": bool(value.flags.writeable),
     }
 
@@ -361,6 +363,8 @@ def owner_of(value: Any) -> Any:
     while isinstance(value, np.ndarray) and value.base is not None:
         base = value.base
         value = base.base if type(base).__name__ == _BETWEEN else base
+    if type(value) is memoryview and type(value.obj) is bytearray:
+        return value.obj
     return value
 
 
@@ -671,6 +675,8 @@ def _decode_view(
 ) -> Any:
     import numpy as np  # noqa: PLC0415
 
+    if type(base) is bytearray:
+        base = np.frombuffer(base, np.uint8)
     # numpy checks that the view stays within the memory of its base.
     made = np.ndarray(shape, dtype or base.dtype, base, offset, strides)
     made.flags.writeable = writeable and base.flags.writeable
