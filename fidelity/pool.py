@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 LIMIT_S = 60.0
 _dumps = json.dumps  # cells may put another in its place
 _LIBRARIES = (
+    "duckdb",
     "numpy",
+    "numpy.ma",
     "pandas",
     "pyarrow",
     "scipy.sparse",
