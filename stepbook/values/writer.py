@@ -8,11 +8,12 @@ import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ..errors import JournalWriteError, NotSerializableError
+from ..errors import ArtifactError, JournalWriteError, NotSerializableError
 from ..system.interrupts import in_thread, section
 from ..system.platform import not_plain
-from .kinds import FORMAT, LIBRARIES, library, to_text
+from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, name_of, step, unstorable
+from .parts import LEAST_BYTES, Known, Place, listed
 from .types import classes
 from .types.builtin import ENCODERS
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.blobs import Blobs, Stored
+    from .parts import Divided
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -45,10 +47,14 @@ class Writer(Encoder):
     Args:
         artifacts: where big ones go; None keeps everything in the text.
         allow_pickle: store as pickle what nothing else can store.
+        known: the parts of values that are in the store.
     """
 
-    def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool) -> None:
+    def __init__(
+        self, artifacts: Blobs | None, *, allow_pickle: bool, known: Known | None = None
+    ) -> None:
         super().__init__(ENCODERS)
+        self._known_parts = known or Known()
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
         self._own: dict[str, dict[str, Any]] = {}
@@ -58,8 +64,9 @@ class Writer(Encoder):
         self._hint: Any = None
         self._classes: classes.Classes | None = None
         self._room = PREVIEW_BYTES
-        #: What reading these files would give, once each; see :meth:`Codec.decode`.
-        self.ready: dict[str, Any] = {}
+        #: What reading these files would give, in the order of the text, once each; None where
+        #: they must be read. See :meth:`Codec.decode`.
+        self.ready: dict[str, list[Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -171,7 +178,7 @@ class Writer(Encoder):
 
     def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
         self.restart()
-        self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
+        self._hint, self._classes, self._room, self.ready = hint, None, PREVIEW_BYTES, {}
         text = self._text(self.node(value), value)
         if files:
             text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
@@ -242,6 +249,7 @@ class Writer(Encoder):
         preview: Callable[[], Any],
         always_file: bool = False,
         ready: Any = None,
+        parts: Divided | None = None,
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes; see :meth:`Encoder.blob`."""
         node = {TAG: kind, "format": FORMAT, **facts}
@@ -255,10 +263,49 @@ class Writer(Encoder):
                 node |= {"bytes": len(data), "sha256": digest, "data": b64(data)}
                 return self._sampled(node, preview)
             produce = lambda file: file.write(data)  # noqa: E731 - what was made is not made again
-        stored = self._store(ext, produce)
-        if ready is not None:
-            self.ready[stored.file] = ready
-        return self._sampled({**node, **_location(stored)}, preview)
+        if parts is None:
+            node |= _location(self._store(ext, produce))
+        else:
+            node |= self._by_parts(ext, parts)
+        self.ready.setdefault(place_of(node), []).append(ready)
+        return self._sampled(node, preview)
+
+    def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
+        """Write the parts that are not in the store yet; return what tells of all of them."""
+        found, new = self._known_parts.usable(parts, self._is_there)
+        if new:
+            stored = self._store(ext, lambda file: parts.write(file, new))
+            content = sum(parts.sizes[number] for number in new)
+            for number, at in zip(new, parts.places(new), strict=True):
+                found[number] = place = Place(stored, content, at)
+                digest = parts.digests[number]
+                if digest is not None:
+                    self._known_parts.add(digest, place)
+            if len(new) == len(found):
+                return _location(stored)
+        places = [place for place in found if place is not None]
+        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, places, _location)}
+
+    def _is_there(self, stored: Stored) -> bool:
+        """Whether a file is in the store as it was recorded; from here on prune leaves it."""
+
+        def check(artifacts: Blobs) -> Stored:
+            artifacts.check(stored)
+            return stored
+
+        try:
+            self._locked(check)
+        except ArtifactError:
+            return False
+        return True
+
+    def divides(self, size: int) -> bool:
+        """Whether a value of *size* bytes is worth being told by parts."""
+        return self._artifacts is not None and size >= LEAST_BYTES
+
+    def knows(self, parts: Divided) -> bool:
+        """Whether some of the parts are in the store, as far as this process remembers."""
+        return any(self._known_parts.find(digest) is not None for digest in parts.digests)
 
     def wants_copy(self, size: int) -> bool:
         """Whether a private copy of a value of *size* bytes spares reading its file back."""
@@ -316,6 +363,11 @@ def _location(stored: Stored) -> dict[str, Any]:
         "xxh3_128": stored.xxh3,
         "file": stored.file,
     }
+
+
+def place_of(node: dict[str, Any]) -> str:
+    """Return a text that is equal for equal bytes of a node in files."""
+    return node["file"] if "file" in node else to_text(node["parts"])
 
 
 def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:
