@@ -5,7 +5,7 @@ or read each part, by the XXH3 of its content. A value of which some parts are k
 file with the others, in the form that such values always have; its record lists all files, and the
 place of each part in them::
 
-    {"files": [{"file": ..., "bytes": ..., "sha256": ..., "xxh3_128": ..., "content": ...}],
+    {"files": [{"file": ..., "bytes": ..., "sha256": ..., "xxh3_128": ...}, ...],
      "places": [[0, 0], [0, 1], [1, 0]]}
 
 A place is the number of a file and where in it the part is. Nothing of it is kept beside the
@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from ..model.blobs import Stored
+
+    Reading = Callable[[Callable[[int], Any]], memoryview]
 
 #: Smaller values are always written as a whole.
 LEAST_BYTES: Final = 4 << 20
@@ -48,6 +50,20 @@ class Place(NamedTuple):
     at: tuple[int, ...]
 
 
+class Part(NamedTuple):
+    """A part that was found in a file.
+
+    Attributes:
+        digest: of its content; None if that is not known.
+        at: where in the file.
+        size: how many bytes it has in memory.
+    """
+
+    digest: bytes | None
+    at: tuple[int, ...]
+    size: int
+
+
 class Divided(Protocol):
     """A value as parts.
 
@@ -55,11 +71,13 @@ class Divided(Protocol):
         digests: of the content of each part; of a part that was written, of what was written, or
             None if that is not known.
         sizes: bytes of each part.
+        alike: equal for values that may have parts in common; see :meth:`Known.saw`.
         facts: what decoding needs to know in addition when the parts are in several files.
     """
 
     digests: list[bytes | None]
     sizes: list[int]
+    alike: Hashable
     facts: dict[str, Any]
 
     def write(self, file: Any, chosen: Sequence[int]) -> None:
@@ -71,6 +89,9 @@ class Divided(Protocol):
     def brief(self, places: list[list[int]]) -> list[list[int]]:
         """Return the places of all parts, in order, as the record lists them."""
 
+    def look(self, read: Reading) -> Iterable[Part]:
+        """Return the parts that are in a file."""
+
 
 class Known:
     """Where the parts are that this process has written or read, of one book."""
@@ -78,12 +99,34 @@ class Known:
     def __init__(self) -> None:
         self._places: dict[bytes, Place] = {}
         self._older: dict[bytes, Place] = {}
+        self._unseen: dict[Hashable, dict[str, Stored]] = {}
+        self._seen: set[str] = set()
 
-    def add(self, digest: bytes, place: Place) -> None:
-        """Remember a part."""
-        if len(self._places) >= _REMEMBERED:
-            self._older, self._places = self._places, {}
-        self._places[digest] = place
+    def saw(self, alike: Hashable, stored: Stored) -> None:
+        """Take note of a file with parts that was read.
+
+        Reading must cost nothing, so what it holds is looked up when a value that may have the
+        same parts is written: one that is *alike*.
+        """
+        if stored.file not in self._seen:
+            self._unseen.setdefault(alike, {})[stored.file] = stored
+
+    def unseen(self, alike: Hashable) -> list[Stored]:
+        """Return the files that were read and not looked into, once."""
+        return [*self._unseen.pop(alike, {}).values()]
+
+    def add(self, stored: Stored, parts: Iterable[Part]) -> list[Place]:
+        """Remember the parts of a file, all of them, and return their places."""
+        found = [*parts]
+        content = sum(part.size for part in found)
+        places = [Place(stored, content, part.at) for part in found]
+        for part, place in zip(found, places, strict=True):
+            if len(self._places) >= _REMEMBERED:
+                self._older, self._places = self._places, {}
+            if part.digest is not None:
+                self._places[part.digest] = place
+        self._seen.add(stored.file)
+        return places
 
     def find(self, digest: bytes | None) -> Place | None:
         """Return where a part is, None if that is not known."""
@@ -124,36 +167,16 @@ class Source:
 
     Attributes:
         read: reads it into a buffer made by the function that it is given.
-        content: bytes of all parts in it; None if the record does not tell.
-        known: where to remember the parts that are met; None if they are too small.
-        stored: the file.
+        stored: the file; None if its bytes are in the record.
     """
 
-    read: Callable[[Callable[[int], Any]], memoryview]
-    content: int | None = None
-    known: Known | None = None
+    read: Reading
     stored: Stored | None = None
-
-    def is_worth(self, parts: int) -> bool:
-        """Whether its parts are big enough to be remembered, if it has so many."""
-        return self.content is not None or self.size >= max(LEAST_BYTES, parts * LEAST_PART_BYTES)
 
     @property
     def size(self) -> int:
         """How many bytes the file has, 0 if there is none."""
         return 0 if self.stored is None else self.stored.size
-
-    def learn(self, found: Iterable[tuple[bytes, tuple[int, ...]]], content: int) -> None:
-        """Remember parts that were read.
-
-        Args:
-            found: digest and place of each.
-            content: bytes of all that was read.
-        """
-        if self.known is None or self.stored is None:
-            return
-        for digest, at in found:
-            self.known.add(digest, Place(self.stored, self.content or content, at))
 
 
 class Content:
@@ -162,9 +185,16 @@ class Content:
     Args:
         sources: the files: one that holds the whole, or several with parts.
         places: of each part the number of its file and where in it it is; None for the whole.
+        known: where to note the files that were read.
     """
 
-    def __init__(self, sources: list[Source], places: list[tuple[int, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        sources: list[Source],
+        places: list[tuple[int, ...]] | None = None,
+        known: Known | None = None,
+    ) -> None:
+        self._known = known
         self.sources = sources
         self.places = places
 
@@ -177,6 +207,14 @@ class Content:
     def is_divided(self) -> bool:
         """Whether parts of it are listed."""
         return self.places is not None
+
+    def note(self, alike: Hashable) -> None:
+        """Note the files, which were read, for values that are alike."""
+        if self._known is None:
+            return
+        for source in self.sources:
+            if source.stored is not None and (self.is_divided or source.size >= LEAST_BYTES):
+                self._known.saw(alike, source.stored)
 
     def by_source(self, length: int) -> Iterator[tuple[Source, list[Any]]]:
         """Yield each file with its parts: the number of a part, and its place in the file.
@@ -208,14 +246,6 @@ def listed(
         location: tells of a file.
     """
     numbers: dict[Stored, int] = {}
-    content: dict[Stored, int] = {}
-    places = []
-    for place in found:
-        number = numbers.setdefault(place.stored, len(numbers))
-        content[place.stored] = place.content
-        places.append([number, *place.at])
-    files = [{**location(stored), "content": content[stored]} for stored in numbers]
-    return {
-        "bytes": sum(parts.sizes),
-        "parts": {"files": files, "places": parts.brief(places)},
-    }
+    places = [[numbers.setdefault(place.stored, len(numbers)), *place.at] for place in found]
+    files = [location(stored) for stored in numbers]
+    return {"bytes": sum(parts.sizes), "parts": {"files": files, "places": parts.brief(places)}}

@@ -146,7 +146,7 @@ class Reader:
         """Return what reads the bytes of a node, each time after a hash was found right."""
         if "parts" in node:
             files, places = _listed(node["parts"])
-            return Content([self._part_of(file) for file in files], places)
+            return Content([self._part_of(file) for file in files], places, self._known)
 
         def read(allocate: Callable[[int], Any]) -> memoryview:
             size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
@@ -160,18 +160,13 @@ class Reader:
             return view
 
         stored = _stored(node) if "file" in node else None
-        return Content([Source(read, None, self._known, stored)])
+        return Content([Source(read, stored)], None, self._known)
 
     def _part_of(self, file: dict[str, Any]) -> Source:
         """Return what reads one of several files of a node."""
-        take(file, "file", "bytes", "sha256", "xxh3_128", "content")
+        take(file, "file", "bytes", "sha256", "xxh3_128")
         stored = _stored(file)
-        return Source(
-            lambda allocate: self._artifacts().read(stored, allocate),
-            expect(file["content"], int),
-            self._known,
-            stored,
-        )
+        return Source(lambda allocate: self._artifacts().read(stored, allocate), stored)
 
     def _artifacts(self) -> Blobs:
         if self._store is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import pickle
@@ -13,7 +14,7 @@ from ..system.interrupts import in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, name_of, step, unstorable
-from .parts import LEAST_BYTES, Known, Place, listed
+from .parts import LEAST_BYTES, Known, Part, listed
 from .types import classes
 from .types.builtin import ENCODERS
 
@@ -272,15 +273,16 @@ class Writer(Encoder):
 
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
+        self.knows(parts)
         found, new = self._known_parts.usable(parts, self._is_there)
         if new:
             stored = self._store(ext, lambda file: parts.write(file, new))
-            content = sum(parts.sizes[number] for number in new)
-            for number, at in zip(new, parts.places(new), strict=True):
-                found[number] = place = Place(stored, content, at)
-                digest = parts.digests[number]
-                if digest is not None:
-                    self._known_parts.add(digest, place)
+            written = [
+                Part(parts.digests[number], at, parts.sizes[number])
+                for number, at in zip(new, parts.places(new), strict=True)
+            ]
+            for number, place in zip(new, self._known_parts.add(stored, written), strict=True):
+                found[number] = place
             if len(new) == len(found):
                 return _location(stored)
         places = [place for place in found if place is not None]
@@ -305,7 +307,16 @@ class Writer(Encoder):
 
     def knows(self, parts: Divided) -> bool:
         """Whether some of the parts are in the store, as far as this process remembers."""
-        return any(self._known_parts.find(digest) is not None for digest in parts.digests)
+        known, artifacts = self._known_parts, self._artifacts
+        found = [known.find(digest) is not None for digest in parts.digests]
+        if all(found) or artifacts is None:
+            return True
+        files = known.unseen(parts.alike)
+        for stored in files:
+            # Whatever is wrong with it, or in it: then its parts are not known.
+            with suppress(Exception):
+                known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
+        return any(found) or (bool(files) and self.knows(parts))
 
     def wants_copy(self, size: int) -> bool:
         """Whether a private copy of a value of *size* bytes spares reading its file back."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 import xxhash
 
 from ..nodes import TAG, Encoder, b64, expect, name_of, short, take, unb64, unstorable
+from ..parts import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
     import numpy as np
 
-    from ..parts import Content, Source
+    from ..parts import Content, Reading
 
 #: Elements of an array that its preview shows.
 _SHOWN: Final = 10
@@ -158,6 +159,7 @@ class _Pieces:
             _digest(self._piece(start)) if remembered else None for start in self._starts
         ]
         fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+        self.alike: Hashable = _alike(value.nbytes)
         self.facts = {"order": "F" if fortran else "C"}
 
     def _piece(self, start: int) -> np.ndarray[Any, Any]:
@@ -193,6 +195,14 @@ class _Pieces:
             yield at, self.sizes[number]
             at += self.sizes[number]
 
+    def look(self, read: Reading) -> Iterable[Part]:
+        """Return the pieces that are in a file."""
+        file = _from_npy(read(_memory))
+        content, step = _bytes_of(file), _step(file.dtype)
+        for start in range(0, content.nbytes, step):
+            piece = content[start : start + step]
+            yield Part(_digest(piece), (start, piece.nbytes), piece.nbytes)
+
     def brief(self, places: list[list[int]]) -> list[list[int]]:
         """Return the same places, those that follow each other in a file as one."""
         found: list[list[int]] = []
@@ -202,6 +212,11 @@ class _Pieces:
             else:
                 found.append([file, at, count])
         return found
+
+
+def _alike(size: int) -> tuple[str, int]:
+    """Return what tells that arrays of *size* bytes may have pieces in common."""
+    return "pieces", size
 
 
 def _digest(piece: Any) -> bytes:
@@ -269,7 +284,7 @@ def decode(kind: str, node: dict[str, Any], content: Content) -> Any:
     value = _from_npy(content(_memory))
     if list(value.shape) != shape or str(value.dtype) != dtype:
         raise ValueError("the file holds another array")
-    _learn(content.sources[0], value)
+    content.note(_alike(value.nbytes))
     return value
 
 
@@ -293,11 +308,9 @@ def _assemble(content: Content, shape: Any, name: Any, descr: Any, order: Any) -
         raise ValueError("the pieces have another length")
     whole: np.ndarray[Any, Any] | None = None
     for source, wanted in sorted(by_source, key=lambda pair: -pair[0].size):
-        file = _from_npy(source.read(_memory))
-        held = _bytes_of(file)
+        held = _bytes_of(_from_npy(source.read(_memory)))
         if any(at + count > held.nbytes for _, at, count in wanted):
             raise ValueError("a piece is beyond the end of its file")
-        _learn(source, file)
         if whole is None:
             if held.nbytes == size and all(ends[n] - count == at for n, at, count in wanted):
                 whole = held  # each piece is in its place; those of other files follow
@@ -307,22 +320,8 @@ def _assemble(content: Content, shape: Any, name: Any, descr: Any, order: Any) -
             whole[ends[number] - count : ends[number]] = held[at : at + count]
     if whole is None:
         raise ValueError("no pieces")
+    content.note(_alike(size))
     return whole.view(dtype).reshape(shape, order=order)
-
-
-def _learn(source: Source, file: np.ndarray[Any, Any]) -> None:
-    """Remember the pieces of a file that was read."""
-    if not file.nbytes or not source.is_worth(1):
-        return
-    content, step = _bytes_of(file), _step(file.dtype)
-    source.learn(
-        (
-            (_digest(piece), (start, piece.nbytes))
-            for start in range(0, content.nbytes, step)
-            for piece in (content[start : start + step],)
-        ),
-        content.nbytes,
-    )
 
 
 def _from_npy(view: memoryview) -> np.ndarray[Any, Any]:

@@ -9,7 +9,7 @@ from ...errors import NotSerializableError
 from ..nodes import TAG, Encoder, expect, take, unstorable
 from . import frame_columns
 from .arrow import DTYPES, preview
-from .ipc import divided, read_columns, write_ipc
+from .ipc import alike, divided, read_columns, write_ipc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,6 +355,7 @@ def _read_columns(
     )
     if any(len(array) != rows for array in arrays):
         raise ValueError("the table has another length")
+    content.note(alike(rows))
     return arrays
 
 

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
-from ..parts import LEAST_PART_BYTES
+from ..parts import LEAST_PART_BYTES, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from ..nodes import Encoder
-    from ..parts import Content, Source
-
-    Reading = Callable[[Callable[[int], Any]], memoryview]
+    from ..parts import Content, Reading
 
 #: Rows of a record batch, as feather has them.
 _BATCH_ROWS: Final = 1 << 16
 #: Record batches that are decompressed before they are asked for.
 _AHEAD: Final = 2
+_BIG_BATCH_BYTES: Final = 1 << 20
 
 
 # -- whole tables ----------------------------------------------------------------------------------
@@ -61,19 +60,36 @@ def _empty(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
-def read_ipc(content: Reading, fields: list[int] | None = None) -> Any:
-    """Return a reader of the batches that *content* holds, of some columns only."""
+def read_ipc(content: Reading) -> Any:
+    """Return a reader of the batches that *content* holds."""
+    return _opened(content)[0]
+
+
+def _opened(content: Reading) -> tuple[Any, Any]:
+    """Return a reader of what *content* holds, and what it reads from."""
     import pyarrow as pa  # noqa: PLC0415
 
     # Arrow's own memory: a bytearray is cleared first, which takes as long as reading does.
-    file = pa.BufferReader(pa.py_buffer(content(pa.allocate_buffer)))
-    return pa.ipc.open_file(file, options=pa.ipc.IpcReadOptions(included_fields=fields))
+    file = pa.py_buffer(content(pa.allocate_buffer))
+    return _reader(file), file
 
 
-def batches(reader: Any) -> Iterator[Any]:
-    """Yield the record batches of *reader*; the next ones are decompressed meanwhile."""
+def _reader(file: Any, fields: list[int] | None = None) -> Any:
+    import pyarrow as pa  # noqa: PLC0415
+
+    options = pa.ipc.IpcReadOptions(included_fields=fields)
+    return pa.ipc.open_file(pa.BufferReader(file), options=options)
+
+
+def batches(reader: Any, size: int) -> Iterator[Any]:
+    """Yield the record batches of *reader*; of big ones the next are decompressed meanwhile.
+
+    Args:
+        reader: of a file.
+        size: how many bytes that has.
+    """
     count = reader.num_record_batches
-    if count <= _AHEAD:
+    if count <= _AHEAD or size < count * _BIG_BATCH_BYTES:
         yield from (reader.get_batch(i) for i in range(count))
         return
     with ThreadPoolExecutor(1) as beside:
@@ -147,6 +163,7 @@ class Columns:
         self._private = private
         self.sizes = [column.nbytes for column in table.columns]
         self.digests: list[bytes | None] = [*map(self._digest, range(table.num_columns))]
+        self.alike: Hashable = alike(self._table.num_rows)
         self.facts: dict[str, Any] = {}
 
     def _digest(self, number: int) -> bytes:
@@ -175,6 +192,20 @@ class Columns:
         """Return the places: one for each column."""
         return places
 
+    def look(self, read: Reading) -> Iterable[Part]:
+        """Return the columns that are in a file."""
+        reader, file = _opened(read)
+        digests = [ColumnDigest(kind) for kind in reader.schema.types]
+        for batch in batches(reader, file.size):
+            for digest, chunk in zip(digests, batch.columns, strict=True):
+                digest.add(chunk)
+        return [Part(digest.finish(), (at,), digest.size) for at, digest in enumerate(digests)]
+
+
+def alike(rows: int) -> tuple[str, int]:
+    """Return what tells that tables may have columns in common."""
+    return "columns", rows
+
 
 def divided(
     w: Encoder, table: Any, whole: Callable[[Any], None], *, private: bool
@@ -198,51 +229,46 @@ def read_columns(content: Content, columns: int, start: Callable[[int, Any], Any
         ValueError: the files hold another table.
     """
     taking: list[Any] = [None] * columns
-    if not content.is_divided:
-        (source,) = content.sources
-        reader = read_ipc(source.read)
-        if len(reader.schema) != columns:
-            raise ValueError("the file holds another table")
-        whole = [*range(columns)]
-        inner = [(number, number) for number in whole]
-        _take(source, reader, inner, start, taking, whole if source.is_worth(columns) else [])
-    else:
+    if content.is_divided:
         if len(content.places or ()) != columns:
             raise ValueError("the files hold another table")
         for source, wanted in content.by_source(1):
-            fields = sorted({at for _, at in wanted})
-            reader = read_ipc(source.read, fields)
-            inner = [(number, fields.index(at)) for number, at in wanted]
-            _take(source, reader, inner, start, taking, fields)
+            _take(_opened(source.read), wanted, start, taking)
+    else:
+        (source,) = content.sources
+        reader, file = _opened(source.read)
+        if len(reader.schema) != columns:
+            raise ValueError("the file holds another table")
+        _take((reader, file), [(i, i) for i in range(columns)], start, taking)
     return [column.finish() for column in taking]
 
 
 def _take(
-    source: Source,
-    reader: Any,
+    opened: tuple[Any, Any],
     wanted: list[tuple[int, int]],
     start: Callable[[int, Any], Any],
     taking: list[Any],
-    fields: Sequence[int],
 ) -> None:
-    """Begin the columns that *source* has, and give them their batches.
+    """Begin the columns that a file has, and give them their batches.
 
     Args:
-        source: the file.
-        reader: of its batches.
-        wanted: the number of each column, and where in the batches it is.
+        opened: its reader, and its content.
+        wanted: the number of each column, and where in the file it is.
         start: as in :func:`read_columns`.
         taking: filled with what takes in the columns.
-        fields: where in the file the columns of the batches are; none of them is remembered if
-            this is empty.
     """
-    digests = [ColumnDigest(kind) for kind in reader.schema.types] if fields else []
-    for number, position in wanted:
-        taking[number] = start(number, reader.schema.types[position])
-    for batch in batches(reader):
-        for number, position in wanted:
-            taking[number].add(batch.column(position))
-        for digest, chunk in zip(digests, batch.columns, strict=False):
-            digest.add(chunk)
-    found = [(digest.finish(), (at,)) for digest, at in zip(digests, fields, strict=True)]
-    source.learn(found, sum(digest.size for digest in digests))
+    reader, file = opened
+    fields = [*range(len(reader.schema))]
+    needed = sorted({at for _, at in wanted})
+    if needed[-1:] > fields[-1:]:
+        raise ValueError("a column that its file has not")
+    if 2 * len(needed) <= len(fields):  # else all of them are as quick: Arrow need not copy
+        reader, fields = _reader(file, needed), needed
+    kinds = reader.schema.types
+    pairs = [(number, fields.index(at)) for number, at in wanted]
+    for number, position in pairs:
+        taking[number] = start(number, kinds[position])
+    for batch in batches(reader, file.size):
+        columns = batch.columns
+        for number, position in pairs:
+            taking[number].add(columns[position])
