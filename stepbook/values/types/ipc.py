@@ -167,10 +167,17 @@ class Columns:
         self.facts: dict[str, Any] = {}
 
     def _digest(self, number: int) -> bytes:
-        column = self._table.select([number])
-        digest = ColumnDigest(column.schema.types[0])
-        for batch in _cut(column):
-            digest.add(batch.column(0))
+        import pyarrow as pa  # noqa: PLC0415
+
+        column = self._table.column(number)
+        digest = ColumnDigest(column.type)
+        for start in range(0, len(column), _BATCH_ROWS):
+            rows = column.slice(start, _BATCH_ROWS)
+            if rows.num_chunks > 1:  # as in the batches that are written
+                with suppress(pa.ArrowNotImplementedError):
+                    rows = pa.table([rows], [""]).combine_chunks().column(0)
+            for chunk in rows.chunks:
+                digest.add(chunk)
         return digest.finish()
 
     def write(self, file: Any, chosen: Sequence[int]) -> None:
