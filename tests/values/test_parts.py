@@ -732,7 +732,8 @@ def test_two_processes_and_a_prune_between_their_steps_lose_nothing(book):
 
 def made_table():
     rows = np.arange(200_000)
-    return pd.DataFrame({f"c{i}": (rows // 1000 * (i + 1)).astype("f8") for i in range(3)})
+    table = pd.DataFrame({i: (rows // 1000 * (i + 1)).astype("f8") for i in range(3)})
+    return table.set_axis(pd.Index([3, 5, 9], dtype="i8"), axis=1)
 
 
 def made_array():
@@ -740,7 +741,10 @@ def made_array():
 
 
 def changed_table():
-    return made_table().assign(n=np.arange(200_000) % 3 == 0, c1="text")
+    table = made_table()
+    table[5] = pd.Series("text", table.index, dtype=object)
+    table[11] = np.arange(200_000) % 3 == 0
+    return table
 
 
 def changed_array():
