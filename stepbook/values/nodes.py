@@ -83,7 +83,7 @@ class Encoder(ABC):
         return False
 
     def knows(self, parts: Divided) -> bool:  # noqa: ARG002 - for those that write files
-        """Whether some of the parts are in the store, as far as this process remembers."""
+        """Whether some of the parts are in the store and will be referred to."""
         return False
 
     def wants_copy(self, size: int) -> bool:  # noqa: ARG002 - for those that write files

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.blobs import Blobs, Stored
-    from .parts import Divided
+    from .parts import Divided, Place
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -273,8 +273,7 @@ class Writer(Encoder):
 
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
-        self.knows(parts)
-        found, new = self._known_parts.usable(parts, self._is_there)
+        found, new = self._usable(parts)
         if new:
             stored = self._store(ext, lambda file: parts.write(file, new))
             written = [
@@ -306,17 +305,19 @@ class Writer(Encoder):
         return self._artifacts is not None and size >= LEAST_BYTES
 
     def knows(self, parts: Divided) -> bool:
-        """Whether some of the parts are in the store, as far as this process remembers."""
+        """Whether some of the parts are in the store and will be referred to."""
+        found, new = self._usable(parts)
+        return len(new) < len(found)
+
+    def _usable(self, parts: Divided) -> tuple[list[Place | None], list[int]]:
+        """Return the places of the parts that are in the store, and the numbers of the others."""
         known, artifacts = self._known_parts, self._artifacts
-        found = [known.find(digest) is not None for digest in parts.digests]
-        if all(found) or artifacts is None:
-            return True
-        files = known.unseen(parts.alike)
-        for stored in files:
-            # Whatever is wrong with it, or in it: then its parts are not known.
-            with suppress(Exception):
-                known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
-        return any(found) or (bool(files) and self.knows(parts))
+        if artifacts is not None and any(known.find(digest) is None for digest in parts.digests):
+            for stored in known.unseen(parts.alike):
+                # Whatever is wrong with it, or in it: then its parts are not known.
+                with suppress(Exception):
+                    known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
+        return known.usable(parts, self._is_there)
 
     def wants_copy(self, size: int) -> bool:
         """Whether a private copy of a value of *size* bytes spares reading its file back."""
