@@ -41,7 +41,7 @@ class Place(NamedTuple):
 
     Attributes:
         stored: the file.
-        content: bytes of all parts in that file, as they are in memory.
+        content: bytes of all parts in that file, as they are in memory, equal ones once.
         at: where in the file.
     """
 
@@ -118,7 +118,7 @@ class Known:
     def add(self, stored: Stored, parts: Iterable[Part]) -> list[Place]:
         """Remember the parts of a file, all of them, and return their places."""
         found = [*parts]
-        content = sum(part.size for part in found)
+        content = sum({part.digest or part.at: part.size for part in found}.values())
         places = [Place(stored, content, part.at) for part in found]
         for part, place in zip(found, places, strict=True):
             if len(self._places) >= _REMEMBERED:
@@ -144,16 +144,14 @@ class Known:
             is_there: whether a file is in the store, and what it was.
         """
         places = [self.find(digest) for digest in parts.digests]
-        used: Counter[Stored] = Counter()
-        content: dict[Stored, int] = {}
-        for place, size in zip(places, parts.sizes, strict=True):
+        used: Counter[tuple[Stored, int]] = Counter()
+        for place, size in {*zip(places, parts.sizes, strict=True)}:
             if place is not None:
-                used[place.stored] += size
-                content[place.stored] = place.content
+                used[place.stored, place.content] += size
         refused = {
             stored
-            for stored, size in used.items()
-            if size < content[stored] * LEAST_SHARE or not is_there(stored)
+            for (stored, content), size in used.items()
+            if size < content * LEAST_SHARE or not is_there(stored)
         }
         for number, place in enumerate(places):
             if place is not None and place.stored in refused:

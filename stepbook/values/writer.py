@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ArtifactError, JournalWriteError, NotSerializableError
-from ..system.interrupts import in_thread, section
+from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, name_of, step, unstorable
@@ -291,7 +291,8 @@ class Writer(Encoder):
         """Whether a file is in the store as it was recorded; from here on prune leaves it."""
 
         def check(artifacts: Blobs) -> Stored:
-            artifacts.check(stored)
+            with allowed():  # it may be big, and not looked at yet
+                artifacts.check(stored)
             return stored
 
         try:
@@ -315,7 +316,7 @@ class Writer(Encoder):
         if artifacts is not None and any(known.find(digest) is None for digest in parts.digests):
             for stored in known.unseen(parts.alike):
                 # Whatever is wrong with it, or in it: then its parts are not known.
-                with suppress(Exception):
+                with suppress(Exception), allowed():
                     known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
         return known.usable(parts, self._is_there)
 

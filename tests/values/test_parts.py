@@ -249,6 +249,16 @@ def test_a_file_is_not_referred_to_for_a_crumb(store):
     assert first not in text  # six new columns of eight: the last two were written once more
 
 
+def test_a_piece_that_is_used_very_often_is_still_a_crumb(store):
+    mixed = noise(2 * MIB)
+    mixed[: MIB // 8] = 0
+    first = node(store.put(mixed))["file"]
+    zeros = np.zeros(2 * MIB)
+    text = store.put(zeros)
+    assert first not in text
+    assert_same(zeros, store.fresh(text))
+
+
 # ---- every kind of column -----------------------------------------------------------------------
 
 
@@ -352,7 +362,7 @@ def test_series_and_indexes_share_with_each_other(store):
 def test_equal_tables_in_one_value_keep_what_is_their_own(store):
     one, two = frame(), frame()
     one.attrs["of"], two.attrs["of"] = "one", "two"
-    small, other = frame(1, 20_000), frame(1, 20_000)
+    small, other = frame(1, 7_000), frame(1, 7_000)  # a file without labels and attrs
     small.attrs["of"], other.attrs["of"] = "small", "other"
     store.put([one, two, small, other, one.set_axis(range(6), axis=1)])
 
