@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError
 from ..system.interrupts import in_thread
 from .kinds import no_constant
+from .parts import Known
 from .reader import Reader, shown
 from .writer import Writer
 
@@ -41,6 +42,7 @@ class Codec:
     def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool = False) -> None:
         self.artifacts = artifacts
         self.allow_pickle = allow_pickle
+        self._known = Known()
 
     def writing(self) -> Writer:
         """Return what encodes values in a ``with`` block.
@@ -48,13 +50,13 @@ class Codec:
         From the first artifact on, prune is kept away until the block ends: end it when what names
         the value is on the disk.
         """
-        return Writer(self.artifacts, allow_pickle=self.allow_pickle)
+        return Writer(self.artifacts, allow_pickle=self.allow_pickle, known=self._known)
 
     def writing_graphs(self, world: World) -> HeapWriter:
         """Return what encodes object graphs, and values, as :meth:`writing` does."""
         from .heap import HeapWriter  # noqa: PLC0415 - only cells have graphs
 
-        return HeapWriter(self.artifacts, world, allow_pickle=self.allow_pickle)
+        return HeapWriter(self.artifacts, world, allow_pickle=self.allow_pickle, known=self._known)
 
     def decode_graph(self, text: str, world: World, *, hint: Any = None, where: str = "") -> Any:
         """Return a fresh graph from *text*, which a writer of graphs has written.
@@ -65,9 +67,10 @@ class Codec:
         from .heap import HeapReader  # noqa: PLC0415 - only cells have graphs
 
         def read() -> Any:
-            return HeapReader(self.artifacts, world, hint, allow_pickle=self.allow_pickle).decode(
-                text
+            reader = HeapReader(
+                self.artifacts, world, hint, allow_pickle=self.allow_pickle, known=self._known
             )
+            return reader.decode(text)
 
         try:
             try:
@@ -100,7 +103,7 @@ class Codec:
         *,
         hint: Any = None,
         where: str = "",
-        ready: dict[str, Any] | None = None,
+        ready: dict[str, list[Any]] | None = None,
     ) -> Any:
         """Return a fresh value from *text*, which :meth:`encode` has written.
 
@@ -129,14 +132,20 @@ class Codec:
         except ArtifactError as error:
             raise _explained(error, where) from error.__cause__
         try:
-            return in_thread(lambda: self._read(text, hint, ready))
+            return in_thread(lambda: self._read(text, hint, None))
         except RecursionError as error:
             raise _explained(ArtifactError("it is nested too deep"), where) from error
         except ArtifactError as error:
             raise _explained(error, where) from error.__cause__
 
-    def _read(self, text: str, hint: Any, ready: dict[str, Any] | None) -> Any:
-        reader = Reader(self.artifacts, hint, allow_pickle=self.allow_pickle, ready=ready)
+    def _read(self, text: str, hint: Any, ready: dict[str, list[Any]] | None) -> Any:
+        reader = Reader(
+            self.artifacts,
+            hint,
+            allow_pickle=self.allow_pickle,
+            ready=ready,
+            known=self._known,
+        )
         return reader.decode(text)
 
     def show(self, text: str) -> Any:

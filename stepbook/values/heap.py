@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..model.blobs import Blobs
+    from .parts import Known
     from .world import World
 
 #: What has no identity that anybody could notice.
@@ -59,6 +60,7 @@ class HeapWriter(Writer):
         artifacts: where big values go.
         world: what the host knows of its code.
         allow_pickle: store as pickle what nothing else can store.
+        known: the parts of values that are in the store.
 
     Attributes:
         missing: what was left out of the last graph: path, reason and the object.
@@ -69,9 +71,14 @@ class HeapWriter(Writer):
     """
 
     def __init__(
-        self, artifacts: Blobs | None, world: World, *, allow_pickle: bool = False
+        self,
+        artifacts: Blobs | None,
+        world: World,
+        *,
+        allow_pickle: bool = False,
+        known: Known | None = None,
     ) -> None:
-        super().__init__(artifacts, allow_pickle=allow_pickle)
+        super().__init__(artifacts, allow_pickle=allow_pickle, known=known)
         self.world = world
         self.missing: list[tuple[str, Any]] = []
         self.owners: set[int] = set()
@@ -128,6 +135,10 @@ class HeapWriter(Writer):
         number = len(self.missing)
         self.missing.append((reason, value))
         return {TAG: MISSING, "number": number, "type": name_of(type(value)), "why": reason}
+
+    def wants_copy(self, size: int) -> bool:  # noqa: ARG002 - whatever the size
+        """Return False: nobody asks for what a graph would be read as."""
+        return False
 
     def factory(self, value: Any) -> Any:
         """Return the node of what makes the missing values of a defaultdict."""
@@ -237,12 +248,19 @@ class HeapReader(Reader):
         world: what the host knows of its code.
         hint: names the classes that may be rebuilt.
         allow_pickle: load what was stored as pickle.
+        known: takes in where parts of values are.
     """
 
     def __init__(
-        self, artifacts: Blobs | None, world: World, hint: Any, *, allow_pickle: bool = False
+        self,
+        artifacts: Blobs | None,
+        world: World,
+        hint: Any,
+        *,
+        allow_pickle: bool = False,
+        known: Known | None = None,
     ) -> None:
-        super().__init__(artifacts, hint, allow_pickle=allow_pickle)
+        super().__init__(artifacts, hint, allow_pickle=allow_pickle, known=known)
         self.world = world
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}

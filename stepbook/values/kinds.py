@@ -9,6 +9,8 @@ from ..model.compact import compact
 
 #: Version of the nodes that tell of bytes; a reader refuses those that it does not know.
 FORMAT: Final = 1
+#: That of nodes of which the bytes are in several files; see :mod:`.parts`.
+PARTS_FORMAT: Final = 2
 
 #: Which module stores the values of a library. It is imported with the first such value only.
 LIBRARIES: Final = {

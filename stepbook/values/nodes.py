@@ -20,6 +20,8 @@ from ..errors import NotSerializableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from .parts import Divided
+
 #: The key of an object that is not a plain dict.
 TAG: Final = "$stepbook"
 
@@ -60,6 +62,7 @@ class Encoder(ABC):
         preview: Callable[[], Any],
         always_file: bool = False,
         ready: Any = None,
+        parts: Divided | None = None,
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes, inline or in a file.
 
@@ -72,7 +75,16 @@ class Encoder(ABC):
             preview: makes a small sample to look at; JSON.
             always_file: never inline, however small.
             ready: a private copy from which *produce* writes: what reading the file would give.
+            parts: the same as parts: where some are in the store, only the others are written.
         """
+
+    def divides(self, size: int) -> bool:  # noqa: ARG002 - for those that write files
+        """Whether a value of *size* bytes is worth being told by parts."""
+        return False
+
+    def knows(self, parts: Divided) -> bool:  # noqa: ARG002 - for those that write files
+        """Whether some of the parts are in the store and will be referred to."""
+        return False
 
     def wants_copy(self, size: int) -> bool:  # noqa: ARG002 - for those that write files
         """Whether a private copy of a value of *size* bytes spares reading its file back."""

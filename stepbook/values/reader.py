@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError, StepbookError
 from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
-from .kinds import COMPOSED, FORMAT, LIBRARIES, library, no_constant
+from .kinds import COMPOSED, FORMAT, LIBRARIES, PARTS_FORMAT, library, no_constant, to_text
 from .nodes import TAG, expect, step, take, unb64
+from .parts import Content, Known, Source
 from .types import classes
 from .types.builtin import DECODERS
 
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BLOB_FIELDS: Final = frozenset(
-    {TAG, "format", "bytes", "sha256", "xxh3_128", "file", "data", "preview"}
+    {TAG, "format", "bytes", "sha256", "xxh3_128", "file", "data", "parts", "preview"}
 )
+#: The modules of values that may be in several files.
+_DIVIDED: Final = ("arrays", "frames")
 
 
 class Reader:
@@ -32,6 +35,7 @@ class Reader:
         hint: names the classes that may be rebuilt.
         allow_pickle: load what was stored as pickle.
         ready: what reading some files would give; handed out once each.
+        known: takes in where parts of values are.
     """
 
     def __init__(
@@ -40,8 +44,10 @@ class Reader:
         hint: Any,
         *,
         allow_pickle: bool,
-        ready: dict[str, Any] | None = None,
+        ready: dict[str, list[Any]] | None = None,
+        known: Known | None = None,
     ) -> None:
+        self._known = known
         self._ready = ready or {}
         self._store = artifacts
         self._allow_pickle = allow_pickle
@@ -88,22 +94,20 @@ class Reader:
             self._classes = classes.named_classes(self._hint)
         return self._classes
 
-    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one for each kind
+    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: PLR0911 - one for each kind
         own = _BLOB_FIELDS if "bytes" in node else (TAG,)
         rest = {name: item for name, item in node.items() if name not in own}
-        if self._ready and (made := self._ready.pop(node.get("file", ""), None)) is not None:
+        if self._ready and (made := self._made_already(node)) is not None:
             return made
         if kind == "files":
             value, _ = take(rest, "value", "files")
             return value
         if "bytes" in node and (
-            node.get("format") != FORMAT or ("data" in node) == ("file" in node)
+            node.get("format") != (PARTS_FORMAT if "parts" in node else FORMAT)
+            or len({"data", "file", "parts"} & node.keys()) != 1
         ):
             raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
-
-        def content(allocate: Callable[[int], Any] = bytearray) -> memoryview:
-            return self._content(node, allocate)
-
+        content = self._content(node)
         if kind == "json":
             take(rest, "of", optional=("length",))
             return self.decode(str(content(), "utf-8"))
@@ -120,7 +124,11 @@ class Reader:
             return library("composed").decode(kind, rest)
         name = kind.partition(".")[0]
         module = LIBRARIES.get(name)
-        if module is None or kind not in (family := library(module)).KINDS:
+        if (
+            module is None
+            or kind not in (family := library(module)).KINDS
+            or (content.is_divided and module not in _DIVIDED)
+        ):
             raise ArtifactError(
                 f"{kind!r} is unknown: recorded by a newer stepbook, or the record is damaged"
             )
@@ -130,17 +138,37 @@ class Reader:
             return family.decode(kind, rest, content, self.decode)
         return family.decode(kind, rest, content)
 
-    def _content(self, node: dict[str, Any], allocate: Callable[[int], Any]) -> memoryview:
-        """Return the bytes of a node in a fresh buffer, after its hash was found right."""
-        size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
-        if "data" in node:
+    def _made_already(self, node: dict[str, Any]) -> Any:
+        """Return what was made already of the next value in these files, if it was."""
+        place = node.get("file") or to_text(node.get("parts"))
+        made = self._ready.get(place)
+        return made.pop(0) if made else None
+
+    def _content(self, node: dict[str, Any]) -> Content:
+        """Return what reads the bytes of a node, each time after a hash was found right."""
+        if "parts" in node:
+            files, places = _listed(node["parts"])
+            return Content([self._part_of(file) for file in files], places, self._known)
+
+        def read(allocate: Callable[[int], Any]) -> memoryview:
+            size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
+            if "file" in node:
+                return self._artifacts().read(_stored(node), allocate)
             data = unb64(node["data"])
             if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
                 raise ArtifactError("its bytes are not those that were recorded")
             view = memoryview(allocate(size)).cast("B")
             view[:] = data
             return view
-        return self._artifacts().read(_stored(node), allocate)
+
+        stored = _stored(node) if "file" in node else None
+        return Content([Source(read, stored)], None, self._known)
+
+    def _part_of(self, file: dict[str, Any]) -> Source:
+        """Return what reads one of several files of a node."""
+        take(file, "file", "bytes", "sha256", "xxh3_128")
+        stored = _stored(file)
+        return Source(lambda allocate: self._artifacts().read(stored, allocate), stored)
 
     def _artifacts(self) -> Blobs:
         if self._store is None:
@@ -154,6 +182,17 @@ class Reader:
                 "you trust whoever wrote this book, connect(path, allow_pickle=True) loads it"
             )
         return pickle.loads(content())  # noqa: S301 - asked for in this session, with a warning
+
+
+def _listed(node: Any) -> tuple[list[dict[str, Any]], list[tuple[int, ...]]]:
+    """Return files and places of what :func:`.parts.listed` made."""
+    files, places = take(expect(node, dict), "files", "places")
+    if not files or not all(type(file) is dict for file in expect(files, list)):
+        raise ValueError("not the files of a value")
+    for place in expect(places, list):
+        if any(type(number) is not int for number in expect(place, list)) or not place:
+            raise ValueError("not the place of a part")
+    return files, [tuple(place) for place in places]
 
 
 def _stored(node: dict[str, Any]) -> Stored:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ..errors import JournalWriteError, NotSerializableError
-from ..system.interrupts import in_thread, section
+from ..errors import ArtifactError, JournalWriteError, NotSerializableError
+from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
-from .kinds import FORMAT, LIBRARIES, library, to_text
+from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, name_of, step, unstorable
+from .parts import LEAST_BYTES, Known, Part, listed
 from .types import classes
 from .types.builtin import ENCODERS
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.blobs import Blobs, Stored
+    from .parts import Divided, Place
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -45,10 +48,14 @@ class Writer(Encoder):
     Args:
         artifacts: where big ones go; None keeps everything in the text.
         allow_pickle: store as pickle what nothing else can store.
+        known: the parts of values that are in the store.
     """
 
-    def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool) -> None:
+    def __init__(
+        self, artifacts: Blobs | None, *, allow_pickle: bool, known: Known | None = None
+    ) -> None:
         super().__init__(ENCODERS)
+        self._known_parts = known or Known()
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
         self._own: dict[str, dict[str, Any]] = {}
@@ -58,8 +65,9 @@ class Writer(Encoder):
         self._hint: Any = None
         self._classes: classes.Classes | None = None
         self._room = PREVIEW_BYTES
-        #: What reading these files would give, once each; see :meth:`Codec.decode`.
-        self.ready: dict[str, Any] = {}
+        #: What reading these files would give, in the order of the text, once each; None where
+        #: they must be read. See :meth:`Codec.decode`.
+        self.ready: dict[str, list[Any]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -171,7 +179,7 @@ class Writer(Encoder):
 
     def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
         self.restart()
-        self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
+        self._hint, self._classes, self._room, self.ready = hint, None, PREVIEW_BYTES, {}
         text = self._text(self.node(value), value)
         if files:
             text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
@@ -244,6 +252,7 @@ class Writer(Encoder):
         preview: Callable[[], Any],
         always_file: bool = False,
         ready: Any = None,
+        parts: Divided | None = None,
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes; see :meth:`Encoder.blob`."""
         node = {TAG: kind, "format": FORMAT, **facts}
@@ -257,10 +266,61 @@ class Writer(Encoder):
                 node |= {"bytes": len(data), "sha256": digest, "data": b64(data)}
                 return self._sampled(node, preview)
             produce = lambda file: file.write(data)  # noqa: E731 - what was made is not made again
-        stored = self._store(ext, produce)
-        if ready is not None:
-            self.ready[stored.file] = ready
-        return self._sampled({**node, **_location(stored)}, preview)
+        if parts is None:
+            node |= _location(self._store(ext, produce))
+        else:
+            node |= self._by_parts(ext, parts)
+        self.ready.setdefault(place_of(node), []).append(ready)
+        return self._sampled(node, preview)
+
+    def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
+        """Write the parts that are not in the store yet; return what tells of all of them."""
+        found, new = self._usable(parts)
+        if new:
+            stored = self._store(ext, lambda file: parts.write(file, new))
+            written = [
+                Part(parts.digests[number], at, parts.sizes[number])
+                for number, at in zip(new, parts.places(new), strict=True)
+            ]
+            for number, place in zip(new, self._known_parts.add(stored, written), strict=True):
+                found[number] = place
+            if len(new) == len(found):
+                return _location(stored)
+        places = [place for place in found if place is not None]
+        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, places, _location)}
+
+    def _is_there(self, stored: Stored) -> bool:
+        """Whether a file is in the store as it was recorded; from here on prune leaves it."""
+
+        def check(artifacts: Blobs) -> Stored:
+            with allowed():  # it may be big, and not looked at yet
+                artifacts.check(stored)
+            return stored
+
+        try:
+            self._locked(check)
+        except ArtifactError:
+            return False
+        return True
+
+    def divides(self, size: int) -> bool:
+        """Whether a value of *size* bytes is worth being told by parts."""
+        return self._artifacts is not None and size >= LEAST_BYTES
+
+    def knows(self, parts: Divided) -> bool:
+        """Whether some of the parts are in the store and will be referred to."""
+        found, new = self._usable(parts)
+        return len(new) < len(found)
+
+    def _usable(self, parts: Divided) -> tuple[list[Place | None], list[int]]:
+        """Return the places of the parts that are in the store, and the numbers of the others."""
+        known, artifacts = self._known_parts, self._artifacts
+        if artifacts is not None and any(known.find(digest) is None for digest in parts.digests):
+            for stored in known.unseen(parts.alike):
+                # Whatever is wrong with it, or in it: then its parts are not known.
+                with suppress(Exception), allowed():
+                    known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
+        return known.usable(parts, self._is_there)
 
     def wants_copy(self, size: int) -> bool:
         """Whether a private copy of a value of *size* bytes spares reading its file back."""
@@ -318,6 +378,11 @@ def _location(stored: Stored) -> dict[str, Any]:
         "xxh3_128": stored.xxh3,
         "file": stored.file,
     }
+
+
+def place_of(node: dict[str, Any]) -> str:
+    """Return a text that is equal for equal bytes of a node in files."""
+    return node["file"] if "file" in node else to_text(node["parts"])
 
 
 def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:

@@ -91,6 +91,16 @@ def test_big_endian_arrays_keep_their_byte_order():
         assert codec.decode(codec.encode(value)).dtype.str == value.dtype.str
 
 
+def test_a_zone_that_pandas_2_has_told_by_its_name_is_read():
+    value = pd.Series(pd.to_datetime([1, 2], unit="s")).dt.tz_localize("Europe/Berlin")
+    node = json.loads(codec.encode(value))
+    node["arrays"][0]["zone"] = "Europe/Berlin"
+    assert_same(value, codec.decode(json.dumps(node)))
+    node["arrays"][0]["zone"] = "../../etc/passwd"
+    with pytest.raises(ArtifactError):
+        codec.decode(json.dumps(node))
+
+
 # ---- what is refused ----------------------------------------------------------------------------
 
 

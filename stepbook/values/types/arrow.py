@@ -1,27 +1,22 @@
-"""Arrow IPC files (lz4), and the tables of pyarrow and polars."""
+"""The tables of pyarrow and polars, and how tables are shown."""
 
 from __future__ import annotations
 
 import io
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInputError, NotSerializableError
 from ..nodes import Encoder, short, take, unstorable
+from .ipc import read_ipc, write_ipc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 #: What a preview shows at most.
 _ROWS: Final = 5
 _COLUMNS: Final = 12
 #: Columns of which the dtypes are written out for people.
 DTYPES: Final = 40
-#: Rows of a record batch, as feather has them.
-_BATCH_ROWS: Final = 1 << 16
-#: Record batches that are decompressed before they are asked for.
-_AHEAD: Final = 2
 
 KINDS: Final = frozenset({"pyarrow.Table", "polars.DataFrame", "polars.Series"})
 
@@ -84,26 +79,6 @@ def _dtypes(names: list[str], dtypes: list[Any]) -> dict[str, str]:
     return {name[:40]: str(dtype)[:80] for name, dtype in shown}
 
 
-def write_ipc(table: Any, file: Any) -> None:
-    """Write an Arrow table to a binary file, compressed, a batch at a time."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
-    with pa.ipc.new_file(pa.PythonFile(file, "w"), table.schema, options=options) as writer:
-        if table.num_rows:
-            writer.write_table(table, max_chunksize=_BATCH_ROWS)
-        elif table.num_columns:
-            # Without a batch the dictionaries of empty categoricals would not be written.
-            empty = [_empty(column) for column in table.columns]
-            writer.write_batch(pa.record_batch(empty, schema=table.schema))
-
-
-def _empty(column: Any) -> Any:
-    import pyarrow as pa  # noqa: PLC0415
-
-    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-
-
 def preview(table: Any, columns: int) -> Any:
     """Return the first rows of the first *columns* (0: of all) columns, for people.
 
@@ -149,29 +124,6 @@ def rows_of(value: Any, start: int, count: int) -> Any:
     labels = index[start : start + count]
     levels = labels if labels.nlevels > 1 else ((label,) for label in labels)
     return {"index": [[short(label) for label in row] for row in levels], "rows": shown}
-
-
-def read_ipc(content: Callable[[Callable[[int], Any]], memoryview]) -> Any:
-    """Return a reader of the batches that *content* holds."""
-    import pyarrow as pa  # noqa: PLC0415
-
-    # Arrow's own memory: a bytearray is cleared first, which takes as long as reading does.
-    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content(pa.allocate_buffer))))
-
-
-def batches(reader: Any) -> Iterator[Any]:
-    """Yield the record batches of *reader*; the next ones are decompressed meanwhile."""
-    count = reader.num_record_batches
-    if count <= _AHEAD:
-        yield from (reader.get_batch(i) for i in range(count))
-        return
-    with ThreadPoolExecutor(1) as beside:
-        ahead = deque(beside.submit(reader.get_batch, i) for i in range(_AHEAD))
-        for following in range(_AHEAD, count + _AHEAD):
-            batch = ahead.popleft().result()
-            if following < count:
-                ahead.append(beside.submit(reader.get_batch, following))
-            yield batch
 
 
 def decode(

@@ -244,7 +244,8 @@ def _build(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:  # noqa:
         case "category":
             return _build_categorical(spec, whole, parse)
         case "zoned":
-            dtype = pd.DatetimeTZDtype(spec["unit"], expect(spec["zone"], ZoneInfo, timezone))
+            # A name is what pandas 2 has of its zones.
+            dtype = pd.DatetimeTZDtype(spec["unit"], expect(spec["zone"], ZoneInfo, timezone, str))
             naive = {"is": "numpy", "dtype": f"<M8[{spec['unit']}]"}
             stamps = pd.DatetimeIndex(_rebuilt(naive, whole, parse), copy=False)
             return stamps.tz_localize("UTC").tz_convert(dtype.tz).array

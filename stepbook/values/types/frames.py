@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 from ...errors import NotSerializableError
 from ..nodes import TAG, Encoder, expect, take, unstorable
 from . import frame_columns
-from .arrow import DTYPES, batches, preview, read_ipc, write_ipc
+from .arrow import DTYPES, preview
+from .ipc import alike, divided, read_columns, write_ipc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
+
+    from ..parts import Content
 
 #: Only files get pandas' own metadata: nobody opens what is inline with another tool.
 _FOREIGN_BYTES: Final = 1 << 16
@@ -189,16 +192,22 @@ def _encode_table(
         names.append(name)
         specs.append(spec)
     table = pa.Table.from_arrays(arrays, names) if arrays else pa.table({})
-    if frame is not None and table.nbytes > _FOREIGN_BYTES:
-        table = _with_pandas_metadata(table, frame)
+
+    def write(file: Any) -> None:
+        shown = table
+        if frame is not None and table.nbytes > _FOREIGN_BYTES:
+            shown = _with_pandas_metadata(table, frame)
+        write_ipc(shown, file)
+
     return w.blob(
         kind,
         "arrow",
-        lambda file: write_ipc(table, file),
+        write,
         size=table.nbytes,
         facts={**facts, **about, "arrays": specs},
         preview=lambda: preview(table, len(columns)),
         ready=ready,
+        parts=divided(w, table, write, private=ready is not None),
     )
 
 
@@ -268,7 +277,7 @@ _SCALARS: Final[dict[str, Callable[[Encoder, Any], dict[str, Any]]]] = {
 def decode(
     kind: str,
     node: dict[str, Any],
-    content: Callable[[Callable[[int], Any]], memoryview],
+    content: Content,
     parse: Callable[[str], Any],
 ) -> Any:
     """Return the value that *node* stands for.
@@ -277,7 +286,7 @@ def decode(
         kind: one of :data:`KINDS`.
         node: with everything inside rebuilt already; fields that say where its bytes are taken
             out.
-        content: reads the bytes into a buffer made by the function that it is given.
+        content: its bytes.
         parse: makes a value of the text of a node.
     """
     import pandas as pd  # noqa: PLC0415
@@ -334,24 +343,19 @@ def _series(values: Any, index: pd.Index[Any]) -> Any:
 
 
 def _read_columns(
-    content: Callable[[Callable[[int], Any]], memoryview],
+    content: Content,
     specs: list[dict[str, Any]],
     rows: int,
     parse: Callable[[str], Any],
 ) -> list[Any]:
-    reader = read_ipc(content)
-    if len(reader.schema) != len(expect(specs, list)):
-        raise ValueError("the file holds another table")
-    columns = [
-        frame_columns.decoder(spec, field.type, rows, parse)
-        for spec, field in zip(specs, reader.schema, strict=True)
-    ]
-    for batch in batches(reader):
-        for column, chunk in zip(columns, batch.columns, strict=True):
-            column.add(chunk)
-    arrays = [column.finish() for column in columns]
+    arrays = read_columns(
+        content,
+        len(expect(specs, list)),
+        lambda number, kind: frame_columns.decoder(specs[number], kind, rows, parse),
+    )
     if any(len(array) != rows for array in arrays):
         raise ValueError("the table has another length")
+    content.note(alike(rows))
     return arrays
 
 
