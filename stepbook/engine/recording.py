@@ -43,15 +43,17 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
             # Two interrupts in a row: the second one fell into the recording of the first.
             ledger.note(interrupted_row(old, "it was interrupted"))
         row = StepRow(
-            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
-            name=name,
-            kind=kind,
-            status=RUNNING,
-            attempt=1 if old is None else old.attempt + (old.status != PENDING),
-            parent=parent.name if parent is not None and parent.run.id == run.id else None,
-            started_at=now_us(),
-            **fields,
+            len(ledger.state.steps) + 1 if old is None else old.seq,
+            name,
+            kind,
+            RUNNING,
+            1 if old is None else old.attempt + (old.status != PENDING),
+            parent.name if parent is not None and parent.run.id == run.id else None,
+            None,
+            now_us(),
         )
+        if fields:
+            row = row._replace(**fields)
         attempt = Attempt(run, ledger, row, outer)
         try:
             run.executing[name] = attempt
@@ -84,6 +86,8 @@ def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any
     with codec.writing() as writer:
         text = writer.encode(value, hint=hint, files=attempt.files)
         complete(run, attempt, value, text, seconds)
+    if writer.copy is not None:
+        return writer.copy
     return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
 
 
