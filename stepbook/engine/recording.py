@@ -10,6 +10,7 @@ from ..errors import DuplicateStepError, JournalWriteError, StepbookError, StepE
 from ..model import failures
 from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
 from ..system.interrupts import take
+from ..values.plain import plain
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
 
 if TYPE_CHECKING:
@@ -82,12 +83,15 @@ def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any
         JournalWriteError: the journal cannot be written; the value is in ``value``.
     """
     seconds = time.perf_counter() - attempt.began
+    small = plain(value) if not attempt.files else None
+    if small is not None:
+        text, copy = small
+        complete(run, attempt, value, text, seconds)
+        return copy
     codec = run.codec
     with codec.writing() as writer:
         text = writer.encode(value, hint=hint, files=attempt.files)
         complete(run, attempt, value, text, seconds)
-    if writer.copy is not None:
-        return writer.copy
     return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
 
 

@@ -400,8 +400,13 @@ class Journal:
             return
         # From the end: what was written may wait for its sync in great numbers before it.
         last = queue[-1][0]
-        todo = [queue[place] for place in range(written - last, 0)]
-        data = b"".join([seal_event(seq, synced, told) for seq, _, _, told in todo])
+        lines, effects = [], []
+        for place in range(written - last, 0):
+            seq, row, durable, told = queue[place]
+            lines.append(seal_event(seq, synced, told))
+            if not durable:
+                effects.append(row)
+        data = b"".join(lines)
         end = offset + len(data)
         try:
             if end > self._allocated:
@@ -411,9 +416,8 @@ class Journal:
             write_all(self._files[-1].fd, data, offset)
         except OSError as error:
             raise refused(f"the journal {self.path}", error) from error
-        for _, row, durable, _ in todo:
-            if not durable:
-                self._apply(row)
+        for row in effects:
+            self._apply(row)
         self._written = _Position(last, end)
 
     def _next_file(self, error: OSError) -> None:

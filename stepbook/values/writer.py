@@ -31,7 +31,6 @@ PREVIEW_BYTES: Final = 4 << 10
 _PREVIEW_TEXT: Final = 400
 _LONGEST_EXT: Final = 16
 _LONGEST_PATH: Final = 200
-_TAGGED: Final = f'"{TAG}"'
 
 _WAYS_OUT: Final = (
     "Return something else, write a file with ctx.file(name), teach stepbook the class with "
@@ -46,13 +45,7 @@ class Writer(Encoder):
     Args:
         artifacts: where big ones go; None keeps everything in the text.
         allow_pickle: store as pickle what nothing else can store.
-
-    Attributes:
-        copy: what reading the last text would give, where that is known without reading it: plain
-            JSON is its own node, and nobody else has it. Else None.
     """
-
-    copy: Any = None
 
     def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool) -> None:
         super().__init__(ENCODERS)
@@ -179,9 +172,7 @@ class Writer(Encoder):
     def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
         self.restart()
         self._hint, self._classes, self._room = hint, None, PREVIEW_BYTES
-        node = self.node(value)
-        text = self._text(node, value)
-        self.copy = None if _TAGGED in text else node
+        text = self._text(self.node(value), value)
         if files:
             text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
         return text
