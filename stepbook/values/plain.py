@@ -45,7 +45,7 @@ def _copy(value: Any, levels: int) -> Any:
         return value
     if kind is float and math.isfinite(value):
         return value
-    if kind in (list, dict) and levels and len(value) <= _MOST_ITEMS:
+    if (kind is list or kind is dict) and levels and len(value) <= _MOST_ITEMS:
         below = levels - 1
         if kind is list:
             return [item if type(item) in _ATOMS else _copy(item, below) for item in value]
