@@ -347,7 +347,14 @@ class Journal:
         try:
             take(self._sync_lock, held)
             self._group = threading.Lock()  # whoever comes from here on waits for the next sync
-            target, file = self._write_all()
+            writing: list[object] = []
+            try:
+                take(self._lock, writing)
+                self._write()
+                target, file = self._written, self._files[-1]
+            finally:
+                if writing:
+                    self._lock.release()
             try:
                 disk.sync(file.fd)
                 file.look(target.offset)
@@ -359,17 +366,6 @@ class Journal:
         finally:
             if held:
                 self._sync_lock.release()
-
-    def _write_all(self) -> tuple[_Position, File]:
-        """Write what is queued; return the file, and how far it goes then."""
-        held: list[object] = []
-        try:
-            take(self._lock, held)
-            self._write()
-            return self._written, self._files[-1]
-        finally:
-            if held:
-                self._lock.release()
 
     def _settle(self, target: _Position) -> None:
         held: list[object] = []
@@ -418,7 +414,8 @@ class Journal:
             raise refused(f"the journal {self.path}", error) from error
         for row in effects:
             self._apply(row)
-        self._written = _Position(last, end)
+        # Twice for each step, and by its own constructor it takes three times as long.
+        self._written = tuple.__new__(_Position, (last, end))
 
     def _next_file(self, error: OSError) -> None:
         """Go on in a new file: nothing that this one takes from now on can be trusted.
