@@ -21,8 +21,8 @@ from .system.interrupts import load as _load
 if typing.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .api.book import Book, connect
-    from .api.loop import Loop, loop
+    from .api.book import Book, connect, loop
+    from .api.loop import Loop
     from .api.run import Run
     from .engine.context import StepContext, context
     from .engine.hooks import Live
@@ -34,7 +34,7 @@ _HOMES = {
     "Book": "api.book",
     "connect": "api.book",
     "Loop": "api.loop",
-    "loop": "api.loop",
+    "loop": "api.book",
     "Run": "api.run",
     "StepContext": "engine.context",
     "context": "engine.context",

@@ -74,6 +74,10 @@ class StepbookRun(Peer):
         self.settle()
         return samples
 
+    def slow_down(self, seconds: float) -> None:
+        """Have each sync take so many *seconds*, as on a slower disk; its real work is left out."""
+        disk.sync = lambda _fd: time.sleep(seconds)
+
     def encode_for(self, seconds: float) -> list[int]:
         """Write and read a step as JSON again and again: what Python takes on this machine."""
         step = {

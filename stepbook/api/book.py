@@ -17,6 +17,7 @@ from ..record.tables import queries
 from ..show import html
 from ..system.console import stable
 from ..system.interrupts import section
+from .loop import Loop
 from .run import Run, wanted
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from ..engine.books import OpenBook
     from ..engine.hooks import Live
     from ..engine.opened import OpenRun
-    from .loop import Loop
 
 
 def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
@@ -63,6 +63,32 @@ def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = 
             stacklevel=2,
         )
     return book
+
+
+def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:
+    """Decorate a function of an event and a step as the loop *name* of the default book.
+
+    Args:
+        name: the name of the loop.
+
+    Returns:
+        A decorator; the :class:`Loop` that it makes has ``trigger`` and ``resume``.
+
+    Raises:
+        InvalidInputError: *name* is not a text.
+
+    Example:
+        >>> @stepbook.loop("health-review")
+        ... def health_review(event, step):
+        ...     profile = step.do("Load profile", load_profile, event.body["patient_id"])
+        ...     return {"region": profile["region"]}
+        >>> run = health_review.trigger({"patient_id": "p-17"})
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError(
+            f'a loop is named by a text: @stepbook.loop("health-review"), not {name!r}.'
+        )
+    return lambda function: Loop(name, function, runs.book_at, run_of)
 
 
 class Book:
@@ -146,9 +172,7 @@ class Book:
 
     def loop(self, name: str) -> Callable[[Callable[..., Any]], Loop]:
         """Decorate a function as a loop of this book; see :func:`stepbook.loop`."""
-        from .loop import Loop  # noqa: PLC0415 - loops are made of books
-
-        return lambda function: Loop(name, function, lambda: self._opened)
+        return lambda function: Loop(name, function, lambda: self._opened, run_of)
 
     # ---- reading ----------------------------------------------------------------------------
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import opening, runs
 from ..errors import InvalidInputError
-from .book import run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..engine.books import OpenBook
     from ..engine.opened import OpenRun
-    from .run import Run
 
 _NO_INPUT: Final[Any] = object()
 
@@ -34,19 +32,30 @@ class Event:
 
 
 class Loop:
-    """A function that runs as a loop; made by :func:`loop`.
+    """A function that runs as a loop; made by :func:`stepbook.loop`.
 
     Calling it calls the function itself.
+
+    Args:
+        name: of the loop.
+        function: walks a run.
+        book: gives the book to record in.
+        face: gives what the function and the caller see of a run.
     """
 
     __module__ = "stepbook"  # as people write it
 
     def __init__(
-        self, name: str, function: Callable[..., Any], book: Callable[[], OpenBook]
+        self,
+        name: str,
+        function: Callable[..., Any],
+        book: Callable[[], OpenBook],
+        face: Callable[[OpenRun], Any],
     ) -> None:
         self.name = name
         self._function = function
         self._book = book
+        self._face = face
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -103,13 +112,13 @@ class Loop:
     def _walk(self, opened: OpenRun) -> Any:
         if inspect.iscoroutinefunction(self._function):
             return self._walk_async(opened)
-        run = run_of(opened)
+        run = self._face(opened)
         with _walking(opened):
             run.finish(self._function(Event(run.input), run))
         return run
 
-    async def _walk_async(self, opened: OpenRun) -> Run:
-        run = run_of(opened)
+    async def _walk_async(self, opened: OpenRun) -> Any:
+        run = self._face(opened)
         with _walking(opened):
             run.finish(await self._function(Event(run.input), run))
         return run
@@ -127,29 +136,3 @@ def _walking(run: OpenRun) -> Iterator[None]:
         raise
     finally:
         run.in_loop = False
-
-
-def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:
-    """Decorate a function of an event and a step as the loop *name* of the default book.
-
-    Args:
-        name: the name of the loop.
-
-    Returns:
-        A decorator; the :class:`Loop` that it makes has ``trigger`` and ``resume``.
-
-    Raises:
-        InvalidInputError: *name* is not a text.
-
-    Example:
-        >>> @stepbook.loop("health-review")
-        ... def health_review(event, step):
-        ...     profile = step.do("Load profile", load_profile, event.body["patient_id"])
-        ...     return {"region": profile["region"]}
-        >>> run = health_review.trigger({"patient_id": "p-17"})
-    """
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidInputError(
-            f'a loop is named by a text: @stepbook.loop("health-review"), not {name!r}.'
-        )
-    return lambda function: Loop(name, function, runs.book_at)

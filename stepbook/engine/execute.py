@@ -173,8 +173,8 @@ def _arguments(
     """Return *kwargs*, with ctx if *fn* has a parameter ctx that the call leaves unbound."""
     code = getattr(fn, "__code__", None)
     if code is not None and not hasattr(fn, "__wrapped__"):
-        named = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        if "ctx" not in named:
+        count = code.co_argcount + code.co_kwonlyargcount
+        if not count or "ctx" not in code.co_varnames[:count]:
             return kwargs
     try:
         signature = inspect.signature(fn)

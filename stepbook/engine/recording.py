@@ -10,6 +10,7 @@ from ..errors import DuplicateStepError, JournalWriteError, StepbookError, StepE
 from ..model import failures
 from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
 from ..system.interrupts import take
+from ..values.plain import plain
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
 
 if TYPE_CHECKING:
@@ -43,15 +44,17 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
             # Two interrupts in a row: the second one fell into the recording of the first.
             ledger.note(interrupted_row(old, "it was interrupted"))
         row = StepRow(
-            seq=len(ledger.state.steps) + 1 if old is None else old.seq,
-            name=name,
-            kind=kind,
-            status=RUNNING,
-            attempt=1 if old is None else old.attempt + (old.status != PENDING),
-            parent=parent.name if parent is not None and parent.run.id == run.id else None,
-            started_at=now_us(),
-            **fields,
+            len(ledger.state.steps) + 1 if old is None else old.seq,
+            name,
+            kind,
+            RUNNING,
+            1 if old is None else old.attempt + (old.status != PENDING),
+            parent.name if parent is not None and parent.run.id == run.id else None,
+            None,
+            now_us(),
         )
+        if fields:
+            row = row._replace(**fields)
         attempt = Attempt(run, ledger, row, outer)
         try:
             run.executing[name] = attempt
@@ -80,6 +83,11 @@ def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any
         JournalWriteError: the journal cannot be written; the value is in ``value``.
     """
     seconds = time.perf_counter() - attempt.began
+    small = plain(value) if not attempt.files else None
+    if small is not None:
+        text, copy = small
+        complete(run, attempt, value, text, seconds)
+        return copy
     codec = run.codec
     with codec.writing() as writer:
         text = writer.encode(value, hint=hint, files=attempt.files)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..engine import runs
 from . import complete, hooks
 from . import session as sessions
+from .cells import CellStep
 from .magics import StepbookMagics
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def load(shell: InteractiveShell) -> None:
     """Make ``%stepbook``, ``%%step`` and ``#| step:`` work in a shell."""
     if sessions.session_of(shell) is not None:
         return
-    session = sessions.begin(shell)
+    session = sessions.begin(shell, CellStep)
     hooks.attach()
     hooks.at_end.append(session.cell_ended)
     hooks.at_pass.append(session.count)

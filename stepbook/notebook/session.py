@@ -6,14 +6,13 @@ import functools
 import itertools
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..engine.runs import current_run, open_runs
 from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
 from ..system.console import tell
 from . import names
-from .cells import CellStep
 from .chance import Draws
 from .digest import look
 from .effects import defined_in, effects_of
@@ -45,8 +44,19 @@ class DefaultInput:
     value: Any
 
 
+class Executed(Protocol):
+    """What stands for one execution of a cell that names a step."""
+
+    def cell_ended(self) -> None:
+        """Take in what came after the body."""
+
+
 class Session:
     """The steps of one shell.
+
+    Args:
+        shell: the shell.
+        make: makes what stands for one execution of a cell in this session.
 
     Attributes:
         shell: the shell.
@@ -64,7 +74,9 @@ class Session:
         draws: how steps have found and left the generators of random numbers.
     """
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(
+        self, shell: InteractiveShell, make: Callable[[Session, Request, Body], Executed]
+    ) -> None:
         self.shell = shell
         self.run: OpenRun | None = None
         self.lines = Lines(self._automagic)
@@ -84,7 +96,8 @@ class Session:
         self._policies: dict[str, Policy] = {}
         self._numbers = itertools.count(1)
         self._alive: dict[tuple[str, str, int, str], tuple[Callable[[], Any], bytes | None]] = {}
-        self._steps: dict[str, CellStep] = {}
+        self._make = make
+        self._steps: dict[str, Executed] = {}
 
     # ---- the transformers' side -----------------------------------------------------------------
 
@@ -97,7 +110,7 @@ class Session:
     def _prepare(self, request: Request, body: Body) -> str:
         """Put the object that stands for a step into the notebook, for one execution."""
         name = f"__stepbook_{next(self._numbers)}__"
-        self._steps[name] = self.shell.user_ns[name] = CellStep(self, request, body)
+        self._steps[name] = self.shell.user_ns[name] = self._make(self, request, body)
         return name
 
     def _plain(self, body: list[ast.stmt]) -> None:
@@ -214,9 +227,9 @@ def session_of(shell: InteractiveShell) -> Session | None:
     return _sessions.get(id(shell))
 
 
-def begin(shell: InteractiveShell) -> Session:
-    """Begin the session of a shell."""
-    session = _sessions[id(shell)] = Session(shell)
+def begin(shell: InteractiveShell, make: Callable[[Session, Request, Body], Executed]) -> Session:
+    """Begin the session of a shell; see :class:`Session`."""
+    session = _sessions[id(shell)] = Session(shell, make)
     return session
 
 

@@ -92,7 +92,8 @@ class Journal:
         self.left = False
         self._queue: deque[_Queued] = deque()
         self._lock = threading.Lock()  # the queue, the positions, the file's bytes
-        self._sync_lock = threading.Lock()  # one sync at a time; whoever waits finds it done
+        self._sync_lock = threading.Lock()  # one sync at a time
+        self._group = threading.Lock()  # held by the one who syncs for all who wait for it
         self._synced = _Position(synced, 0)
         self._files: tuple[File, ...] = ()
         self._failed: OSError | None = None  # what ended this file
@@ -300,7 +301,9 @@ class Journal:
     def sync(self, seq: int | None = None) -> None:
         """Return when the event *seq* (without it: all that was appended) is on the disk.
 
-        Threads share syncs: whoever waits for the lock mostly finds its line covered.
+        Threads share syncs. While one goes on, those who come gather in a group: the first waits
+        for it to end and syncs for them all, the others wait for the first. They do not wait for
+        the lock that all syncs take, where whoever comes later could go first with the next one.
 
         Raises:
             JournalWriteError: it could not be made durable; it stays queued.
@@ -311,41 +314,58 @@ class Journal:
 
     def _sync(self, seq: int | None) -> None:
         failed_before = False
-        while self._queue:
-            if seq is not None and self._synced.seq >= seq:
-                return
+        while self._queue and (seq is None or self._synced.seq < seq):
             held: list[object] = []
+            group = self._group  # after the event was queued: its sync covers that
             try:
-                take(self._sync_lock, held)
+                take(group, held)
                 if seq is not None and self._synced.seq >= seq:
                     return
-                target, file = self._write_all()
                 try:
-                    disk.sync(file.fd)
-                    file.look(target.offset)
+                    target = self._sync_group()
+                except JournalWriteError:  # told already
+                    raise
                 except OSError as error:
-                    self._failed = error
                     if failed_before:
                         raise refused(f"the journal {self.path}", error) from error
                     failed_before = True
                     continue
-                self._settle(target)
             finally:
                 if held:
-                    self._sync_lock.release()
+                    group.release()
             if seq is None and self._synced.seq >= target.seq:
                 return
 
-    def _write_all(self) -> tuple[_Position, File]:
-        """Write what is queued; return the file, and how far it goes then."""
+    def _sync_group(self) -> _Position:
+        """Sync what is queued, for all who wait for it; return how far that goes.
+
+        Raises:
+            OSError: the sync has failed, so that the file is not used any more.
+            JournalWriteError: it could not be written.
+        """
         held: list[object] = []
         try:
-            take(self._lock, held)
-            self._write()
-            return self._written, self._files[-1]
+            take(self._sync_lock, held)
+            self._group = threading.Lock()  # whoever comes from here on waits for the next sync
+            writing: list[object] = []
+            try:
+                take(self._lock, writing)
+                self._write()
+                target, file = self._written, self._files[-1]
+            finally:
+                if writing:
+                    self._lock.release()
+            try:
+                disk.sync(file.fd)
+                file.look(target.offset)
+            except OSError as error:
+                self._failed = error
+                raise
+            self._settle(target)
+            return target
         finally:
             if held:
-                self._lock.release()
+                self._sync_lock.release()
 
     def _settle(self, target: _Position) -> None:
         held: list[object] = []
@@ -358,6 +378,8 @@ class Journal:
                 if durable:
                     self._apply(row)
             self._synced = target
+            if queue and queue[-1][0] <= last:
+                queue.clear()
             while queue and queue[0][0] <= last:
                 queue.popleft()
             if not queue:
@@ -373,13 +395,14 @@ class Journal:
         if not queue or queue[-1][0] <= written:
             return
         # From the end: what was written may wait for its sync in great numbers before it.
-        todo: list[_Queued] = []
-        for queued in reversed(queue):
-            if queued[0] <= written:
-                break
-            todo.append(queued)
-        todo.reverse()
-        data = b"".join([seal_event(seq, synced, told) for seq, _, _, told in todo])
+        last = queue[-1][0]
+        lines, effects = [], []
+        for place in range(written - last, 0):
+            seq, row, durable, told = queue[place]
+            lines.append(seal_event(seq, synced, told))
+            if not durable:
+                effects.append(row)
+        data = b"".join(lines)
         end = offset + len(data)
         try:
             if end > self._allocated:
@@ -389,10 +412,10 @@ class Journal:
             write_all(self._files[-1].fd, data, offset)
         except OSError as error:
             raise refused(f"the journal {self.path}", error) from error
-        for _, row, durable, _ in todo:
-            if not durable:
-                self._apply(row)
-        self._written = _Position(todo[-1][0], end)
+        for row in effects:
+            self._apply(row)
+        # Twice for each step, and by its own constructor it takes three times as long.
+        self._written = tuple.__new__(_Position, (last, end))
 
     def _next_file(self, error: OSError) -> None:
         """Go on in a new file: nothing that this one takes from now on can be trusted.

@@ -537,6 +537,17 @@ def test_doctor_finds_an_artifact_that_has_changed(call, book):
     result = call("doctor")
     assert result.exit_code == 1
     assert f"{artifact}\n    its content has changed" in result.stdout
+    assert "redo the step that returned it" in result.stdout
+
+
+def test_doctor_names_the_step_of_an_artifact_that_has_changed(call, book):
+    with book.run("text") as run:
+        run.do("Read", lambda: "x" * 200_000)
+    (artifact,) = (book._opened.records.home.folder / "artifacts").iterdir()
+    artifact.write_bytes(b"changed")
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert f"{artifact}\n    its content has changed; 'Read' of {run.id} returned" in result.stdout
 
 
 def test_doctor_finds_an_artifact_that_is_missing(call, book):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import stepbook
+from stepbook.system.platform import disk
 
 
 @pytest.fixture
@@ -462,6 +465,57 @@ def test_recording_from_many_threads_numbers_every_step_once(path):
     frame = run.steps()
     assert list(frame["seq"]) == list(range(1, 201))
     assert (frame["status"] == "succeeded").all()
+    book.close()
+
+
+def test_no_thread_waits_for_the_syncs_of_those_that_came_later(path, monkeypatch):
+    """A written step waits for the sync that goes on, and for the next; one more for bad luck.
+
+    Each sync is held back until all that have waited for as many are returned.
+    """
+    book = stepbook.connect(path)
+    run = book.run("loop")
+    run.do("first", int)
+    real_write, syncs = disk.pwrite, 0
+    written_at, returned = {}, set()
+    changed = threading.Condition()
+    held_up = []
+
+    def write(fd, data, offset):
+        done = real_write(fd, data, offset)
+        for name in re.findall(rb'"name":"([^"]*)","kind":"do","status":"succeeded"', data):
+            written_at[name.decode()] = syncs
+        return done
+
+    def late():
+        steps = list(written_at.items())
+        return {name for name, before in steps if syncs - before >= 3} - returned
+
+    def sync(_):
+        nonlocal syncs
+        with changed:
+            if not changed.wait_for(lambda: not late(), timeout=20):
+                held_up.append(late())
+        time.sleep(0.002)  # a disk that takes its time: all other threads get to their ends
+        syncs += 1
+
+    def work(thread):
+        for number in range(50):
+            if held_up:
+                return
+            name = f"{thread}.{number}"
+            run.do(name, int)
+            with changed:
+                returned.add(name)
+                changed.notify_all()
+
+    monkeypatch.setattr(disk, "pwrite", write)
+    monkeypatch.setattr(disk, "sync", sync)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert not held_up
+    assert len(returned) == 400
+    monkeypatch.undo()
     book.close()
 
 

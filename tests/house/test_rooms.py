@@ -142,11 +142,8 @@ def circles(graph: dict[Path, set[Path]]) -> set[frozenset[Path]]:
 
 #: Circles that are only of types, or of imports within functions, and why they stay.
 CIRCLES = {
-    # Three public classes whose signatures name each other: a book gives runs and makes loops, a
-    # run has its book, a loop gives runs.
-    frozenset({"api/book.py", "api/loop.py", "api/run.py"}),
-    # A session keeps its cells, and a cell is executed in a session.
-    frozenset({"notebook/cells.py", "notebook/session.py"}),
+    # Two public classes whose signatures name each other: a book gives runs, a run has its book.
+    frozenset({"api/book.py", "api/run.py"}),
 }
 
 

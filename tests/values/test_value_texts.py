@@ -26,6 +26,7 @@ from sameness import assert_same
 
 from stepbook import ArtifactError, NotSerializableError, StepbookError
 from stepbook.values.codec import Codec
+from stepbook.values.plain import plain
 
 codec = Codec(None)
 
@@ -44,6 +45,101 @@ PLAIN = [
 def test_json_values_are_plain_json(value, text):
     assert codec.encode(value) == text
     assert_same(value, codec.decode(text))
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class EqualToAll(type):
+    """Makes classes that say that they are any other."""
+
+    def __eq__(cls, other):
+        return True
+
+    __hash__ = type.__hash__
+
+
+class Pretender(metaclass=EqualToAll):
+    def __len__(self):
+        return 0
+
+    def __iter__(self):
+        return iter(())
+
+    def items(self):
+        return ()
+
+
+ATOMS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**640, -(10**640), 10**640 - 1, "$stepbook", Text("a"), b"a", (), 1j]),
+    st.floats(),
+    st.text(st.characters(exclude_categories=())),
+)
+KEYS = st.text() | st.sampled_from(["$stepbook", Text("a"), 1, None])
+NEARLY_PLAIN = st.recursive(
+    ATOMS, lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner), max_leaves=20
+)
+
+
+@settings(max_examples=400)
+@given(NEARLY_PLAIN)
+def test_the_short_way_of_a_plain_value_ends_where_the_long_one_does(value):
+    found = plain(value)
+    if found is not None:
+        text, copied = found
+        assert text == codec.encode(value)
+        assert_same(copied, codec.decode(text))
+        assert json.dumps(copied) == json.dumps(codec.decode(text))  # -0.0, and the order of keys
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (1,),
+        {1: "a"},
+        {"$stepbook": "tuple"},
+        {Text("a"): 1},
+        [Text("a")],
+        float("nan"),
+        [-float("inf")],
+        10**640,
+        "\ud800",
+        "é",
+        [[[[["deep"]]]]],
+        [0] * 101,
+        "x" * 20_000,
+        np.float64(1),
+        {1},
+        Pretender(),
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+def test_what_is_not_small_and_plain_goes_the_long_way(value):
+    assert plain(value) is None
+
+
+@pytest.mark.parametrize("value", [None, True, 1, -0.5, "a", [], {"a": [1, {"b": None}]}])
+def test_what_is_small_and_plain_goes_the_short_way(value):
+    assert plain(value) == (codec.encode(value), value)
+
+
+def test_a_value_that_contains_itself_goes_the_long_way_and_is_refused():
+    value = []
+    value.append({"again": value})
+    assert plain(value) is None
+    with pytest.raises(NotSerializableError, match="contains itself"):
+        codec.encode(value)
+
+
+def test_the_copy_of_a_plain_value_shares_nothing_that_can_change():
+    value = {"a": [1, {"b": []}]}
+    _, copied = plain(value)
+    value["a"][1]["b"].append(2)
+    assert copied == {"a": [1, {"b": []}]}
 
 
 @pytest.mark.parametrize("step", catalogue.STEPS[:-5], ids=lambda step: step.__name__)
