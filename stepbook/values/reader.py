@@ -168,7 +168,8 @@ def shown(node: dict[str, Any]) -> Any:
     known = DECODERS.get(kind) if isinstance(kind, str) else None
     if known is not None:
         try:
-            return known(node)
+            value = known(node)
+            return value.encode("utf-8", "backslashreplace").decode() if kind == "str" else value
         except Exception:  # noqa: BLE001 - what is inside may be shown as a dict
             return node
     return {name: item for name, item in node.items() if name != "data"} if TAG in node else node
