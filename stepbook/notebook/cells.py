@@ -77,6 +77,7 @@ class CellStep:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
         self._changed = False
+        self._held: dict[str, Any] = {}
 
     # ---- replay or execute --------------------------------------------------------------------
 
@@ -172,8 +173,10 @@ class CellStep:
             )
             around.callback(current.reset, current.set(attempt))
             self._session.note_definitions(self._body.statements, self._body.effects)
+            effects = self._body.effects
+            effects.reads |= outputs.variables_behind(effects.reads, self._names, is_hidden)
             with calm():
-                self._session.memory.before(attempt.name, self._body.effects)
+                self._session.memory.before(attempt.name, effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
             self._chance = self._session.draws.begin(attempt.name)
@@ -340,26 +343,33 @@ class CellStep:
     def _again(self, storer: Storer) -> set[str]:
         """Return the names that a replay binds by executing definitions; choose which."""
         executed: set[str] = set()
+        remade: set[str] = set()
         for number in list(self._ran):
             node = self._body.definitions[number]
             names = {name for name in self._defined_by(node) if name in self._names}
             if isinstance(node, ast.Import | ast.ImportFrom):
-                executed |= {name for name in names if self._session.memory.is_import(name)}
+                memory = self._session.memory
+                executed |= {n for n in names if is_hidden(n) or memory.is_import(n)}
             elif isinstance(node, ast.ClassDef) or not is_definition(node):
                 # Its statement makes it; what it has beside that is stored.
                 executed |= {n for n in names if not isinstance(self._names[n], type)}
-            elif not getattr(node, "decorator_list", ()) or all(map(storer.can_store, names)):
+            elif self._is_kept(node, names, remade, storer):
                 self._ran.remove(number)
-            elif not all(map(storer.can_store, self._decorating(node))):
-                self._ran.remove(number)  # on replay a stub would decorate
             elif [self._names.get(name) for name in defined_names(node)] == self._made.get(number):
                 executed |= names  # the decorator of a library is called again
+                remade |= names
         return executed
 
-    def _decorating(self, node: Any) -> set[str]:
-        """Return the names of values that the decorators of a function use."""
-        reads = effects_of([ast.Expr(d) for d in node.decorator_list]).reads
-        return reads & self._names.keys() - self._session.notebook.defined
+    def _is_kept(self, node: Any, names: set[str], remade: set[str], storer: Storer) -> bool:
+        """Whether a function is stored, and its definition is not executed again."""
+        decorators = getattr(node, "decorator_list", ())
+        reads = effects_of([ast.Expr(d) for d in decorators]).reads & self._names.keys()
+        if reads & remade:  # `@area.register`, of an `area` that is made anew
+            return False
+        if not decorators or all(map(storer.can_store, names)):
+            return True
+        # Else a stub would decorate it on replay.
+        return not all(map(storer.can_store, reads - self._session.notebook.defined))
 
     def _encode_value(self, writer: Writer, attempt: Attempt) -> tuple[str, str]:
         """Return the text of the last value; null, and why, if it cannot be stored.
@@ -455,6 +465,7 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
+        self._held = dict(self._names)
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)
             self._recorder.start()
@@ -490,6 +501,8 @@ class CellStep:
         run, session = self._running, self._session
         with calm():
             self._restorer.finish()
+            changed = self._restorer.names - self._body.effects.binds
+            outputs.follow(self._shell, self._held, changed)
             session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
         session.draws.end(step.name, self._chance)
         session.surroundings.end()

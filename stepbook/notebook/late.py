@@ -113,10 +113,7 @@ class Late:
             before = run.codec.decode(cell.outputs, hint=hint, where=self._step)
         page = Page(filter(is_output, before))
         for what, args in things:
-            if what == "clear":
-                page.clear(wait=args[0])
-            else:
-                getattr(page, what)(*args)
+            page.take(what, *args)
         with run.codec.writing_graphs(self._world) as writer:
             writer.graph = False
             text = writer.encode(page.as_outputs(), hint=hint)

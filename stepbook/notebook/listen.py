@@ -7,6 +7,7 @@ hold on to a stream are heard, too.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 import threading
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 _MISSING: Final[Any] = object()
+_OTHER: Final[Any] = object()
+#: What was there before, as an attribute of what passes on what is shown.
+_BEFORE: Final = "_stepbook_before"
 _here: Final = threading.local()
 #: So many cells are followed after their end, the latest ones.
 _MOST_LATE: Final = 1_000
@@ -69,8 +73,7 @@ class Listener:
         self._shell = shell
         self.executing: list[Ear] = []
         self.late: dict[str | None, Ear] = {}
-        self._undo: list[Callable[[], None]] = []
-        self._wrapped: dict[tuple[int, str], Any] = {}
+        self._heard: dict[tuple[int, str], tuple[Any, str]] = {}
         self._captures = Captures()
 
     # ---- whom it concerns ---------------------------------------------------------------------
@@ -117,6 +120,16 @@ class Listener:
         self.late.pop(None, None)
         self.rest()
 
+    def cell_ended(self) -> None:
+        """Go on listening behind the cell: IPython puts its streams back right after this."""
+        if self.late:
+            with contextlib.suppress(RuntimeError):  # a terminal has no loop, and waits for no text
+                asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self.late:
+            self.attach()
+
     def rest(self) -> None:
         """Listen no more if nobody hears."""
         if not self.executing and not self.late:
@@ -138,38 +151,36 @@ class Listener:
 
     def detach(self) -> None:
         """Listen no more."""
-        while self._undo:
-            self._undo.pop()()
-        self._wrapped.clear()
-
-    def _replace(self, owner: Any, name: str, wrap: Callable[[Any, Any], Any]) -> None:
-        before = vars(owner).get(name, _MISSING) if hasattr(owner, "__dict__") else _MISSING
-        key = id(owner), name
-        if before is not _MISSING and before is self._wrapped.get(key):
-            return
-        wrapper = wrap(getattr(owner, name), owner)
-        try:
-            setattr(owner, name, wrapper)
-        except (AttributeError, TypeError):
-            return  # a stream of somebody's own that cannot be listened to
-        self._wrapped[key] = wrapper
-
-        def undo() -> None:
-            if vars(owner).get(name) is not wrapper:
-                return  # somebody has replaced it since, and will put it back
+        for owner, name in self._heard.values():
+            call = vars(owner).get(name)
+            before = getattr(call, _BEFORE, _OTHER)
+            if before is _OTHER:
+                continue  # somebody has replaced it since, and will put it back
             if before is _MISSING:
                 delattr(owner, name)
             else:
                 setattr(owner, name, before)
+        self._heard.clear()
 
-        self._undo.append(undo)
+    def _replace(self, owner: Any, name: str, wrap: Callable[[Any, Any], Any]) -> None:
+        before = vars(owner).get(name, _MISSING) if hasattr(owner, "__dict__") else _MISSING
+        if hasattr(before, _BEFORE):
+            return
+        wrapper = wrap(getattr(owner, name), owner)
+        setattr(wrapper, _BEFORE, before)
+        try:
+            setattr(owner, name, wrapper)
+        except (AttributeError, TypeError):
+            return  # a stream of somebody's own that cannot be listened to
+        self._heard[id(owner), name] = owner, name
 
     def _stream(self, name: str) -> Callable[[Any, Any], Any]:
         def wrap(write: Any, owner: Any) -> Any:
             def heard(text: str, *args: Any, **kwargs: Any) -> Any:
                 if isinstance(text, str):
                     self._hear(owner, "text", name, text)
-                return write(text, *args, **kwargs)
+                with unheard():  # a cell's stream may pass it on to one that is followed, too
+                    return write(text, *args, **kwargs)
 
             return heard
 
@@ -220,7 +231,8 @@ class Listener:
 
         def heard(kind: Any, value: Any, lines: Any) -> Any:
             name = getattr(kind, "__name__", "Exception")
-            self._hear(owner, "error", str(name), str(value), [str(line) for line in lines])
+            texts = str(name), str(value), [str(line) for line in lines]
+            self._hear(owner, "error", *texts, getattr(owner, "msg", None) is not None)
             return show(kind, value, lines)
 
         return heard
@@ -259,6 +271,7 @@ def listener(shell: InteractiveShell) -> Listener:
     if found is None:
         found = _listeners[id(shell)] = Listener(shell)
         hooks.at_begin.append(found.cell_begins)
+        hooks.at_end.append(found.cell_ended)
     return found
 
 
@@ -267,4 +280,6 @@ def end(shell: InteractiveShell) -> None:
     found = _listeners.pop(id(shell), None)
     if found is not None:
         hooks.at_begin.remove(found.cell_begins)
+        hooks.at_end.remove(found.cell_ended)
+        found.late.clear()
         found.detach()

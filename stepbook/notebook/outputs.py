@@ -73,10 +73,8 @@ class Recorder:
         elif what == "update":
             pages = [p for p in (self._page, *self._widgets.values()) if p.shows(args[-1])]
             (pages[0] if pages else self._page).update(*args)
-        elif what == "clear":
-            page.clear(wait=args[0])
         elif what != "error" or self.hears_errors:
-            getattr(page, what)(*args)
+            page.take(what, *args)
 
     def _view(self, output: Output, data: Any) -> None:
         model = model_in(data)
@@ -199,8 +197,13 @@ def _show(shell: Any, output: Output, value_of: Callable[[Output], Any]) -> None
         stream.write(output["text"])
         stream.flush()
     elif kind == "error":
-        cls = type(output["ename"], (Exception,), {})
+        cls, hook = type(output["ename"], (Exception,), {}), shell.displayhook
+        of_result = output.get("of_result") is True
+        if of_result:  # it fails the cell, as it did
+            hook.start_displayhook()
         shell._showtraceback(cls, output["evalue"], output["traceback"])  # noqa: SLF001 - what shows a text that is a traceback already
+        if of_result:
+            hook.finish_displayhook()
     elif kind == "execute_result":
         hook = shell.displayhook
         hook.start_displayhook()
@@ -248,6 +251,52 @@ def tell_value(
     if refusal:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         output["value"] = {**output.get("value", {}), "missing": refusal, "type": kind}
+
+
+def variables_behind(
+    reads: set[str], names: dict[str, Any], hides: Callable[[str], bool]
+) -> set[str]:
+    """Return the variables of which the values are reached through ``_``, ``_7`` or ``Out``.
+
+    Args:
+        reads: the names that a cell reads.
+        names: the notebook's names.
+        hides: whether a name is none of the person's.
+    """
+    values: list[Any] = []
+    for name in reads:
+        if hides(name) and name in names:
+            value = names[name]
+            values += [*value.values()] if name in ("Out", "_oh") else [value]
+    ids = {id(value) for value in values if type(value) not in _ATOMS}
+    return {n for n, value in names.items() if id(value) in ids and not hides(n)} if ids else set()
+
+
+def follow(shell: InteractiveShell, before: dict[str, Any], changed: set[str]) -> None:
+    """Have ``_`` and ``Out`` hold what variables hold now that a replay has given new objects.
+
+    Args:
+        shell: of the notebook.
+        before: the notebook's names before.
+        changed: names of which the object was changed; what was bound anew is another value.
+    """
+    names, hook = shell.user_ns, shell.displayhook
+    moved: dict[int, Any] = {}
+    for name in changed:
+        old, new = before.get(name), names.get(name)
+        if old is not new and type(old) not in _ATOMS and type(new) not in _ATOMS:
+            moved[id(old)] = new
+    if not moved:
+        return
+    for number, value in list(names.get("_oh", {}).items()):
+        if id(value) in moved:
+            names["_oh"][number] = names[f"_{number}"] = moved[id(value)]
+    for name in ("_", "__", "___"):
+        held = getattr(hook, name, None)
+        if id(held) in moved:
+            if names.get(name) is held:
+                names[name] = moved[id(held)]
+            setattr(hook, name, moved[id(held)])
 
 
 def value_in(

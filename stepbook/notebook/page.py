@@ -43,6 +43,15 @@ class Page:
             if display is not None and output["output_type"] == "display_data":
                 self._displays[display] = output
 
+    def take(self, what: str, *args: Any) -> None:
+        """Take in one thing that is shown, by the name of its method here."""
+        if what == "clear":
+            self.clear(wait=args[0])
+        elif what == "error":
+            self.error(*args[:3], of_result=args[3])
+        else:
+            getattr(self, what)(*args)
+
     def text(self, name: str, text: str) -> None:
         """Add to a stream."""
         self._clear_now()
@@ -77,9 +86,9 @@ class Page:
         """Add the result of an expression, which :func:`fill` says more of."""
         return self._add({"output_type": "execute_result", **_bundle({}, {})})
 
-    def error(self, name: str, value: str, traceback: list[str]) -> None:
-        """Add an error that was shown and did not end the cell."""
-        found = {"ename": name, "evalue": value, "traceback": traceback}
+    def error(self, name: str, value: str, traceback: list[str], *, of_result: bool) -> None:
+        """Add an error that was shown and did not end the body; perhaps of showing its result."""
+        found = {"ename": name, "evalue": value, "traceback": traceback, "of_result": of_result}
         self._add({"output_type": "error", **found})
 
     def clear(self, *, wait: bool) -> None:
