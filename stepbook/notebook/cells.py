@@ -19,7 +19,7 @@ from ..errors import NotSerializableError, StaleStepError
 from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
-from . import missing, names, outputs
+from . import history, missing, names
 from .calm import calm, warn
 from .chance import changed
 from .effects import defined_names, effects_of, is_definition
@@ -27,6 +27,7 @@ from .late import Late
 from .listen import listener
 from .memory import is_hidden
 from .outputs import Recorder, flush_figures
+from .shown import StepOutputs
 from .stub import NotStored, refuse
 from .variables import Restorer, Storer, classes_in
 
@@ -71,6 +72,7 @@ class CellStep:
         self._around = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self._late: Late | None = None
+        self._outputs = StepOutputs(session, request.name)
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
         # On replay:
@@ -174,7 +176,7 @@ class CellStep:
             around.callback(current.reset, current.set(attempt))
             self._session.note_definitions(self._body.statements, self._body.effects)
             effects = self._body.effects
-            effects.reads |= outputs.variables_behind(effects.reads, self._names, is_hidden)
+            effects.reads |= history.variables_behind(effects.reads, self._names)
             with calm():
                 self._session.memory.before(attempt.name, effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
@@ -277,7 +279,7 @@ class CellStep:
                 writer.graph = False
                 text, refusal = self._encode_value(writer, attempt)
                 stored = self._stored(writer, attempt, around)
-                shown = self._shown(writer, recorder, refusal)
+                shown = self._outputs.stored(writer, recorder, self._value, refusal)
                 chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
                 variables = stored.text(self._ran, writer.encode(chance) if chance else None)
                 cell = CellRow(attempt.name, attempt.number, self._request.source, variables, shown)
@@ -288,7 +290,7 @@ class CellStep:
             for key, _, value in stored.missing:
                 session.remember(attempt, key, value)
             if refusal and recorder.results:
-                session.remember(attempt, outputs.VALUE, self._value)
+                session.remember(attempt, history.VALUE, self._value)
         told = missing.missed(stored.missing, self._body.statements)
         if told:
             warn(missing.in_words(self._request.name, told), stacklevel=3)
@@ -296,14 +298,14 @@ class CellStep:
 
     def _follow(self, run: OpenRun, attempt: Attempt, recorder: Recorder) -> None:
         """Go on listening: subprocesses and threads may show something after the cell's end."""
-        late = Late(
+        self._late = Late(
             run,
             attempt,
             recorder.parent,
             self._session.notebook,
             lambda: classes_in(self._names),
         )
-        self._late = listener(self._shell).follow(late)
+        listener(self._shell).follow(self._late)
 
     def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
         session, run = self._session, self._running
@@ -331,7 +333,7 @@ class CellStep:
             return storer.end()
         executed = self._again(storer)
         # They are IPython's, until a cell binds them: `for _ in range(3)`, `_ = gettext`.
-        for name in sorted(effects.binds & {"_", "__", "___"} & self._names.keys() - executed):
+        for name in sorted(effects.binds & history.LAST & self._names.keys() - executed):
             storer.add([name])
         for group in sorted(groups, key=lambda g: min(effects.order.get(n, 1 << 30) for n in g)):
             names = sorted(group, key=lambda n: (effects.order.get(n, 1 << 30), n))
@@ -382,36 +384,6 @@ class CellStep:
         except NotSerializableError as error:
             return writer.encode(None, files=files), error.reason or str(error)
 
-    def _shown(self, writer: Writer, recorder: Recorder, refusal: str) -> str | None:
-        """Return the text of what was shown; what cannot be stored of it is left out and told."""
-        hint = classes_in(self._names)
-        for output, value in recorder.results:
-            why = refusal
-            if value is not self._value:  # one of several
-                try:
-                    writer.encode(value, hint=hint)
-                    why, output["value"] = "", {"of": value}
-                except NotSerializableError as error:
-                    why = error.reason or str(error)
-            outputs.tell_value(output, value, self._names, is_hidden, why)
-        shown, stubs = outputs.without_stubs(recorder.outputs())
-        for name, step in sorted(stubs):
-            warn(
-                f"step {self._request.name!r} has shown {name}, which step {step!r} could not "
-                f"store: that output is not recorded. %stepbook redo {step} makes it again.",
-                stacklevel=4,
-            )
-        try:
-            return writer.encode(shown, hint=hint) if shown else None
-        except NotSerializableError:
-            kept, reasons = outputs.storable(shown, lambda one: writer.encode(one, hint=hint))
-            warn(
-                f"step {self._request.name!r} is recorded without some of its outputs: "
-                f"{'; '.join(reasons)}. They are not shown again on replay.",
-                stacklevel=4,
-            )
-            return writer.encode(kept, hint=hint) if kept else None
-
     def _fail(self, error: BaseException) -> None:
         attempt = self._attempt
         try:
@@ -440,7 +412,7 @@ class CellStep:
             return  # let go of since; the failure itself is recorded
         with calm(), run.codec.writing_graphs(self._session.notebook) as writer:
             writer.graph = False
-            shown = self._shown(writer, recorder, "")
+            shown = self._outputs.stored(writer, recorder, None, "")
             if shown is not None:
                 source = self._request.source
                 noted(ledger, CellRow(attempt.name, attempt.number, source, outputs=shown))
@@ -501,8 +473,8 @@ class CellStep:
         run, session = self._running, self._session
         with calm():
             self._restorer.finish()
-            changed = self._restorer.names - self._body.effects.binds
-            outputs.follow(self._shell, self._held, changed)
+            others = self._restorer.names - self._body.effects.binds
+            history.follow(self._shell, self._held, others)
             session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
         session.draws.end(step.name, self._chance)
         session.surroundings.end()
@@ -514,25 +486,4 @@ class CellStep:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
             with calm():
-                self._show_again(run, step, cell.outputs, heard)
-
-    def _show_again(self, run: OpenRun, step: StepRow, text: str, heard: list[Any]) -> None:
-        hint = classes_in(self._names)
-
-        def stored() -> Any:
-            value = run.value(step) if step.value is None else step.value
-            return run.codec.decode(value, hint=hint, where=step.name)
-
-        def alive(key: str) -> Any:
-            return self._session.alive(run, step, key)
-
-        recorded = run.codec.decode(text, hint=hint, where=step.name)
-        if not outputs.show(
-            self._shell,
-            outputs.without(recorded, heard),
-            lambda output: outputs.value_in(output, self._names, step.name, stored, alive),
-        ):
-            tell(
-                f"stepbook: of the outputs recorded for {step.name!r} some are not as stepbook "
-                f"writes them, and are left out. %stepbook redo {step.name} makes them again."
-            )
+                self._outputs.show_again(run, step, cell.outputs, heard)

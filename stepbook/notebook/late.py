@@ -76,11 +76,11 @@ class Late:
 
     def store(self) -> None:
         """Record what has come."""
+        if not self._waits:
+            return
         with self._lock:
             things, self._things, self._waits = self._things, [], False
         atexit.unregister(self.store)
-        if not things:
-            return
         try:
             if not self._store(things):
                 warn(

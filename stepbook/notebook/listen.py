@@ -61,6 +61,13 @@ class Ear(Protocol):
         """
 
 
+class LateEar(Ear, Protocol):
+    """Takes what a cell shows after its end."""
+
+    def store(self) -> None:
+        """Record what has come."""
+
+
 class Listener:
     """Follows what one shell shows.
 
@@ -72,7 +79,7 @@ class Listener:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self.executing: list[Ear] = []
-        self.late: dict[str | None, Ear] = {}
+        self.late: dict[str | None, LateEar] = {}
         self._heard: dict[tuple[int, str], tuple[Any, str]] = {}
         self._captures = Captures()
 
@@ -106,18 +113,19 @@ class Listener:
             found.append(self.late[parent])
         return found
 
-    def follow(self, late: Ear) -> Any:
-        """Have someone hear what comes after the end of a cell, and return it."""
+    def follow(self, late: LateEar) -> None:
+        """Have someone hear what comes after the end of a cell."""
         self.late.pop(late.parent, None)
         self.late[late.parent] = late
         while len(self.late) > _MOST_LATE:
             del self.late[next(iter(self.late))]
         self.attach()
-        return late
 
     def cell_begins(self) -> None:
         """Note that a cell begins: without messages, what comes from here on is of that one."""
         self.late.pop(None, None)
+        for late in self.late.values():
+            late.store()
         self.rest()
 
     def cell_ended(self) -> None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from driver import Kernel
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 CELLS = {
