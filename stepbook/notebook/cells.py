@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import sys
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -16,17 +15,22 @@ from ..engine import execute, recording, retries
 from ..engine.attempt import check_name, current, noted, shorten
 from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
-from ..errors import NotSerializableError, StaleStepError, StepbookWarning
+from ..errors import NotSerializableError, StaleStepError
 from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
-from . import names
+from . import history, missing, names
+from .calm import calm, warn
 from .chance import changed
 from .effects import defined_names, effects_of, is_definition
 from .files import found, names_of, written
+from .late import Late
+from .listen import listener
 from .memory import is_hidden
-from .outputs import Recorder, flush_figures, show
-from .variables import Restorer, Storer, classes_in, is_missed
+from .outputs import Recorder, flush_figures
+from .shown import StepOutputs
+from .stub import NotStored, refuse
+from .variables import Restorer, Storer, classes_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +73,8 @@ class CellStep:
         self._attempt: Attempt | None = None
         self._around = contextlib.ExitStack()
         self._recorder: Recorder | None = None
+        self._late: Late | None = None
+        self._outputs = StepOutputs(session, request.name)
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
         self._files: Found = {}
@@ -76,6 +82,7 @@ class CellStep:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
         self._changed = False
+        self._held: dict[str, Any] = {}
 
     # ---- replay or execute --------------------------------------------------------------------
 
@@ -171,7 +178,10 @@ class CellStep:
             )
             around.callback(current.reset, current.set(attempt))
             self._session.note_definitions(self._body.statements, self._body.effects)
-            self._session.memory.before(attempt.name, self._body.effects)
+            effects = self._body.effects
+            effects.reads |= history.variables_behind(effects.reads, self._names)
+            with calm():
+                self._session.memory.before(attempt.name, effects)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
             self._session.tell_files(self._body.effects)
@@ -200,6 +210,8 @@ class CellStep:
                 raise
             self._executes = False
             return False
+        if self._recorder is not None:
+            self._recorder.hears_errors = False  # its own is recorded as such
         self._fail(error)
         if self._failures >= self._request.retries or not retries.worth_retrying(error):
             return False
@@ -229,6 +241,8 @@ class CellStep:
 
     def show(self, value: Any) -> None:
         """Show an expression's value as IPython does, and keep it as the step's value."""
+        if isinstance(value, NotStored):
+            refuse(value)  # what it looks like is not what the step has shown
         self._value = value
         sys.displayhook(value)
 
@@ -264,29 +278,39 @@ class CellStep:
         flush_figures()
         recorder.stop()
         session = self._session
-        with run.codec.writing_graphs(session.notebook) as writer:
-            writer.graph = False
-            text = self._encode_value(writer, attempt)
-            stored = self._stored(writer, attempt)
-            shown = recorder.outputs()
-            chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
-            variables = stored.text(self._ran, writer.encode(chance) if chance else None)
-            cell = CellRow(
-                attempt.name,
-                attempt.number,
-                self._request.source,
-                variables,
-                writer.encode(shown) if shown else None,
-            )
-            recording.complete(run, attempt, self._value, text, seconds, cell)
-        if attempt.files:  # they are in the store now
-            self._bring_back(variables, attempt.name, lambda _key: None)
-        self._end()
-        for key, _, value in stored.missing:
-            session.remember(attempt, key, value)
-        missed = {key: why for key, why, value in stored.missing if is_missed(value)}
-        if missed:
-            self._warn_missing(missed)
+        around = session.surroundings.end()
+        with calm():
+            with run.codec.writing_graphs(session.notebook) as writer:
+                writer.graph = False
+                text, refusal = self._encode_value(writer, attempt)
+                stored = self._stored(writer, attempt, around)
+                shown = self._outputs.stored(writer, recorder, self._value, refusal)
+                chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
+                variables = stored.text(self._ran, writer.encode(chance) if chance else None)
+                cell = CellRow(attempt.name, attempt.number, self._request.source, variables, shown)
+                recording.complete(run, attempt, self._value, text, seconds, cell)
+            if attempt.files:  # they are in the store now
+                self._bring_back(variables, attempt.name, lambda _key: None)
+            self._end()
+            for key, _, value in stored.missing:
+                session.remember(attempt, key, value)
+            if refusal and recorder.results:
+                session.remember(attempt, history.VALUE, self._value)
+        told = missing.missed(stored.missing, self._body.statements)
+        if told:
+            warn(missing.in_words(self._request.name, told), stacklevel=3)
+        self._follow(run, attempt, recorder)
+
+    def _follow(self, run: OpenRun, attempt: Attempt, recorder: Recorder) -> None:
+        """Go on listening: subprocesses and threads may show something after the cell's end."""
+        self._late = Late(
+            run,
+            attempt,
+            recorder.parent,
+            self._session.notebook,
+            lambda: classes_in(self._names),
+        )
+        listener(self._shell).follow(self._late)
 
     def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
         session, run = self._session, self._running
@@ -295,7 +319,9 @@ class CellStep:
         restorer.finish()
         session.memory.restored(step, restorer.names)
 
-    def _stored(self, writer: HeapWriter, attempt: Attempt) -> Stored:
+    def _stored(
+        self, writer: HeapWriter, attempt: Attempt, around: dict[str, dict[str, Any]]
+    ) -> Stored:
         """Store what a replay cannot make: what was bound or changed, and not by a definition."""
         memory, effects = self._session.memory, self._body.effects
         storer = Storer(
@@ -303,7 +329,7 @@ class CellStep:
         )
         self._ran += range(self._body.noted, len(self._body.definitions))
         groups = memory.after(attempt.name, effects, self._before)
-        storer.add_around(self._session.surroundings.end())
+        storer.add_around(around)
         storer.add_attributes(effects.attributes)
         storer.add_files(written(self._files, names_of(effects.texts)))
         out = self._request.out
@@ -314,6 +340,9 @@ class CellStep:
             storer.add(out)
             return storer.end()
         executed = self._again(storer)
+        # They are IPython's, until a cell binds them: `for _ in range(3)`, `_ = gettext`.
+        for name in sorted(effects.binds & history.LAST & self._names.keys() - executed):
+            storer.add([name])
         for group in sorted(groups, key=lambda g: min(effects.order.get(n, 1 << 30) for n in g)):
             names = sorted(group, key=lambda n: (effects.order.get(n, 1 << 30), n))
             names = [name for name in names if name not in executed]
@@ -324,46 +353,52 @@ class CellStep:
     def _again(self, storer: Storer) -> set[str]:
         """Return the names that a replay binds by executing definitions; choose which."""
         executed: set[str] = set()
+        remade: set[str] = set()
         for number in list(self._ran):
             node = self._body.definitions[number]
             names = {name for name in self._defined_by(node) if name in self._names}
             if isinstance(node, ast.Import | ast.ImportFrom):
-                executed |= {name for name in names if self._session.memory.is_import(name)}
+                memory = self._session.memory
+                executed |= {n for n in names if is_hidden(n) or memory.is_import(n)}
             elif isinstance(node, ast.ClassDef) or not is_definition(node):
                 # Its statement makes it; what it has beside that is stored.
                 executed |= {n for n in names if not isinstance(self._names[n], type)}
-            elif not getattr(node, "decorator_list", ()) or all(map(storer.can_store, names)):
+            elif self._is_kept(node, names, remade, storer):
                 self._ran.remove(number)
             elif [self._names.get(name) for name in defined_names(node)] == self._made.get(number):
                 executed |= names  # the decorator of a library is called again
+                remade |= names
         return executed
 
-    def _encode_value(self, writer: Writer, attempt: Attempt) -> str:
-        """Return the text of the last value; null if it cannot be stored.
+    def _is_kept(self, node: Any, names: set[str], remade: set[str], storer: Storer) -> bool:
+        """Whether a function is stored, and its definition is not executed again."""
+        decorators = getattr(node, "decorator_list", ())
+        reads = effects_of([ast.Expr(d) for d in decorators]).reads & self._names.keys()
+        if reads & remade:  # `@area.register`, of an `area` that is made anew
+            return False
+        if not decorators or all(map(storer.can_store, names)):
+            return True
+        # Else a stub would decorate it on replay.
+        return not all(map(storer.can_store, reads - self._session.notebook.defined))
+
+    def _encode_value(self, writer: Writer, attempt: Attempt) -> tuple[str, str]:
+        """Return the text of the last value; null, and why, if it cannot be stored.
 
         It is shown again as it looked, and what is needed later is in a variable.
         """
         files = attempt.files
         try:
-            return writer.encode(self._value, hint=classes_in(self._names), files=files)
-        except NotSerializableError:
-            return writer.encode(None, files=files)
-
-    def _warn_missing(self, missing: dict[str, str]) -> None:
-        shown = "; ".join(f"{_place(key)} ({reason})" for key, reason in missing.items())
-        warnings.warn(
-            f"step {self._request.name!r} is recorded without {shown}. On replay, using "
-            f"{'it' if len(missing) == 1 else 'one of them'} raises NotStoredError.",
-            StepbookWarning,
-            stacklevel=4,
-        )
+            return writer.encode(self._value, hint=classes_in(self._names), files=files), ""
+        except NotSerializableError as error:
+            return writer.encode(None, files=files), error.reason or str(error)
 
     def _fail(self, error: BaseException) -> None:
         attempt = self._attempt
         try:
             if attempt is not None:
                 recording.fail(self._running, attempt, error)
-                self._session.memory.failed(self._body.effects)
+                with calm():
+                    self._session.memory.failed(self._body.effects)
                 self._session.draws.end(attempt.name, self._chance)
                 self._session.surroundings.end()
         finally:
@@ -379,21 +414,16 @@ class CellStep:
         if recorder is None or self._attempt is None:
             return
         recorder.stop()
-        shown = recorder.outputs()
-        if not shown:
-            return
         run, attempt = self._running, self._attempt
         ledger = run.ledger
         if ledger is None:
             return  # let go of since; the failure itself is recorded
-        with run.codec.writing() as writer:
-            row = CellRow(
-                attempt.name,
-                attempt.number,
-                self._request.source,
-                outputs=writer.encode(shown),
-            )
-            noted(ledger, row)
+        with calm(), run.codec.writing_graphs(self._session.notebook) as writer:
+            writer.graph = False
+            shown = self._outputs.stored(writer, recorder, None, "")
+            if shown is not None:
+                source = self._request.source
+                noted(ledger, CellRow(attempt.name, attempt.number, source, outputs=shown))
 
     def cell_ended(self) -> None:
         """Take in what IPython has shown behind the body of a failed attempt: its plots."""
@@ -401,6 +431,8 @@ class CellStep:
             self._note_outputs()
         elif self._recorder is not None:
             self._recorder.stop()
+        if self._late is not None:
+            self._late.ended()
 
     # ---- replaying ----------------------------------------------------------------------------
 
@@ -413,6 +445,10 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
+        self._held = dict(self._names)
+        if self._body.definitions:  # they may show something, and it is recorded already
+            self._recorder = Recorder(self._shell)
+            self._recorder.start()
         self._restorer = Restorer(
             run.codec,
             session.notebook,
@@ -428,9 +464,12 @@ class CellStep:
         """Whether a definition is to be executed; what was bound before it is brought back."""
         assert self._restorer is not None  # noqa: S101 - replays() comes first
         body = self._body
-        self._restorer.up_to(
-            body.places[number], body.effects.order, effects_of([body.definitions[number]]).reads
-        )
+        with calm():
+            self._restorer.up_to(
+                body.places[number],
+                body.effects.order,
+                effects_of([body.definitions[number]]).reads,
+            )
         if self._changed:
             return self._body.top[number] is not None
         return number in self._restorer.ran
@@ -440,26 +479,21 @@ class CellStep:
         assert self._restorer is not None  # noqa: S101 - as above
         assert self._recorded is not None  # noqa: S101
         step, cell = self._recorded
-        run = self._running
-        self._restorer.finish()
-        self._session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
-        self._session.draws.end(step.name, self._chance)
-        self._session.surroundings.end()
-        self._session.files.replayed(step.name, self._restorer.files)
-        text = run.value(step) if step.value is None else step.value
+        run, session = self._running, self._session
+        with calm():
+            self._restorer.finish()
+            others = self._restorer.names - self._body.effects.binds
+            history.follow(self._shell, self._held, others)
+            session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
+        session.draws.end(step.name, self._chance)
+        session.surroundings.end()
+        session.files.replayed(step.name, self._restorer.files)
+        heard = []
+        if self._recorder is not None:
+            self._recorder.stop()
+            heard = self._recorder.outputs()
         if cell is None:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
-            value = run.codec.decode(text, hint=classes_in(self._names), where=step.name)
-            outputs = run.codec.decode(cell.outputs, where=step.name)
-            if not show(self._shell, outputs, value):
-                tell(
-                    f"stepbook: of the outputs recorded for {step.name!r} some are not as stepbook "
-                    f"writes them, and are left out. %stepbook redo {step.name} makes them again."
-                )
-
-
-def _place(key: str) -> str:
-    """Return what the person is told of an object that was not stored."""
-    name, _, _ = key.partition("#")
-    return name
+            with calm():
+                self._outputs.show_again(run, step, cell.outputs, heard)

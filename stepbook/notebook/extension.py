@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ..engine import runs
-from . import complete, hooks
+from . import complete, hooks, listen
 from . import session as sessions
 from .cells import CellStep
 from .magics import StepbookMagics
@@ -47,6 +47,7 @@ def unload(shell: InteractiveShell) -> None:
     with contextlib.suppress(ValueError):  # IPython itself takes out one that fails
         shell.ast_transformers.remove(session.code)
     session.cell_ended()
+    listen.end(shell)
     hooks.at_end.remove(session.cell_ended)
     hooks.at_pass.remove(session.count)
     sessions.end(shell)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import runs
 from ..engine.hooks import HOOKS
-from ..errors import StepbookWarning
 from ..model import failures
 from . import names
+from .calm import calm, warn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from ..engine.passes import Pass
 
 _attached: Final[set[int]] = set()
+#: Called when a cell begins, and none is executing.
+at_begin: Final[list[Callable[[], None]]] = []
 #: Called when a cell has ended, and none is executing any more.
 at_end: Final[list[Callable[[], None]]] = []
 #: Called at the end of each cell, after its passes have ended.
@@ -79,6 +80,9 @@ def _before_cell(info: Any) -> None:
     shell = sys.modules["IPython"].get_ipython()
     number = shell.execution_count if info.store_history and shell is not None else None
     HOOKS.cell = CellExecution(getattr(info, "cell_id", None), number, outer)
+    if outer is None:
+        for call in at_begin:
+            call()
 
 
 def _after_cell(result: Any) -> None:
@@ -88,13 +92,10 @@ def _after_cell(result: Any) -> None:
         return
     cell.running = False
     try:
-        _end(cell, result.error_in_exec or result.error_before_exec)
+        with calm():
+            _end(cell, result.error_in_exec or result.error_before_exec)
     except Exception as error:  # noqa: BLE001 - IPython would report it as the cell's own error
-        warnings.warn(
-            f"stepbook: the end of this cell was not recorded. {type(error).__name__}: {error}",
-            StepbookWarning,
-            stacklevel=2,
-        )
+        warn(f"stepbook: the end of this cell was not recorded. {type(error).__name__}: {error}")
     finally:
         if cell.outer is not None:
             HOOKS.cell = cell.outer

@@ -125,7 +125,7 @@ class Memory:
 
     def baseline(self, names: Iterable[str]) -> None:
         """Note that what names hold comes back without being stored, as imports do."""
-        names = {name for name in names if name in self._names}
+        names = {name for name in names if name in self._names and not is_hidden(name)}
         self._survey(names)
         for name in names:
             self._known[name] = self._imports[name] = self._state(name)
@@ -133,7 +133,7 @@ class Memory:
 
     def is_import(self, name: str) -> bool:
         """Whether a name holds what an import of this cell has given it."""
-        return self._imports.get(name) == self._state(name)
+        return name in self._imports and self._imports[name] == self._state(name)
 
     def look(self, name: str) -> Look | None:
         """Return how a name was seen last."""

@@ -1,233 +1,168 @@
-"""What a cell shows: recorded while it is shown, and shown again on replay.
-
-An output is what a notebook file has: ``stream``, ``display_data`` or ``execute_result``.
-"""
+"""What a cell shows: recorded while it is shown, and shown again on replay."""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
+import html
 import re
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import StepbookWarning
+from ..errors import NotSerializableError
+from . import stub
+from .listen import listener, model_in
+from .page import Page, display_of, fill, is_output, texts_of
+from .widgets import content_of, page_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from IPython.core.interactiveshell import InteractiveShell
 
-_WIDGET_VIEW: Final = "application/vnd.jupyter.widget-view+json"
-_MISSING: Final[Any] = object()
-#: What a carriage return has overwritten, as a progress bar does many times a second.
-_OVERWRITTEN: Final = re.compile(r"^[^\n]*\r(?!\n|$)", re.MULTILINE)
+    from .page import Output
+
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
+#: Of a stub that is shown so much is looked for: tables cut off what is longer.
+_SHOWN: Final = 40
 
 
 class Recorder:
     """Records what the shell shows between :meth:`start` and :meth:`stop`.
 
-    The objects that show are told to pass what they show through here, each by an attribute of its
-    own that :meth:`stop` takes away again. So what was shown before and by whom stays as it was,
-    and loggers that hold on to a stream are heard, too.
+    Attributes:
+        parent: the message that has asked for the cell; None if the host has no messages.
+        results: the outputs that show the value of an expression, with the value.
+        hears_errors: whether errors that are shown are outputs of the body, and not its own.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
-        self._outputs: list[dict[str, Any]] = []
-        self._displays: dict[str, dict[str, Any]] = {}
-        self._widgets: dict[str, dict[str, Any]] = {}
-        self._undo: list[Callable[[], None]] = []
-        self._nested = 0
-        self._clear = False
-
-    # ---- hooks ------------------------------------------------------------------------------
+        self._listener = listener(shell)
+        self.parent: str | None = None
+        self.results: list[tuple[Output, Any]] = []
+        self.hears_errors = True
+        self._page = Page()
+        self._widgets: dict[str, Page] = {}
+        self._views: list[tuple[Output, str]] = []
+        self._open: Output | None = None
 
     def start(self) -> None:
         """Begin to record."""
-        for name in ("stdout", "stderr"):
-            self._replace(getattr(sys, name), "write", self._stream(name))
-        publisher, hook = self._shell.display_pub, self._shell.displayhook
-        self._replace(publisher, "publish", self._publish)
-        self._replace(publisher, "clear_output", self._cleared)
-        self._replace(hook, "write_output_prompt", self._quietly)
-        self._replace(hook, "write_format_data", self._result)
+        self.parent = self._listener.parent()
+        stub.shown.clear()
+        self._listener.executing.append(self)
+        self._listener.attach()
 
     def stop(self) -> None:
         """Record no more; twice is once."""
-        while self._undo:
-            self._undo.pop()()
+        if self in self._listener.executing:
+            self._listener.executing.remove(self)
+            self._listener.rest()
 
-    def _replace(self, owner: Any, name: str, wrap: Callable[[Any], Any]) -> None:
-        before = vars(owner).get(name, _MISSING)
-        wrapper = wrap(getattr(owner, name))
-        try:
-            setattr(owner, name, wrapper)
-        except (AttributeError, TypeError):
-            return  # a stream of somebody's own that cannot be listened to
+    def hear(self, what: str, *args: Any, within: Any = None) -> None:
+        """Take in one thing that is shown; see :class:`.listen.Ear`."""
+        page = self._page if within is None else self._page_of(within)
+        if what == "result":  # also of what goes into a widget: `_` is the cell's
+            self._open = self._page.result()
+            self.results.append((self._open, *args))
+        elif what == "fill" and within is None:
+            output, self._open = self._open or self._page.result(), None
+            fill(output, *args)
+            self._view(output, args[0])
+        elif what in ("fill", "display"):
+            self._view(page.display(*args), args[0])
+        elif what == "update":
+            pages = [p for p in (self._page, *self._widgets.values()) if p.shows(args[-1])]
+            (pages[0] if pages else self._page).update(*args)
+        elif what != "error" or self.hears_errors:
+            page.take(what, *args)
 
-        def undo() -> None:
-            if vars(owner).get(name) is not wrapper:
-                return  # somebody has replaced it since, and will put it back
-            if before is _MISSING:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+    def _view(self, output: Output, data: Any) -> None:
+        model = model_in(data)
+        if model is not None:
+            self._views.append((output, model))
 
-        self._undo.append(undo)
+    def _page_of(self, widget: Any) -> Page:
+        model = str(widget.model_id)
+        page = self._widgets.get(model)
+        if page is None:
+            page = self._widgets[model] = page_of(widget)
+        return page
 
-    def _stream(self, name: str) -> Callable[[Any], Any]:
-        def wrap(write: Any) -> Any:
-            def heard(text: str, *args: Any, **kwargs: Any) -> Any:
-                if isinstance(text, str):
-                    self._hear(self._add_text, name, text)
-                return write(text, *args, **kwargs)
-
-            return heard
-
-        return wrap
-
-    def _quietly(self, call: Any) -> Any:
-        """Call without hearing: in a terminal, displays are written to the stream."""
-
-        def quiet(*args: Any, **kwargs: Any) -> Any:
-            with self._unheard():
-                return call(*args, **kwargs)
-
-        return quiet
-
-    @contextlib.contextmanager
-    def _unheard(self) -> Iterator[None]:
-        self._nested += 1
-        try:
-            yield
-        finally:
-            self._nested -= 1
-
-    def _publish(self, publish: Any) -> Any:
-        publish = self._quietly(publish)
-
-        def heard(data: Any, metadata: Any = None, *args: Any, **kwargs: Any) -> Any:
-            transient = kwargs.get("transient") or {}
-            display, update = transient.get("display_id"), bool(kwargs.get("update"))
-            self._hear(self._add_display, data, metadata, display, update=update)
-            return publish(data, metadata, *args, **kwargs)
-
-        return heard
-
-    def _result(self, write: Any) -> Any:
-        write = self._quietly(write)
-
-        def heard(data: Any, metadata: Any = None) -> Any:
-            self._hear(self._add, "execute_result", data, metadata)
-            return write(data, metadata)
-
-        return heard
-
-    def _cleared(self, clear: Any) -> Any:
-        clear = self._quietly(clear)
-
-        def heard(wait: bool = False) -> Any:  # noqa: FBT001, FBT002 - IPython's own signature
-            if wait:
-                self._clear = True
-            else:
-                self._outputs.clear()
-            return clear(wait)
-
-        return heard
-
-    def _hear(self, add: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-        if self._nested:
-            return
-        try:
-            add(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - what shows something is not to fail for us
-            with self._unheard():
-                warnings.warn(
-                    "stepbook: an output was shown, but not recorded. "
-                    f"{type(error).__name__}: {error}",
-                    StepbookWarning,
-                    stacklevel=4,
-                )
-
-    # ---- what was heard -----------------------------------------------------------------------
-
-    def _add_text(self, name: str, text: str) -> None:
-        self._clear_now()
-        last = self._outputs[-1] if self._outputs else {}
-        if last.get("output_type") == "stream" and last["name"] == name:
-            last["text"].append(text)
-        else:
-            self._outputs.append({"output_type": "stream", "name": name, "text": [text]})
-
-    def _add_display(self, data: Any, metadata: Any, display: Any, *, update: bool) -> None:
-        if not update:
-            output = self._add("display_data", data, metadata)
-            if display is not None:
-                self._displays[str(display)] = output
-        elif str(display) in self._displays:
-            known = self._displays[str(display)]
-            known["data"], known["metadata"] = _plain(data), _json(metadata)
-
-    def _add(self, kind: str, data: Any, metadata: Any) -> dict[str, Any]:
-        self._clear_now()
-        output = {"output_type": kind, "data": _plain(data), "metadata": _json(metadata)}
-        self._outputs.append(output)
-        if _WIDGET_VIEW in data:
-            self._widgets[str(data[_WIDGET_VIEW].get("model_id"))] = output
-        return output
-
-    def _clear_now(self) -> None:
-        if self._clear:
-            self._clear = False
-            self._outputs.clear()
-
-    def outputs(self) -> list[dict[str, Any]]:
+    def outputs(self) -> list[Output]:
         """Return what was shown so far, in order, as JSON."""
-        for model, output in self._widgets.items():
-            text = _widget_text(model)
-            if text is not None:  # as it looks now: a progress bar at its end
+        for output, model in self._views:
+            text, content = text_of(model), content_of(model, self._widgets)
+            if text is not None:
                 output["data"]["text/plain"] = text
-        found = []
-        for output in self._outputs:
-            if output["output_type"] == "stream":
-                text = _OVERWRITTEN.sub("", "".join(output["text"]))
-                if text:
-                    found.append({**output, "text": text})
-            elif output["data"]:
-                found.append(output)
-        return found
+            if content:
+                output["content"] = content
+        return self._page.as_outputs()
 
 
-def _plain(data: dict[str, Any]) -> dict[str, Any]:
-    """Return a bundle as JSON; views of widgets would find no model on replay and are left out."""
-    plain: dict[str, Any] = {}
-    for mime, value in data.items():
-        if mime == _WIDGET_VIEW:
-            continue
-        shown = base64.b64encode(value).decode() if isinstance(value, bytes) else _json(value)
-        if shown is not None:
-            plain[mime] = shown
-    return plain
+def without_stubs(outputs: list[Output]) -> tuple[list[Output], set[tuple[str, str]]]:
+    """Return the outputs that show nothing that was not stored, and what the others show.
+
+    Returns:
+        The outputs, and the name and step of each stub.
+    """
+    if not stub.shown:
+        return outputs, set()
+    marks = {text[:_SHOWN]: about for text, about in stub.shown.items()}
+    marks |= {html.escape(text): about for text, about in marks.items()}
+    kept, found = [], set()
+    for output in outputs:
+        here = {a for mark, a in marks.items() if any(mark in text for text in texts_of(output))}
+        found |= here
+        if not here:
+            kept.append(output)
+        elif output["output_type"] == "execute_result":
+            kept.append({**output, "data": {}})
+        elif output["output_type"] == "stream":
+            lines = output["text"].splitlines(keepends=True)
+            text = "".join(line for line in lines if not any(mark in line for mark in marks))
+            kept += [{**output, "text": text}] if text else []
+    return kept, found
 
 
-def _json(value: Any) -> Any:
-    """Return *value* as JSON has it, or None."""
-    try:
-        return json.loads(json.dumps(value))
-    except (TypeError, ValueError):
-        return None
+def storable(
+    outputs: list[Output], encode: Callable[[Output], object]
+) -> tuple[list[Output], list[str]]:
+    """Return the outputs that can be stored, and why each of the others cannot."""
+    kept, reasons = [], []
+    for output in outputs:
+        try:
+            encode(output)
+            kept.append(output)
+        except NotSerializableError as error:
+            reasons.append(error.reason or str(error))
+    return kept, reasons
 
 
-def _widget_text(model: str) -> str | None:
-    module = sys.modules.get("ipywidgets.widgets.widget")
-    widget = getattr(module, "_instances", {}).get(model)
-    try:
-        return None if widget is None else repr(widget)
-    except Exception:  # noqa: BLE001 - code of the widget's; its first text stays
-        return None
+def without(outputs: Any, heard: list[Output]) -> Any:
+    """Return recorded outputs without those that a replay has shown already.
+
+    Definitions are executed again, with what they show.
+    """
+    if not heard or not isinstance(outputs, list):
+        return outputs
+    left = [dict(output) if is_output(output) else output for output in outputs]
+    for one in heard:
+        for output in filter(is_output, left):
+            if output["output_type"] != one["output_type"]:
+                continue
+            if one["output_type"] == "stream":
+                if output["name"] == one["name"] and one["text"] in output["text"]:
+                    output["text"] = output["text"].replace(one["text"], "", 1)
+                    break
+            elif _looks(output) == _looks(one):
+                left.remove(output)
+                break
+    return [o for o in left if not (is_output(o) and o.get("text") == "")]
+
+
+def _looks(output: Output) -> list[str]:
+    plain = output.get("data", {}).get("text/plain")
+    texts = [plain] if isinstance(plain, str) else texts_of(output)
+    return [_ADDRESS.sub("", text) for text in texts]
 
 
 def flush_figures() -> None:
@@ -237,47 +172,57 @@ def flush_figures() -> None:
         backend.flush_figures()
 
 
-def _is_output(output: Any) -> bool:
-    """Whether *output* is as :meth:`Recorder.outputs` gives it."""
-    match output:
-        case {"output_type": "stream", "name": "stdout" | "stderr", "text": str()}:
-            return True
-        case {
-            "output_type": "display_data" | "execute_result",
-            "data": dict(),
-            "metadata": dict() | None,
-        }:
-            return True
-    return False
-
-
-def show(shell: InteractiveShell, outputs: Any, value: Any) -> bool:
+def show(shell: InteractiveShell, outputs: Any, value_of: Callable[[Output], Any]) -> bool:
     """Show recorded outputs again, in order.
 
     Args:
         shell: where.
         outputs: what :meth:`Recorder.outputs` gave; somebody may have changed the record since.
-        value: what ``_`` and ``Out`` get of an ``execute_result``.
+        value_of: returns what ``_`` and ``Out`` get of an ``execute_result``.
 
     Returns:
         Whether all of it could be shown.
     """
     found = outputs if isinstance(outputs, list) else [outputs]
-    for output in filter(_is_output, found):
-        kind = output["output_type"]
-        if kind == "stream":
-            stream = sys.stderr if output["name"] == "stderr" else sys.stdout
-            stream.write(output["text"])
-            stream.flush()
-        elif kind == "display_data":
-            shell.display_pub.publish(output["data"], output["metadata"] or {})
-        else:
-            hook: Any = shell.displayhook
-            hook.start_displayhook()
-            hook.write_output_prompt()
+    for output in filter(is_output, found):
+        _show(shell, output, value_of)
+    return all(map(is_output, found))
+
+
+def _show(shell: Any, output: Output, value_of: Callable[[Output], Any]) -> None:
+    kind, hook = output["output_type"], shell.displayhook
+    if kind == "stream":
+        stream = sys.stderr if output["name"] == "stderr" else sys.stdout
+        stream.write(output["text"])
+        stream.flush()
+    elif kind == "error":
+        _show_error(shell, output)
+    elif kind == "execute_result":
+        hook.start_displayhook()
+        hook.write_output_prompt()
+        value = value_of(output)
+        if value is not None:
+            hook.update_user_ns(value)
+            hook.fill_exec_result(value)
+        if output["data"]:
             hook.write_format_data(output["data"], output["metadata"] or {})
-            if value is not None:
-                hook.update_user_ns(value)
-                hook.fill_exec_result(value)
-            hook.finish_displayhook()
-    return all(map(_is_output, found))
+        hook.finish_displayhook()
+    else:
+        display = display_of(output)
+        facts: dict[str, Any] = {"update": True} if kind == "update_display_data" else {}
+        if display is not None:
+            facts["transient"] = {"display_id": display}
+        if output["data"]:
+            shell.display_pub.publish(output["data"], output["metadata"] or {}, **facts)
+    for inner in output.get("content", ()):
+        _show(shell, inner, value_of)
+
+
+def _show_error(shell: Any, output: Output) -> None:
+    of_result = output.get("of_result") is True
+    if of_result:  # it fails the cell, as it did
+        shell.displayhook.start_displayhook()
+    cls = type(output["ename"], (Exception,), {})
+    shell._showtraceback(cls, output["evalue"], output["traceback"])  # noqa: SLF001 - what shows a text that is a traceback already
+    if of_result:
+        shell.displayhook.finish_displayhook()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import BookNotFoundError, StepbookError
 from ..system.console import stable, tell
 from . import hooks
+from .listen import unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,4 +114,6 @@ def _publish(data: dict[str, Any], display_id: str | None, *, update: bool = Fal
     from IPython.display import publish_display_data  # noqa: PLC0415 - only with IPython
 
     transient = {} if display_id is None else {"display_id": display_id}
-    publish_display_data(data=data, transient=transient, update=update)  # type: ignore[no-untyped-call]
+    # What brings an output up to date is none of the cell that has just ended.
+    with unheard() if update else contextlib.nullcontext():
+        publish_display_data(data=data, transient=transient, update=update)  # type: ignore[no-untyped-call]

@@ -6,8 +6,16 @@ from typing import Any, Final
 
 from ..errors import NotStoredError
 
+#: How stubs were shown as text since somebody has begun to listen: their names and steps.
+shown: Final[dict[str, tuple[str, str]]] = {}
 
-def _refuse(stub: NotStored, *_: Any, **__: Any) -> Any:
+
+def refuse(stub: NotStored, *_: Any, **__: Any) -> Any:
+    """Say that what a stub stands for was not stored.
+
+    Raises:
+        NotStoredError: always.
+    """
     name, step, _, reason = object.__getattribute__(stub, "_facts")
     raise NotStoredError(
         f"{name!r} could not be stored when the step {step!r} was recorded ({reason}), and the "
@@ -25,12 +33,14 @@ class NotStored:
 
     def __repr__(self) -> str:
         name, step, kind, _ = object.__getattribute__(self, "_facts")
-        return f"<{name}: a {kind}, not stored by step {step!r}>"
+        text = f"<{name}: a {kind}, not stored by step {step!r}>"
+        shown[text] = name, step
+        return text
 
     def __getattr__(self, _name: str) -> Any:
-        _refuse(self)
+        refuse(self)
 
-    __hash__ = _refuse
+    __hash__ = refuse
 
 
 _REFUSED: Final = """
@@ -41,4 +51,4 @@ _REFUSED: Final = """
     rand ror rxor iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ior ixor
 """
 for _method in _REFUSED.split():
-    setattr(NotStored, f"__{_method}__", _refuse)
+    setattr(NotStored, f"__{_method}__", refuse)

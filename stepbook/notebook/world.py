@@ -8,6 +8,7 @@ import sysconfig
 import types
 from typing import TYPE_CHECKING, Any, Final
 
+from IPython.display import DisplayHandle
 from IPython.utils.text import SList
 
 from ..api.book import Book, connect
@@ -152,6 +153,8 @@ class Notebook:
         if isinstance(value, types.ModuleType):
             name = self.reference(value)
             return None if name is None else {TAG: "name", "name": name}
+        if type(value) is DisplayHandle:
+            return {TAG: "host.display", "id": writer.node(value.display_id)}
         parts = parts_of(value)
         if parts is not None:
             return {TAG: "host.random", **{name: writer.node(v) for name, v in parts.items()}}
@@ -168,6 +171,8 @@ class Notebook:
             return SList(expect(node["items"], list))
         if kind == "host.random":
             return from_parts(node)
+        if kind == "host.display":
+            return DisplayHandle(expect(node["id"], str))  # type: ignore[no-untyped-call]
         if kind != "host.book":
             raise LookupError(kind)
         book = connect(node["book"])

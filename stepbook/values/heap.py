@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotSerializableError
 from .kinds import no_constant
-from .nodes import TAG, expect, name_of, unstorable
+from .nodes import TAG, WITHOUT_TEXT, expect, name_of, unstorable
 from .reader import Reader
 from .types import classes, living, tables
-from .writer import Writer
+from .writer import OddTextError, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +96,17 @@ class HeapWriter(Writer):
         self._count = 0
         self.missing = []
 
+    def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
+        """Return the text of a graph; only one with odd texts has each of them looked at."""
+        try:
+            return super()._encode(value, hint, files)
+        except OddTextError:
+            plain, self.plain = self.plain, WITHOUT_TEXT
+        try:
+            return super()._encode(value, hint, files)
+        finally:
+            self.plain = plain
+
     def node(self, value: Any) -> Any:
         """Return what stands for *value*; see :meth:`.nodes.Encoder.node`."""
         if type(value) in _ATOMS or not self.graph:
@@ -133,6 +144,7 @@ class HeapWriter(Writer):
         if self.strict:
             raise unstorable(reason)
         number = len(self.missing)
+        reason = reason.encode("utf-8", "backslashreplace").decode()  # it may name a file
         self.missing.append((reason, value))
         return {TAG: MISSING, "number": number, "type": name_of(type(value)), "why": reason}
 

@@ -28,7 +28,7 @@ TAG: Final = "$stepbook"
 #: Nesting of the JSON text. Python's limit is 1,000 frames, of which each level takes up to 1.5.
 MAX_LEVELS: Final = 600
 
-_PLAIN: Final = frozenset({str, bool, type(None)})
+_PLAIN: Final[frozenset[type]] = frozenset({str, bool, type(None)})
 _KEYS: Final = {str}
 #: Integers of up to 640 digits can be read under every setting of the interpreter.
 BIG: Final = 10**640
@@ -45,6 +45,8 @@ class Encoder(ABC):
         self._known = known
         self._above: set[int] = set()
         self._levels = 0
+        #: The types of which every value is its own node.
+        self.plain: frozenset[type] = _PLAIN
 
     @abstractmethod
     def other(self, value: Any) -> Any:
@@ -105,8 +107,8 @@ class Encoder(ABC):
             NotSerializableError: it holds something that cannot be stored; ``path`` is where,
                 relative to *value*.
         """
-        kind = type(value)
-        if kind in _PLAIN:
+        kind, plain = type(value), self.plain
+        if kind in plain:
             return value
         if kind is int:
             return value if -BIG < value < BIG else {TAG: "int", "hex": hex(value)}
@@ -118,21 +120,21 @@ class Encoder(ABC):
             items: list[Any] = []
             try:
                 for item in value:
-                    items.append(item if type(item) in _PLAIN else self.node(item))  # noqa: PERF401 - the count is the path
+                    items.append(item if type(item) in plain else self.node(item))  # noqa: PERF401 - the count is the path
             except NotSerializableError as error:
                 error.path = f"[{len(items)}]{error.path}"
                 raise
             self.leave(value, 1)
             return items
         if kind is dict:
-            if TAG in value or not {*map(type, value)} <= _KEYS:
+            if TAG in value or not {*map(type, value)} <= _KEYS or self.has_odd_key(value):
                 return self.pairs("dict", value)
             self.enter(value, 1)
             fields: dict[str, Any] = {}
             key = ""
             try:
                 for key, item in value.items():
-                    fields[key] = item if type(item) in _PLAIN else self.node(item)
+                    fields[key] = item if type(item) in plain else self.node(item)
             except NotSerializableError as error:
                 error.path = f"{step(key)}{error.path}"
                 raise
@@ -140,6 +142,10 @@ class Encoder(ABC):
             return fields
         known = self._known.get(kind)
         return known(self, value) if known is not None else self.other(value)
+
+    def has_odd_key(self, value: dict[str, Any]) -> bool:
+        """Whether a key is a text that is no Unicode, where such texts are stored."""
+        return self.plain is not _PLAIN and any(map(is_odd, value))
 
     def enter(self, value: object, levels: int) -> None:
         """Begin the content of *value*, which adds *levels* to the nesting of the text."""
@@ -194,6 +200,19 @@ class Encoder(ABC):
         except NotSerializableError as error:
             error.path = f"{step(name)}{error.path}"
             raise
+
+
+#: The types that are their own node where texts are looked at one by one.
+WITHOUT_TEXT: Final[frozenset[type]] = _PLAIN - {str}
+
+
+def is_odd(text: str) -> bool:
+    """Whether a text holds a lone surrogate: it is no Unicode, and JSON cannot hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def unstorable(reason: str) -> NotSerializableError:

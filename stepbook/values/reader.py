@@ -94,7 +94,7 @@ class Reader:
             self._classes = classes.named_classes(self._hint)
         return self._classes
 
-    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: PLR0911 - one for each kind
+    def _decode_bytes(self, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - one for each kind
         own = _BLOB_FIELDS if "bytes" in node else (TAG,)
         rest = {name: item for name, item in node.items() if name not in own}
         if self._ready and (made := self._made_already(node)) is not None:
@@ -209,7 +209,8 @@ def shown(node: dict[str, Any]) -> Any:
     known = DECODERS.get(kind) if isinstance(kind, str) else None
     if known is not None:
         try:
-            return known(node)
+            value = known(node)
+            return value.encode("utf-8", "backslashreplace").decode() if kind == "str" else value
         except Exception:  # noqa: BLE001 - what is inside may be shown as a dict
             return node
     return {name: item for name, item in node.items() if name != "data"} if TAG in node else node

@@ -42,6 +42,10 @@ _WAYS_OUT: Final = (
 )
 
 
+class OddTextError(NotSerializableError):
+    """A text holds a lone surrogate."""
+
+
 class Writer(Encoder):
     """Encodes values, writing artifacts as needed.
 
@@ -192,7 +196,7 @@ class Writer(Encoder):
         try:
             data = text.encode()
         except UnicodeEncodeError:
-            raise NotSerializableError(
+            raise OddTextError(
                 "a lone surrogate, which is not Unicode text", path=_path_of_surrogate(node) or ""
             ) from None
         if len(data) <= INLINE_BYTES or self._artifacts is None:

@@ -14,13 +14,20 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from ..nodes import BIG, TAG, Encoder, b64, expect, take, unb64, unstorable
+from ..nodes import BIG, TAG, Encoder, b64, expect, is_odd, take, unb64, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Longer bytes are kept apart, with a hash.
 _SHORT_BYTES: Final = 1 << 10
+
+
+def _text(_: Encoder, value: str) -> Any:
+    """Return a text as itself, or as bytes if JSON cannot hold it: a name of a file, mostly."""
+    if not is_odd(value):
+        return value
+    return {TAG: "str", "data": b64(value.encode("utf-8", "surrogatepass"))}
 
 
 def _datetime(w: Encoder, value: datetime) -> dict[str, Any]:
@@ -104,7 +111,7 @@ def _path(w: Encoder, value: PurePath) -> dict[str, Any]:
     own = w.own_file(str(value)) if concrete else None
     if own is not None:
         return own
-    return {TAG: "path" if concrete else type(value).__name__, "value": str(value)}
+    return {TAG: "path" if concrete else type(value).__name__, "value": w.node(str(value))}
 
 
 def _ordered(w: Encoder, value: Any) -> dict[str, Any]:
@@ -156,7 +163,8 @@ def _file(w: Encoder, value: Any) -> dict[str, Any]:
 
 
 #: What makes the node of a value of each type.
-ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
+ENCODERS: Final[dict[type, Callable[[Encoder, Any], Any]]] = {
+    str: _text,
     tuple: lambda w, v: w.items("tuple", v),
     set: _set,
     frozenset: _set,
@@ -192,6 +200,13 @@ ENCODERS: Final[dict[type, Callable[[Encoder, Any], dict[str, Any]]]] = {
 
 
 # -- from JSON -------------------------------------------------------------------------------------
+
+
+def _to_text(node: dict[str, Any]) -> str:
+    value = unb64(*take(node, "data")).decode("utf-8", "surrogatepass")
+    if not is_odd(value):
+        raise ValueError("a text that would have been written as itself")
+    return value
 
 
 def _to_int(node: dict[str, Any]) -> int:
@@ -235,7 +250,7 @@ def _fill(into: Any, items: Any) -> Any:
 
 def _to_dict(node: dict[str, Any]) -> dict[Any, Any]:
     value: dict[Any, Any] = _fill({}, *take(node, "items"))
-    if TAG not in value and all(type(key) is str for key in value):
+    if TAG not in value and all(type(key) is str and not is_odd(key) for key in value):
         raise ValueError("a dict that would have been written as itself")
     return value
 
@@ -379,6 +394,7 @@ def _to_path(make: type) -> Callable[[dict[str, Any]], Any]:
 
 #: What rebuilds each kind, given its node with everything inside rebuilt already.
 DECODERS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
+    "str": _to_text,
     "int": _to_int,
     "float": _to_float,
     "tuple": _to_tuple,

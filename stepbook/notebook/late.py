@@ -1,0 +1,120 @@
+"""What a cell shows after its end: subprocesses, threads and tasks that it has left running."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from ..engine.attempt import noted
+from ..errors import StepbookError
+from ..model.rows import SUCCEEDED
+from .calm import warn
+from .page import Page, is_output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..engine.attempt import Attempt
+    from ..engine.opened import OpenRun
+    from ..values.world import World
+
+#: So long others may follow what has come before it is stored.
+_TOGETHER_S: Final = 0.3
+
+
+class Late:
+    """Adds what a step's cell shows after its end to what is recorded of it.
+
+    Args:
+        run: the run; it is not kept from being let go of.
+        attempt: of the step.
+        parent: the message that has asked for the cell.
+        world: what outputs are written against.
+        hint: gives the classes of which values may be among the outputs.
+    """
+
+    def __init__(
+        self,
+        run: OpenRun,
+        attempt: Attempt,
+        parent: str | None,
+        world: World,
+        hint: Callable[[], Any],
+    ) -> None:
+        self.parent = parent
+        self._run = weakref.ref(run)
+        self._step, self._number = attempt.name, attempt.number
+        self._world, self._hint = world, hint
+        self._things: list[tuple[str, tuple[Any, ...]]] = []
+        self._lock = threading.Lock()
+        self._waits = False
+        self._process = os.getpid()
+        self._busy: int | None = threading.get_ident()
+
+    def ended(self) -> None:
+        """Note that the cell has ended: up to here its own thread was at work for stepbook."""
+        self._busy = None
+
+    def hear(self, what: str, *args: Any, within: Any = None) -> None:
+        """Take in one thing that is shown."""
+        if within is not None or what in ("result", "fill"):
+            return
+        if os.getpid() != self._process or threading.get_ident() == self._busy:
+            return
+        with self._lock:
+            self._things.append((what, args))
+            if self._waits:
+                return
+            self._waits = True
+        atexit.register(self.store)
+        timer = threading.Timer(_TOGETHER_S, self.store)
+        timer.daemon = True
+        timer.start()
+
+    def store(self) -> None:
+        """Record what has come."""
+        if not self._waits:
+            return
+        with self._lock:
+            things, self._things, self._waits = self._things, [], False
+        atexit.unregister(self.store)
+        try:
+            if not self._store(things):
+                warn(
+                    f"stepbook: what step {self._step!r} has shown after its end is not recorded: "
+                    "its run was let go of, or the step was executed again. Close a run when its "
+                    "steps have ended."
+                )
+        except StepbookError as error:
+            warn(
+                f"stepbook: what step {self._step!r} has shown after its end is not recorded: "
+                f"{error}"
+            )
+
+    def _store(self, things: list[tuple[str, tuple[Any, ...]]]) -> bool:
+        run = self._run()
+        ledger = None if run is None else run.ledger
+        if run is None or ledger is None:
+            return False
+        step = ledger.state.steps.get(self._step)
+        if step is None or step.attempt != self._number or step.status != SUCCEEDED:
+            return False
+        cell = ledger.state.cells.get(self._step)
+        if cell is None or cell.attempt != self._number:
+            cell = run.book.cell(run.id, self._step, self._number)
+        if cell is None:
+            return False
+        hint = self._hint()
+        before: Any = []
+        if cell.outputs is not None:
+            before = run.codec.decode(cell.outputs, hint=hint, where=self._step)
+        page = Page(filter(is_output, before))
+        for what, args in things:
+            page.take(what, *args)
+        with run.codec.writing_graphs(self._world) as writer:
+            writer.graph = False
+            text = writer.encode(page.as_outputs(), hint=hint)
+            return noted(ledger, cell._replace(outputs=text))
