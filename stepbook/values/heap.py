@@ -197,6 +197,8 @@ class HeapWriter(Writer):
             found = living.encode(self, value)
         if found is None and type(value).__module__.partition(".")[0] == "pandas":
             return self._table(value)
+        if found is None and living.is_read_only(value):
+            return {TAG: "numpy.readonly", "of": super().other(value)}
         return super().other(value) if found is None else found
 
     def _table(self, value: Any) -> Any:

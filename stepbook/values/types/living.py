@@ -330,6 +330,12 @@ def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     }
 
 
+def is_read_only(value: Any) -> bool:
+    """Whether a value is an array that cannot be written to."""
+    kind = type(value)
+    return kind.__module__ == "numpy" and kind.__name__ == "ndarray" and not value.flags.writeable
+
+
 def items_of(value: Any) -> list[Any]:
     """Return the lists, dicts and other objects that can change in the columns of a table."""
     import pandas as pd  # noqa: PLC0415 - there is a table
@@ -664,6 +670,10 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
     if kind == "partial":
         function, args, kwargs = take(node, "function", "args", "kwargs")
         return functools.partial(function, *args, **kwargs)
+    if kind == "numpy.readonly":
+        (array,) = take(node, "of")
+        array.flags.writeable = False
+        return array
     if kind == "lru_cache":
         function, maxsize, typed = take(node, "function", "maxsize", "typed")
         return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
@@ -692,6 +702,7 @@ WHOLE: Final = (
     "iterator",
     "partial",
     "lru_cache",
+    "numpy.readonly",
     "numpy.view",
 )
 #: Kinds by which a text is known to be of a graph.
