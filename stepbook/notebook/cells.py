@@ -78,6 +78,7 @@ class CellStep:
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
         self._files: Found = {}
+        self._reached = body.effects
         # On replay:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
@@ -178,10 +179,9 @@ class CellStep:
             )
             around.callback(current.reset, current.set(attempt))
             self._session.note_definitions(self._body.statements, self._body.effects)
-            effects = self._body.effects
-            effects.reads |= history.variables_behind(effects.reads, self._names)
+            self._reached = self._session.reached(self._body.statements, self._body.effects)
             with calm():
-                self._session.memory.before(attempt.name, effects)
+                self._session.memory.before(attempt.name, self._reached)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
             self._session.tell_files(self._body.effects)
@@ -328,7 +328,7 @@ class CellStep:
             writer, self._session.notebook, memory, strict=self._request.out is not None
         )
         self._ran += range(self._body.noted, len(self._body.definitions))
-        groups = memory.after(attempt.name, effects, self._before)
+        groups = memory.after(attempt.name, self._reached, self._before)
         storer.add_around(around)
         storer.add_attributes(effects.attributes)
         storer.add_files(written(self._files, names_of(effects.texts)))
@@ -398,7 +398,7 @@ class CellStep:
             if attempt is not None:
                 recording.fail(self._running, attempt, error)
                 with calm():
-                    self._session.memory.failed(self._body.effects)
+                    self._session.memory.failed(self._reached)
                 self._session.draws.end(attempt.name, self._chance)
                 self._session.surroundings.end()
         finally:

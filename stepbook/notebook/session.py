@@ -12,12 +12,13 @@ from ..engine.runs import current_run, open_runs
 from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
 from ..system.console import tell
-from . import names
+from . import history, names
 from .chance import Draws
 from .digest import look
-from .effects import defined_in, effects_of
+from .effects import Effects, defined_in, effects_of
 from .files import Files, names_of
 from .memory import Memory
+from .quiet import is_quiet
 from .sources import Sources
 from .surroundings import Surroundings
 from .transform import Code, Lines
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ..engine.opened import OpenRun
     from ..engine.passes import Pass
     from ..model.rows import StepRow
-    from .effects import Effects
     from .transform import Body, Policy, Request
 
 
@@ -117,8 +117,17 @@ class Session:
         """Take in a cell that is no step, before it executes."""
         effects = effects_of(body)
         self.tell_files(effects)
-        self.memory.plain(effects)
+        if not is_quiet(body, self.shell.user_ns):
+            self.memory.plain(effects)
         self.note_definitions(body, effects)
+
+    def reached(self, body: list[ast.stmt], effects: Effects) -> Effects:
+        """Return what a step does to names, before it executes: nothing, if it only looks."""
+        names = self.shell.user_ns
+        if is_quiet(body, names):
+            return Effects()
+        effects.reads |= history.variables_behind(effects.reads, names)
+        return effects
 
     def tell_files(self, effects: Effects) -> None:
         """Say which files that a cell names are not what replayed steps had written."""
