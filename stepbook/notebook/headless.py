@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from ..engine.opened import OpenRun
 
-_NOTHING: Final[Any] = object()
+NO_INPUT: Final[Any] = object()
+#: What is told of a kernel that has died.
+DIED: Final = "The kernel has died. The same command goes on after the last step."
 #: So many lines of what a failed cell has printed are told with its error.
 _TOLD_LINES: Final = 20
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -68,7 +70,7 @@ def execute(
     path: Path,
     progress: Progress,
     *,
-    given: Any = _NOTHING,
+    given: Any = NO_INPUT,
     env: dict[str, str],
     output: Path | None = None,
 ) -> Outcome:
@@ -89,8 +91,9 @@ def execute(
         How it has ended.
 
     Raises:
-        InvalidInputError: the file is no notebook.
+        InvalidInputError: the file is no notebook, or its kernel is not installed.
     """
+    from jupyter_client.kernelspec import NoSuchKernel  # noqa: PLC0415 - as nbclient
     from nbclient import NotebookClient  # noqa: PLC0415 - only for this command
     from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
 
@@ -101,7 +104,7 @@ def execute(
         raise InvalidInputError(f"{path} is not a notebook: {error}") from None
     if isinstance(given, dict):
         _add_parameters(notebook, given)
-    input_text = "" if given is _NOTHING else json.dumps(given)
+    input_text = "" if given is NO_INPUT else json.dumps(given)
     client = NotebookClient(
         notebook,
         timeout=None,
@@ -110,7 +113,12 @@ def execute(
     )
     problem: str | None = None
     outcome = Outcome(good=False)
-    with client.setup_kernel(env=env):
+    with (
+        _explaining(path, NoSuchKernel),
+        client.setup_kernel(
+            env={**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
+        ),
+    ):
         talk = _Talk(client)
         talk.ask(f"prepare({path.stem!r}, {input_text!r})")
         code = [n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
@@ -124,7 +132,7 @@ def execute(
             except CellExecutionError as error:
                 problem = _problem(cell, error)
             except DeadKernelError:
-                problem = "The kernel has died. The same command goes on after the last step."
+                problem = DIED
             progress.ended(time.perf_counter() - begun, problem)
             if problem is not None:
                 break
@@ -134,6 +142,19 @@ def execute(
     if output is not None:
         nbformat.write(notebook, output)
     return outcome
+
+
+@contextlib.contextmanager
+def _explaining(path: Path, missing: type[Exception]) -> Iterator[None]:
+    """Say what to do where the kernel that a notebook names is not installed."""
+    try:
+        yield
+    except missing as error:
+        raise InvalidInputError(
+            f"{path} asks for the kernel {getattr(error, 'name', '')!r}, which is not installed "
+            "here. `jupyter kernelspec list` lists those that are; open the notebook and choose "
+            "one of them."
+        ) from error
 
 
 @contextlib.contextmanager

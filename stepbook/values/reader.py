@@ -102,7 +102,7 @@ class Reader:
             raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
 
         def content(allocate: Callable[[int], Any] = bytearray) -> memoryview:
-            return self._content(node, allocate)
+            return self.content(node, allocate)
 
         if kind == "json":
             take(rest, "of", optional=("length",))
@@ -128,7 +128,9 @@ class Reader:
             return family.decode(kind, rest, content, self.decode)
         return family.decode(kind, rest, content)
 
-    def _content(self, node: dict[str, Any], allocate: Callable[[int], Any]) -> memoryview:
+    def content(
+        self, node: dict[str, Any], allocate: Callable[[int], Any] = bytearray
+    ) -> memoryview:
         """Return the bytes of a node in a fresh buffer, after its hash was found right."""
         size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
         if "data" in node:

@@ -1,0 +1,404 @@
+"""``stepbook verify``: execute once more, beside the record, and say what differs from it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import click
+
+from ..engine import runs, verifying
+from ..engine.repeating import REFUSED, begun_in
+from ..errors import InvalidInputError, StepbookError
+from ..model.durations import describe
+from ..model.rows import fields_of
+from ..show import text as show_text
+from ..show.text import Role, Span
+from ..show.verdicts import Report, Verdict, as_json, judge
+from ..show.words import counted
+from ..system import scratch
+from ..system.console import stable
+from ..values.nodes import TAG
+from . import terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from ..engine.books import OpenBook
+    from ..engine.repeating import Begun
+
+_WARNING: Final = "the code is executed for real, with all its effects; your record stays as it is."
+_SIGNS: Final[dict[str, tuple[str, Role, str]]] = {
+    "same": ("✓", "succeeded", "same"),
+    "differs": ("≠", "failed", "differs"),
+    "skipped": ("○", "pending", "not compared"),
+    "gone": ("-", "failed", "recorded, not executed now"),
+    "new": ("+", "failed", "executed now, not recorded"),
+}
+_NAME_LIMIT: Final = 48
+_NARROWEST: Final = 40
+_NAME_FLOOR: Final = 12
+#: Differences of one step that people are shown; programs get all.
+_MOST: Final = 5
+#: So many steps in a row that are the same are shown one by one.
+_MANY: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be verified.
+
+    Attributes:
+        source: a notebook, a Python file, or a module with ``:NAME``.
+        run_id: the recorded run; None for the one that the notebook would resume.
+        book: the book of the command line.
+        given: the input in JSON, if one was given.
+        outputs: whether what cells have shown counts.
+    """
+
+    source: str
+    run_id: str | None
+    book: OpenBook
+    given: str | None = None
+    outputs: bool = True
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether it is a notebook, not Python code."""
+        return self.source.endswith(".ipynb")
+
+
+class Screen(Protocol):
+    """Takes what happens while a notebook is executed, as ``notebook.headless.Progress``."""
+
+    def begins(self, number: int, total: int, title: str) -> None:
+        """Code cell *number* of *total* is executed now."""
+
+    def ended(self, seconds: float, problem: str | None) -> None:
+        """That cell has ended."""
+
+
+# ---- what is meant --------------------------------------------------------------------------
+
+
+def wanted(
+    first: str, second: str | None, source: str | None, *, book: OpenBook, given: str | None,
+    outputs: bool,
+) -> Wanted:  # fmt: skip
+    """Return what the arguments of the command mean.
+
+    Raises:
+        InvalidInputError: they do not say which code, or which run.
+        StepbookError: there is no such run.
+    """
+    if scratch.folder() is not None:
+        raise InvalidInputError(
+            "this is code that is being verified, and it verifies nothing itself."
+        )
+    if second is not None and source is not None:
+        raise InvalidInputError("give the file once: as the first argument or as --file.")
+    if _is_source(first):
+        source, run = first, second
+    elif second is not None:
+        raise InvalidInputError(f"{first} is no notebook; give NOTEBOOK RUN, or RUN --file FILE.")
+    else:
+        run = first
+    run_id = None if run is None else book.resolve(run)
+    if source is None:
+        assert run_id is not None  # noqa: S101 - the first argument is a run
+        source = _source_of(book, run_id)
+    if source.endswith((".ipynb", ".py")):
+        path = Path(source).absolute()
+        if not path.is_file():
+            raise InvalidInputError(f"there is no file {path}.")
+        source = str(path)
+    found = Wanted(source, run_id, book, given, outputs)
+    if not found.is_notebook and run_id is None:
+        raise InvalidInputError(
+            f"which run? `stepbook verify RUN --file {first}` says it; RUN may be the name of the "
+            "loop, for its latest run."
+        )
+    if not found.is_notebook and given is not None:
+        raise InvalidInputError("--input is for notebooks; a loop gets the input of the run.")
+    return found
+
+
+def _is_source(text: str) -> bool:
+    return text.endswith((".ipynb", ".py"))
+
+
+def _source_of(book: OpenBook, run_id: str) -> str:
+    """Return the file that a run says it was recorded by, once the person has agreed to it.
+
+    What a book says is not executed unasked: somebody else may have written it.
+    """
+    named = fields_of(book.peek(run_id).run.environment).get("notebook")
+    if not isinstance(named, str) or not _is_source(named):
+        raise InvalidInputError(
+            f"run {run_id} does not tell which file has recorded it. Name it: `stepbook verify "
+            f"{run_id} --file FILE`, FILE is a notebook, a Python file, or a module such as "
+            "reports:nightly."
+        )
+    shown = show_text.one_line(named, None)
+    if not sys.stdin.isatty():
+        raise InvalidInputError(
+            f"run {run_id} says it was recorded by {shown}. A file is not executed because a book "
+            f"names it; if it is the one: stepbook verify {run_id} --file {shown}"
+        )
+    if not click.confirm(f"Run {run_id} was recorded by {shown}. Execute that file?", err=True):
+        raise InvalidInputError("nothing was executed.")
+    return named
+
+
+# ---- executing and comparing ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What came of a verification.
+
+    Attributes:
+        reports: one for each recorded run that was repeated.
+        beside: runs that were begun and have nothing recorded to compare with.
+    """
+
+    reports: tuple[Report, ...]
+    beside: tuple[Begun, ...]
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return all(report.same for report in self.reports)
+
+
+def verify(what: Wanted, screen: Screen) -> Verified:
+    """Execute the code in a new process, beside the record, and compare.
+
+    Raises:
+        StepbookError: it could not be executed, or there is nothing to compare with.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="stepbook-verify-")).resolve()
+    try:
+        if what.run_id is not None:
+            assert what.book.path is not None  # noqa: S101 - the command line's is a file
+            verifying.plan(folder, what.run_id, what.book.path)
+        env = {**os.environ, scratch.VERIFY: str(folder)}
+        if what.book.path is not None:
+            env["STEPBOOK_BOOK"] = str(what.book.path)
+        if what.is_notebook:
+            _execute_notebook(what, screen, env, folder)
+        else:
+            _execute_loop(what, env)
+        return _compared(what, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _execute_notebook(what: Wanted, screen: Screen, env: dict[str, str], folder: Path) -> None:
+    from ..notebook import headless  # noqa: PLC0415 - needs more than the rest
+
+    given: dict[str, Any] = {}
+    if what.given is not None:
+        given["given"] = json.loads(what.given)
+    elif what.run_id is not None:
+        row = what.book.peek(what.run_id).run
+        if row.input != "null" and f'"{TAG}"' not in row.input:
+            given["given"] = json.loads(row.input)
+    headless.execute(Path(what.source), _Watched(screen, folder), env=env, **given)
+
+
+class _Watched:
+    """Passes progress on, with the words of a verification for what has gone wrong."""
+
+    def __init__(self, screen: Screen, folder: Path) -> None:
+        self._screen, self._folder = screen, folder
+        self.begins = screen.begins
+
+    def ended(self, seconds: float, problem: str | None) -> None:
+        from ..notebook.headless import DIED  # noqa: PLC0415 - as above
+
+        if problem == DIED:
+            problem = "The kernel has died; what it has not executed is not compared."
+        elif problem is not None and (self._folder / REFUSED).exists():
+            problem = ""  # told at the end, in one line
+        self._screen.ended(seconds, problem)
+
+
+def _execute_loop(what: Wanted, env: dict[str, str]) -> None:
+    assert what.run_id is not None  # noqa: S101 - checked
+    assert what.book.path is not None  # noqa: S101 - as above
+    words = [sys.executable, "-m", "stepbook.api.again", what.source]
+    # What the code prints goes to standard error: standard output is for the comparison.
+    subprocess.run(  # noqa: S603 - the person's own code
+        [*words, str(what.book.path), what.run_id], env=env, check=False, stdout=sys.stderr.fileno()
+    )
+
+
+def _compared(what: Wanted, folder: Path) -> Verified:
+    begun = begun_in(folder)
+    repeated = [one for one in begun if one.recorded]
+    if not repeated:
+        with contextlib.suppress(FileNotFoundError):
+            raise InvalidInputError((folder / REFUSED).read_text(encoding="utf-8"))
+        if what.run_id is not None:
+            loop = what.book.peek(what.run_id).run.loop
+            raise InvalidInputError(f"{what.source} has not opened a run of the loop {loop!r}.")
+        raise InvalidInputError(
+            f"{what.source} has opened no run, so there is nothing to compare. Name a cell by "
+            "%%step, and record it: stepbook run NOTEBOOK."
+        )
+    reports = []
+    for one in repeated:
+        book = runs.book_at(one.book)
+        try:
+            recorded = verifying.side(runs.book_at(one.origin), one.id)
+            reports.append(judge(recorded, verifying.side(book, one.id), outputs=what.outputs))
+        finally:
+            runs.close(book)
+    return Verified(tuple(reports), tuple(one for one in begun if not one.recorded))
+
+
+# ---- showing --------------------------------------------------------------------------------
+
+
+class Silent:
+    """Shows nothing of what is executed."""
+
+    def begins(self, number: int, total: int, title: str) -> None:
+        """Show nothing."""
+
+    def ended(self, seconds: float, problem: str | None) -> None:
+        """Show nothing."""
+
+
+def main(what: Wanted, *, as_data: bool) -> int:
+    """Verify, print what came of it, and return the exit code."""
+    shown = os.path.relpath(what.source) if _is_source(what.source) else what.source
+    click.echo(f"verify {shown}: {_WARNING}", err=as_data)
+    found = verify(what, Silent() if as_data else terminal.Cells())
+    if as_data:
+        print(json.dumps(_data(found), ensure_ascii=False, indent=2))  # noqa: T201 - what was asked
+    else:
+        screen = terminal.console()
+        for line in _lines(found, None if screen is None else max(_NARROWEST, screen.width)):
+            terminal.show(line, screen)
+    return 0 if found.same else 1
+
+
+def _data(found: Verified) -> dict[str, Any]:
+    return {
+        "same": found.same,
+        "runs": [as_json(report) for report in found.reports],
+        "not_compared": [{"run": one.id, "loop": one.loop} for one in found.beside],
+    }
+
+
+def _lines(found: Verified, width: int | None) -> Iterator[list[Span]]:
+    for report in found.reports:
+        yield []
+        yield _head(report, width)
+        yield from _steps(report.verdicts, width)
+    if found.beside:
+        loops = ", ".join(dict.fromkeys(one.loop for one in found.beside))
+        yield []
+        yield [Span(f"  nothing is recorded to compare with: {loops}", "quiet")]
+    yield []
+    yield _summary(found)
+
+
+def _head(report: Report, width: int | None) -> list[Span]:
+    kind = "same" if report.same else "differs"
+    sign, role, word = _SIGNS[kind]
+    name = show_text.one_line(report.run.loop, None if width is None else _NAME_LIMIT)
+    rest = "" if stable() else f" · {report.run.id}"
+    return [
+        Span(f"{sign} ", role),
+        Span(name, "title"),
+        Span(f"  {word}", role),
+        Span(rest, "quiet"),
+    ]
+
+
+def _steps(verdicts: Sequence[Verdict], width: int | None) -> Iterator[list[Span]]:
+    limit = None if width is None else max(_NAME_FLOOR, min(_NAME_LIMIT, width - 32))
+    names = [show_text.one_line(v.name or "the run", limit) for v in verdicts]
+    column = max(map(show_text.cells, names), default=0)
+    place = 0
+    while place < len(verdicts):
+        alike = 0
+        while place + alike < len(verdicts) and _is_plain(verdicts[place + alike]):
+            alike += 1
+        if width is not None and alike > _MANY:
+            yield [Span(f"  ⋮ {counted(alike, 'step')}, all the same", "quiet")]
+            place += alike
+            continue
+        for index in range(place, place + max(1, alike)):
+            yield from _step(verdicts[index], names[index], column, width)
+        place += max(1, alike)
+
+
+def _is_plain(verdict: Verdict) -> bool:
+    return verdict.kind == "same" and not verdict.skipped and not verdict.notes
+
+
+def _step(verdict: Verdict, name: str, column: int, width: int | None) -> Iterator[list[Span]]:
+    sign, role, word = _SIGNS[verdict.kind]
+    padding = " " * (column - show_text.cells(name) + 2)
+    yield [Span(f"  {sign} ", role), Span(name, "name"), Span(padding + word, role)]
+    shown = verdict.differences if width is None else verdict.differences[:_MOST]
+    for one in shown:
+        yield from _beneath(str(one), "value", width)
+    more = len(verdict.differences) - len(shown)
+    if more:
+        yield from _beneath(
+            f"and {counted(more, 'more difference')}; --json has all", "quiet", width
+        )
+    why: dict[str, list[str]] = {}
+    for skipped in verdict.skipped:
+        why.setdefault(skipped.text, []).append(skipped.part + skipped.where)
+    for text, parts in why.items():
+        named = ", ".join(filter(None, parts))
+        told = f"not compared: {named} ({text})" if named else text
+        yield from _beneath(told, "quiet", width)
+    for note in verdict.notes:
+        yield from _beneath(note, "quiet", width)
+
+
+def _beneath(text: str, role: Role, width: int | None) -> Iterator[list[Span]]:
+    text = show_text.one_line(text, None)
+    if width is None:
+        yield [Span("    │ ", "quiet"), Span(text, role)]
+        return
+    for number, line in enumerate(textwrap.wrap(text, width - 8) or [""]):
+        yield [Span("    │ " + "  " * bool(number), "quiet"), Span(line, role)]
+
+
+def _summary(found: Verified) -> list[Span]:
+    verdicts = [verdict for report in found.reports for verdict in report.verdicts]
+    steps = [verdict for verdict in verdicts if verdict.name]
+    kinds = [verdict.kind for verdict in steps]
+    other = len(kinds) - kinds.count("same") - kinds.count("skipped")
+    facts = []
+    if found.same:
+        text = f"same: {counted(kinds.count('same'), 'step')}"
+    elif other:
+        text = f"differs: {other:,} of {counted(len(steps), 'step')}"
+    else:
+        text = f"differs: the run itself; its {counted(len(steps), 'step')} are the same"
+    if kinds.count("skipped"):
+        facts.append(f"{kinds.count('skipped'):,} not compared")
+    return [
+        Span(text, "succeeded" if found.same else "failed"),
+        Span("".join(f" · {fact}" for fact in facts), "quiet"),
+    ]

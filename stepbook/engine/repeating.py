@@ -1,0 +1,144 @@
+"""A verification, from inside: in the processes that execute the code once more.
+
+A new run takes the id of the recorded run that it repeats, so that ``ctx.idempotency_key`` is the
+same, too, and what that run has waited for is there at once. :mod:`.verifying` is the outside. The
+two talk through the folder of the verification: ``plan.json`` says which run is meant, each line of
+``begun.jsonl`` tells of a run that was begun, and ``refused`` says why none was.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..errors import RunNotFoundError
+from ..model import failures
+from ..model.rows import new_id
+from ..record.inbox import Delivery, delivery
+from ..system import scratch
+from .attempt import shorten
+from .books import OpenBook
+
+if TYPE_CHECKING:
+    from ..record.ledger import State
+    from .opened import OpenRun
+
+PLAN: Final = "plan.json"
+REFUSED: Final = "refused"
+_BEGUN: Final = "begun.jsonl"
+#: What a wait gets of which the record has no end. It is an error of the step, and told.
+NOT_RECORDED: Final = "stepbook verify does not wait, and the record holds nothing for this wait"
+
+
+class Begun(NamedTuple):
+    """A run that the verified code has begun.
+
+    Attributes:
+        id: its id.
+        loop: its loop.
+        book: the file that it is recorded in, for the verification.
+        origin: the file that it would be recorded in, and that the run it repeats is recorded in.
+        recorded: whether it repeats a recorded run.
+    """
+
+    id: str
+    loop: str
+    book: str
+    origin: str
+    recorded: bool
+
+
+def goes_on() -> bool:
+    """Whether this process executes code for a verification."""
+    return scratch.folder() is not None
+
+
+def id_of(book: OpenBook, loop: str, key: str) -> str:
+    """Return the id for a new run: while code is verified, that of the run that it repeats.
+
+    Raises:
+        RunNotFoundError: nothing is recorded that the first run of the code could be compared with.
+    """
+    folder = scratch.folder()
+    if folder is None or book.path is None:
+        return new_id("run")
+    origin = scratch.origin(book.path) or book.path
+    begun = begun_in(folder)
+    plan = _plan(folder)
+    if plan is not None:
+        origin = Path(plan["book"])
+        found = plan["run"] if _peek(origin, plan["run"]).run.loop == loop else None
+    else:
+        original = OpenBook(origin)
+        latest = original.records.latest(loop, key) if original.records.exists else None
+        found = None if latest is None else latest.id
+        if found is None and not begun:
+            why = (
+                f"nothing is recorded of the loop {loop!r} with the key {key} in {origin}, so "
+                "there is nothing to compare with. `stepbook runs` lists what is recorded; "
+                "`stepbook verify NOTEBOOK RUN` compares with another run."
+            )
+            (folder / REFUSED).write_text(why, encoding="utf-8")
+            raise RunNotFoundError(why)
+    recorded = found is not None and found not in {run.id for run in begun}
+    run_id = found if recorded and found is not None else new_id("run")
+    line = Begun(run_id, loop, str(book.path), str(origin), recorded)
+    with (folder / _BEGUN).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    return run_id
+
+
+def deliver(run: OpenRun, step: str, session: int) -> None:
+    """While code is verified, deliver what the recorded run has got at this wait."""
+    folder, path = scratch.folder(), run.book.path
+    if folder is None or path is None:
+        return
+    origins = [Path(one.origin) for one in begun_in(folder) if one.id == run.id and one.recorded]
+    found = _delivered(_peek(origins[0], run.id), step) if origins else None
+    content = delivery(error=NOT_RECORDED) if found is None else found
+    run.book.records.inbox.claim(run.id, step, session, content)
+
+
+def _delivered(state: State, step: str) -> Delivery | None:
+    """Return what has ended the last wait of a step; None if none has ended."""
+    ended = [scan for scan in state.scans.get(step, []) if scan.status not in ("pending", "ready")]
+    if not ended:
+        return None
+    last = ended[-1]
+    if last.status == "completed":
+        return delivery(payload=last.results)
+    if last.status == "timeout":
+        return delivery(timeout=True)
+    row = state.steps.get(step)
+    message = str(failures.read(row.error).get("message")) if row is not None else ""
+    return delivery(error=message.removeprefix(f"the scan {shorten(step)} failed: "))
+
+
+def _plan(folder: Path) -> dict[str, str] | None:
+    try:
+        found: dict[str, str] | None = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return found
+
+
+_states: Final[dict[tuple[Path, str], Any]] = {}
+
+
+def _peek(path: Path, run_id: str) -> State:
+    """Return what is recorded of a run; it stays as it was when it was looked at first."""
+    key = path, run_id
+    if key not in _states:
+        _states[key] = OpenBook(path).peek(run_id)
+    state: State = _states[key]
+    return state
+
+
+def begun_in(folder: Path) -> list[Begun]:
+    """Return the runs that the verified code has begun, in order."""
+    try:
+        lines = (folder / _BEGUN).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [Begun(*json.loads(line)) for line in lines]
