@@ -18,8 +18,7 @@ import click
 
 from ..engine import runs, verifying
 from ..engine.repeating import REFUSED, begun_in
-from ..errors import InvalidInputError, StepbookError
-from ..model.durations import describe
+from ..errors import InvalidInputError
 from ..model.rows import fields_of
 from ..show import text as show_text
 from ..show.text import Role, Span
@@ -32,8 +31,6 @@ from . import terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    from rich.console import Console
 
     from ..engine.books import OpenBook
     from ..engine.repeating import Begun
