@@ -254,6 +254,9 @@ Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
 )
 @click.option("--input", "given", metavar="JSON", help="The input of the notebook's run.")
 @click.option("--ignore-output", is_flag=True, help="Compare values, not what cells have shown.")
+@click.option(  # of %stepbook verify: the folder of the session whose cells are in the notebook
+    "--folder", type=click.Path(file_okay=False, path_type=Path), hidden=True
+)
 @click.option("--json", "as_data", is_flag=True, help="The comparison for programs.")
 @_book_option
 def verify(
@@ -263,6 +266,7 @@ def verify(
     given: str | None,
     *,
     ignore_output: bool,
+    folder: Path | None,
     as_data: bool,
 ) -> None:
     """Execute a notebook or a loop again, beside its record, and say what differs.
@@ -278,7 +282,13 @@ def verify(
         if given is not None:
             given = json.dumps(_parse(given))
         wanted = verify_command.wanted(
-            what, run, source, book=_opened(), given=given, outputs=not ignore_output
+            what,
+            run,
+            source,
+            book=_opened(),
+            given=given,
+            outputs=not ignore_output,
+            folder=folder,
         )
         if wanted.is_notebook:
             _needs_notebooks()

@@ -62,6 +62,7 @@ class Wanted:
         book: the book of the command line.
         given: the input in JSON, if one was given.
         outputs: whether what cells have shown counts.
+        folder: where the kernel works; by default beside the notebook.
     """
 
     source: str
@@ -69,6 +70,7 @@ class Wanted:
     book: OpenBook
     given: str | None = None
     outputs: bool = True
+    folder: Path | None = None
 
     @property
     def is_notebook(self) -> bool:
@@ -92,6 +94,7 @@ class Screen(Protocol):
 def wanted(
     first: str, second: str | None, source: str | None, *, book: OpenBook, given: str | None,
     outputs: bool,
+    folder: Path | None,
 ) -> Wanted:  # fmt: skip
     """Return what the arguments of the command mean.
 
@@ -120,7 +123,7 @@ def wanted(
         if not path.is_file():
             raise InvalidInputError(f"there is no file {path}.")
         source = str(path)
-    found = Wanted(source, run_id, book, given, outputs)
+    found = Wanted(source, run_id, book, given, outputs, folder)
     if not found.is_notebook and run_id is None:
         raise InvalidInputError(
             f"which run? `stepbook verify RUN --file {first}` says it; RUN may be the name of the "
@@ -208,11 +211,12 @@ def _execute_notebook(what: Wanted, screen: Screen, env: dict[str, str], folder:
     given: dict[str, Any] = {}
     if what.given is not None:
         given["given"] = json.loads(what.given)
-    elif what.run_id is not None:
+    elif what.run_id is not None and what.folder is None:  # a session's cells open it themselves
         row = what.book.peek(what.run_id).run
         if row.input != "null" and f'"{TAG}"' not in row.input:
             given["given"] = json.loads(row.input)
-    headless.execute(Path(what.source), _Watched(screen, folder), env=env, **given)
+    watched = _Watched(screen, folder)
+    headless.execute(Path(what.source), watched, env=env, folder=what.folder, **given)
 
 
 class _Watched:
@@ -249,8 +253,12 @@ def _compared(what: Wanted, folder: Path) -> Verified:
         with contextlib.suppress(FileNotFoundError):
             raise InvalidInputError((folder / REFUSED).read_text(encoding="utf-8"))
         if what.run_id is not None:
-            loop = what.book.peek(what.run_id).run.loop
-            raise InvalidInputError(f"{what.source} has not opened a run of the loop {loop!r}.")
+            row = what.book.peek(what.run_id).run
+            opened = " and ".join(f"{one.loop!r} ({one.key})" for one in begun) or "no run"
+            raise InvalidInputError(
+                f"run {row.id} is one of the loop {row.loop!r} with the key {row.key}, and the "
+                f"code has opened {opened}. Only runs of one loop and key are compared."
+            )
         raise InvalidInputError(
             f"{what.source} has opened no run, so there is nothing to compare. Name a cell by "
             "%%step, and record it: stepbook run NOTEBOOK."
@@ -263,6 +271,10 @@ def _compared(what: Wanted, folder: Path) -> Verified:
             reports.append(judge(recorded, verifying.side(book, one.id), outputs=what.outputs))
         finally:
             runs.close(book)
+    if not any(verdict.name for report in reports for verdict in report.verdicts):
+        raise InvalidInputError(
+            f"neither the record of run {repeated[0].id} nor {what.source} has a step to compare."
+        )
     return Verified(tuple(reports), tuple(one for one in begun if not one.recorded))
 
 
@@ -282,6 +294,8 @@ class Silent:
 def main(what: Wanted, *, as_data: bool) -> int:
     """Verify, print what came of it, and return the exit code."""
     shown = os.path.relpath(what.source) if _is_source(what.source) else what.source
+    if what.folder is not None:
+        shown = "the cells of this session"
     click.echo(f"verify {shown}: {_WARNING}", err=as_data)
     found = verify(what, Silent() if as_data else terminal.Cells())
     if as_data:
@@ -309,7 +323,7 @@ def _lines(found: Verified, width: int | None) -> Iterator[list[Span]]:
     if found.beside:
         loops = ", ".join(dict.fromkeys(one.loop for one in found.beside))
         yield []
-        yield [Span(f"  nothing is recorded to compare with: {loops}", "quiet")]
+        yield [Span(f"  also opened, and not compared: {loops}", "quiet")]
     yield []
     yield _summary(found)
 

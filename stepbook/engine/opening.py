@@ -113,7 +113,7 @@ def _create(
         found = None if new else _find(book, loop, key, age)
         if found is None:
             row = RunRow(
-                id=repeating.id_of(book, loop, key),
+                id=repeating.id_of(book.path, loop, key),
                 loop=loop,
                 key=key,
                 status="pending",

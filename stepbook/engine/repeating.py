@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import RunNotFoundError
 from ..model import failures
-from ..model.rows import new_id
+from ..model.rows import ScanRow, new_id, now_us
 from ..record.inbox import Delivery, delivery
+from ..record.records import Records
 from ..system import scratch
 from .attempt import shorten
-from .books import OpenBook
 
 if TYPE_CHECKING:
     from ..record.ledger import State
-    from .opened import OpenRun
+    from ..record.ports import Inbox
 
 PLAN: Final = "plan.json"
 REFUSED: Final = "refused"
@@ -37,6 +37,7 @@ class Begun(NamedTuple):
     Attributes:
         id: its id.
         loop: its loop.
+        key: its key.
         book: the file that it is recorded in, for the verification.
         origin: the file that it would be recorded in, and that the run it repeats is recorded in.
         recorded: whether it repeats a recorded run.
@@ -44,6 +45,7 @@ class Begun(NamedTuple):
 
     id: str
     loop: str
+    key: str
     book: str
     origin: str
     recorded: bool
@@ -54,24 +56,25 @@ def goes_on() -> bool:
     return scratch.folder() is not None
 
 
-def id_of(book: OpenBook, loop: str, key: str) -> str:
+def id_of(path: Path | None, loop: str, key: str) -> str:
     """Return the id for a new run: while code is verified, that of the run that it repeats.
 
     Raises:
         RunNotFoundError: nothing is recorded that the first run of the code could be compared with.
     """
     folder = scratch.folder()
-    if folder is None or book.path is None:
+    if folder is None or path is None:
         return new_id("run")
-    origin = scratch.origin(book.path) or book.path
+    origin = scratch.origin(path) or path
     begun = begun_in(folder)
     plan = _plan(folder)
     if plan is not None:
         origin = Path(plan["book"])
-        found = plan["run"] if _peek(origin, plan["run"]).run.loop == loop else None
+        row = _peek(origin, plan["run"]).run
+        found = row.id if (row.loop, row.key) == (loop, key) else None
     else:
-        original = OpenBook(origin)
-        latest = original.records.latest(loop, key) if original.records.exists else None
+        original = Records(origin)
+        latest = original.latest(loop, key) if original.exists else None
         found = None if latest is None else latest.id
         if found is None and not begun:
             why = (
@@ -83,21 +86,47 @@ def id_of(book: OpenBook, loop: str, key: str) -> str:
             raise RunNotFoundError(why)
     recorded = found is not None and found not in {run.id for run in begun}
     run_id = found if recorded and found is not None else new_id("run")
-    line = Begun(run_id, loop, str(book.path), str(origin), recorded)
+    line = Begun(run_id, loop, key, str(path), str(origin), recorded)
     with (folder / _BEGUN).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     return run_id
 
 
-def deliver(run: OpenRun, step: str, session: int) -> None:
-    """While code is verified, deliver what the recorded run has got at this wait."""
-    folder, path = scratch.folder(), run.book.path
+def session(path: Path | None, run_id: str, step: str) -> ScanRow:
+    """Return a new session of a scan: while code is verified, the recorded one begun once more."""
+    state = _recorded(path, run_id)
+    sessions = [] if state is None else state.scans.get(step, [])
+    if not sessions:
+        return ScanRow(new_id("scan"), step, "pending", now_us())
+    return ScanRow(sessions[-1].id, step, "pending", sessions[-1].created_at)
+
+
+def deliver(inbox: Inbox, path: Path | None, run_id: str, step: str, number: int) -> None:
+    """While code is verified, deliver what the recorded run has got at this wait.
+
+    Args:
+        inbox: where it is delivered to.
+        path: the book of the run.
+        run_id: the run that waits.
+        step: the name of the wait.
+        number: of its session.
+    """
+    if path is not None and goes_on():
+        state = _recorded(path, run_id)
+        found = None if state is None else _delivered(state, step)
+        content = delivery(error=NOT_RECORDED) if found is None else found
+        inbox.claim(run_id, step, number, content)
+
+
+def _recorded(path: Path | None, run_id: str) -> State | None:
+    """Return what is recorded of the run that this one repeats; None if it repeats none."""
+    folder = scratch.folder()
     if folder is None or path is None:
-        return
-    origins = [Path(one.origin) for one in begun_in(folder) if one.id == run.id and one.recorded]
-    found = _delivered(_peek(origins[0], run.id), step) if origins else None
-    content = delivery(error=NOT_RECORDED) if found is None else found
-    run.book.records.inbox.claim(run.id, step, session, content)
+        return None
+    for one in begun_in(folder):
+        if one.id == run_id and one.recorded:
+            return _peek(Path(one.origin), run_id)
+    return None
 
 
 def _delivered(state: State, step: str) -> Delivery | None:
@@ -130,7 +159,7 @@ def _peek(path: Path, run_id: str) -> State:
     """Return what is recorded of a run; it stays as it was when it was looked at first."""
     key = path, run_id
     if key not in _states:
-        _states[key] = OpenBook(path).peek(run_id)
+        _states[key] = Records(path).peek(run_id)
     state: State = _states[key]
     return state
 

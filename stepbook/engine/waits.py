@@ -214,7 +214,7 @@ def _scan(run: OpenRun, name: str, timeout: Duration | None) -> Iterator[_ScanWa
             # Taken up in another process, it is written again: the journals of a run that waits
             # then tell senders of its session while the database is held by others.
             ledger.commit(session, attempt.row)
-        repeating.deliver(run, name, number)
+        repeating.deliver(run.book.records.inbox, run.book.path, run.id, name, number)
         wait = _ScanWait(run, attempt, number, session)
         if not wait.poll():
             _announce(run, session)

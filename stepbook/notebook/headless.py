@@ -73,6 +73,7 @@ def execute(
     given: Any = NO_INPUT,
     env: dict[str, str],
     output: Path | None = None,
+    folder: Path | None = None,
 ) -> Outcome:
     """Execute a notebook as a run, or go on with the run that it has left unfinished.
 
@@ -86,6 +87,7 @@ def execute(
             behind the cell tagged ``parameters``.
         env: the environment of the kernel.
         output: where to write the notebook as executed.
+        folder: where the kernel works; by default beside the file.
 
     Returns:
         How it has ended.
@@ -109,7 +111,7 @@ def execute(
         notebook,
         timeout=None,
         extra_arguments=[_QUIET],
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder or path.parent)}},
     )
     problem: str | None = None
     outcome = Outcome(good=False)
@@ -136,7 +138,7 @@ def execute(
             progress.ended(time.perf_counter() - begun, problem)
             if problem is not None:
                 break
-        if client.km is not None and client.km.is_alive():
+        if problem != DIED:
             found = json.loads(talk.ask(f"conclude(good={problem is None})").splitlines()[-1])
             outcome = Outcome(problem is None, **found)
     if output is not None:

@@ -20,6 +20,7 @@ from .memory import Memory
 from .sources import Sources
 from .surroundings import Surroundings
 from .transform import Code, Lines
+from .verify import Executed
 from .world import Notebook
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Session:
         notebook: its code and names.
         memory: what a replay would have.
         surroundings: what is around the notebook: its folder, environment and options.
+        executed: its cells, for a verification.
         draws: how steps have found and left the generators of random numbers.
     """
 
@@ -76,6 +78,7 @@ class Session:
         self.default_input: DefaultInput | None = None
         self.open_run: Callable[[], OpenRun] | None = None
         self.matcher: Any = None
+        self.executed = Executed(shell)
         self._replayed: dict[str, dict[str, float]] = {}
         self._policies: dict[str, Policy] = {}
         self._numbers = itertools.count(1)

@@ -30,6 +30,8 @@ Kind = Literal["same", "differs", "skipped", "gone", "new"]
 _GROUPS: Final = "$groups"
 _AROUND: Final = "$around"
 _RANDOM: Final = "$random"
+#: How far numpy's generator is when nobody has drawn from it: seeded by the system, or by a number.
+_FRESH: Final = (623, 624)
 _ENDS: Final = {"running": "without an end", "pending": "not executed"}
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 #: Types of a display that libraries write alike each time; the others hold random ids.
@@ -244,12 +246,12 @@ class _Names:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self._known: dict[str, dict[str, Any]] = {}
-        self.drawn: Any = None
+        self.drawn: dict[str, Any] = {}
 
     def take(self, cell: CellRow | None) -> list[str]:
         """Take in what a cell has left; return the names of it."""
         entries = json.loads((cell and cell.variables) or "{}")
-        self.drawn = entries.pop(_RANDOM, None)
+        self.drawn = _drawn(entries.pop(_RANDOM, None))
         around = entries.pop(_AROUND, None)
         groups = entries.pop(_GROUPS, [])
         found = {n: e for n, e in entries.items() if not n.startswith("$")}
@@ -273,6 +275,19 @@ class _Names:
     def value(self, entry: dict[str, Any]) -> Value:
         node = entry["value"] if "value" in entry else entry.get("class", entry)
         return Value(node, self._codec, entry.get("graph"))
+
+
+def _drawn(states: Any) -> dict[str, Any]:
+    """Return the states of the generators from which a cell has drawn.
+
+    That of numpy is recorded when it is imported, too; before the first draw it is at its end.
+    """
+    found = dict(states) if isinstance(states, dict) else {}
+    numpy = found.get("numpy")
+    state = numpy.get("state") if isinstance(numpy, dict) else None
+    if isinstance(state, dict) and state.get("pos") in _FRESH:
+        del found["numpy"]
+    return found
 
 
 def _variables(verdict: Verdict, pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names]) -> bool:
