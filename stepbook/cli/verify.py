@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from ..errors import InvalidInputError
 from ..model.rows import fields_of
 from ..show import text as show_text
 from ..show.text import Role, Span
-from ..show.verdicts import Report, Verdict, as_json, judge
+from ..show.verdicts import Finding, Report, Verdict, as_json, judge
 from ..show.words import counted
 from ..system import scratch
 from ..system.console import stable
@@ -50,6 +51,8 @@ _NAME_FLOOR: Final = 12
 _MOST: Final = 5
 #: So many steps in a row that are the same are shown one by one.
 _MANY: Final = 12
+#: So many runs in a row of which nothing is to be said are shown one by one.
+_MANY_RUNS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +319,16 @@ def _data(found: Verified) -> dict[str, Any]:
 
 
 def _lines(found: Verified, width: int | None) -> Iterator[list[Span]]:
-    for report in found.reports:
-        yield []
-        yield _head(report, width)
-        yield from _steps(report.verdicts, width)
+    for like, group in itertools.groupby(found.reports, _like):
+        reports = list(group)
+        if like is not None and len(reports) > _MANY_RUNS:
+            yield []
+            yield _head(reports[0], width, len(reports))
+            continue
+        for report in reports:
+            yield []
+            yield _head(report, width)
+            yield from _steps(report.verdicts, width)
     if found.beside:
         loops = ", ".join(dict.fromkeys(one.loop for one in found.beside))
         yield []
@@ -328,14 +337,25 @@ def _lines(found: Verified, width: int | None) -> Iterator[list[Span]]:
     yield _summary(found)
 
 
-def _head(report: Report, width: int | None) -> list[Span]:
+def _like(report: Report) -> tuple[str, tuple[str, ...]] | None:
+    """Return what reports have in common of which one stands for all: nothing is to be said."""
+    if all(map(_is_plain, report.verdicts)):
+        return report.run.loop, tuple(verdict.name for verdict in report.verdicts)
+    return None
+
+
+def _head(report: Report, width: int | None, alike: int = 1) -> list[Span]:
     kind = "same" if report.same else "differs"
     sign, role, word = _SIGNS[kind]
-    name = show_text.one_line(report.run.loop, None if width is None else _NAME_LIMIT)
-    rest = "" if stable() else f" · {report.run.id}"
+    room = None if width is None else min(_NAME_LIMIT, width - 12)
+    if alike > 1:
+        steps = counted(alike * len(report.verdicts), "step")
+        rest = f" · {counted(alike, 'run')}, {steps}"
+    else:
+        rest = "" if stable() else f" · {report.run.id}"
     return [
         Span(f"{sign} ", role),
-        Span(name, "title"),
+        Span(show_text.one_line(report.run.loop, room), "title"),
         Span(f"  {word}", role),
         Span(rest, "quiet"),
     ]
@@ -345,6 +365,7 @@ def _steps(verdicts: Sequence[Verdict], width: int | None) -> Iterator[list[Span
     limit = None if width is None else max(_NAME_FLOOR, min(_NAME_LIMIT, width - 32))
     names = [show_text.one_line(v.name or "the run", limit) for v in verdicts]
     column = max(map(show_text.cells, names), default=0)
+    known: dict[Finding, str] = {}
     place = 0
     while place < len(verdicts):
         alike = 0
@@ -355,7 +376,7 @@ def _steps(verdicts: Sequence[Verdict], width: int | None) -> Iterator[list[Span
             place += alike
             continue
         for index in range(place, place + max(1, alike)):
-            yield from _step(verdicts[index], names[index], column, width)
+            yield from _step(verdicts[index], names[index], column, width, known)
         place += max(1, alike)
 
 
@@ -363,13 +384,18 @@ def _is_plain(verdict: Verdict) -> bool:
     return verdict.kind == "same" and not verdict.skipped and not verdict.notes
 
 
-def _step(verdict: Verdict, name: str, column: int, width: int | None) -> Iterator[list[Span]]:
+def _step(
+    verdict: Verdict, name: str, column: int, width: int | None, known: dict[Finding, str]
+) -> Iterator[list[Span]]:
+    """Yield the lines of a step; a difference that it has from an earlier one is not told twice."""
     sign, role, word = _SIGNS[verdict.kind]
     padding = " " * (column - show_text.cells(name) + 2)
     yield [Span(f"  {sign} ", role), Span(name, "name"), Span(padding + word, role)]
     shown = verdict.differences if width is None else verdict.differences[:_MOST]
     for one in shown:
-        yield from _beneath(str(one), "value", width)
+        before = known.setdefault(one, name)
+        line = one if before == name else one._replace(text=f"differs as after {before}")
+        yield from _beneath(str(line), "value", width)
     more = len(verdict.differences) - len(shown)
     if more:
         yield from _beneath(

@@ -34,6 +34,10 @@ _RANDOM: Final = "$random"
 _FRESH: Final = (623, 624)
 _ENDS: Final = {"running": "without an end", "pending": "not executed"}
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}")
+#: What stepbook itself tells: of times and ids.
+_OWN: Final = re.compile(
+    r"^(?:Waiting for scan .*\n(?:  stepbook deliver .*\n)?|stepbook: .*\n)", re.MULTILINE
+)
 #: Types of a display that libraries write alike each time; the others hold random ids.
 _COMPARED_TYPES: Final = ("text/plain", "text/markdown", "text/latex", "image/png", "image/jpeg")
 
@@ -336,7 +340,8 @@ def _outputs(verdict: Verdict, recorded: _Pair, now: _Pair) -> None:
 
 
 def _stream(outputs: Any, name: str) -> str:
-    return "".join(o["text"] for o in outputs if o.get("name") == name and "text" in o)
+    found = "".join(o["text"] for o in outputs if o.get("name") == name and "text" in o)
+    return _OWN.sub("", found)
 
 
 def _display(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
