@@ -286,6 +286,7 @@ def verify(
             run,
             source,
             book=_opened(),
+            is_named=_BOOK in click.get_current_context().meta,
             given=given,
             outputs=not ignore_output,
             folder=folder,
@@ -293,10 +294,13 @@ def verify(
         if wanted.is_notebook:
             _needs_notebooks()
         code = verify_command.main(wanted, as_data=as_data)
-    except (StepbookError, OSError) as error:
+    except (StepbookError, OSError, _Failure) as error:
         if isinstance(error, BrokenPipeError):
             raise
         _complain(str(error))
+        code = 2
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was compared.")
         code = 2
     raise SystemExit(code)
 

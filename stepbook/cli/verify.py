@@ -63,6 +63,7 @@ class Wanted:
         source: a notebook, a Python file, or a module with ``:NAME``.
         run_id: the recorded run; None for the one that the notebook would resume.
         book: the book of the command line.
+        is_named: whether that was named by ``--book``; else each folder has its own.
         given: the input in JSON, if one was given.
         outputs: whether what cells have shown counts.
         folder: where the kernel works; by default beside the notebook.
@@ -71,6 +72,7 @@ class Wanted:
     source: str
     run_id: str | None
     book: OpenBook
+    is_named: bool = False
     given: str | None = None
     outputs: bool = True
     folder: Path | None = None
@@ -95,10 +97,16 @@ class Screen(Protocol):
 
 
 def wanted(
-    first: str, second: str | None, source: str | None, *, book: OpenBook, given: str | None,
+    first: str,
+    second: str | None,
+    source: str | None,
+    *,
+    book: OpenBook,
+    is_named: bool,
+    given: str | None,
     outputs: bool,
     folder: Path | None,
-) -> Wanted:  # fmt: skip
+) -> Wanted:
     """Return what the arguments of the command mean.
 
     Raises:
@@ -126,7 +134,7 @@ def wanted(
         if not path.is_file():
             raise InvalidInputError(f"there is no file {path}.")
         source = str(path)
-    found = Wanted(source, run_id, book, given, outputs, folder)
+    found = Wanted(source, run_id, book, is_named, given, outputs, folder)
     if not found.is_notebook and run_id is None:
         raise InvalidInputError(
             f"which run? `stepbook verify RUN --file {first}` says it; RUN may be the name of the "
@@ -197,7 +205,7 @@ def verify(what: Wanted, screen: Screen) -> Verified:
             assert what.book.path is not None  # noqa: S101 - the command line's is a file
             verifying.plan(folder, what.run_id, what.book.path)
         env = {**os.environ, scratch.VERIFY: str(folder)}
-        if what.book.path is not None:
+        if what.is_named and what.book.path is not None:
             env["STEPBOOK_BOOK"] = str(what.book.path)
         if what.is_notebook:
             _execute_notebook(what, screen, env, folder)
@@ -330,7 +338,8 @@ def _lines(found: Verified, width: int | None) -> Iterator[list[Span]]:
             yield _head(report, width)
             yield from _steps(report.verdicts, width)
     if found.beside:
-        loops = ", ".join(dict.fromkeys(one.loop for one in found.beside))
+        names = dict.fromkeys(one.loop for one in found.beside)
+        loops = show_text.one_line(", ".join(names), None)
         yield []
         yield [Span(f"  also opened, and not compared: {loops}", "quiet")]
     yield []

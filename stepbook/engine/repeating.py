@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import RunNotFoundError
 from ..model import failures
-from ..model.rows import ScanRow, new_id, now_us
+from ..model.rows import ScanRow, is_run_id, new_id, now_us
 from ..record.inbox import Delivery, delivery
 from ..record.records import Records
 from ..system import scratch
@@ -84,7 +84,7 @@ def id_of(path: Path | None, loop: str, key: str) -> str:
             )
             (folder / REFUSED).write_text(why, encoding="utf-8")
             raise RunNotFoundError(why)
-    recorded = found is not None and found not in {run.id for run in begun}
+    recorded = is_run_id(found) and found not in {run.id for run in begun}
     run_id = found if recorded and found is not None else new_id("run")
     line = Begun(run_id, loop, key, str(path), str(origin), recorded)
     with (folder / _BEGUN).open("a", encoding="utf-8") as file:

@@ -97,13 +97,15 @@ class _Side:
         self.codec = value.codec
         self._graph = value.node if value.graph is None else value.graph
         self._shared: dict[int, Any] | None = None
+        self._lists: dict[int, list[Any]] = {}
 
     def plain(self, node: Any) -> Any:
         """Return a node without the marks of a graph."""
         while isinstance(node, dict) and node.get(TAG) in _GRAPH:
             node = node["value"] if node[TAG] == "shared" else self._named(node.get("id"))
         if isinstance(node, list) and _is_list_mark(node):
-            return node[1:]
+            # The same list each time, as it is told by its identity whether it was met.
+            return self._lists.setdefault(id(node), node[1:])
         return node
 
     def _named(self, number: Any) -> Any:
@@ -143,7 +145,10 @@ class _Comparison:
 
     def _differ(self, where: str, recorded: Any, now: Any) -> None:
         before, after = short(recorded), short(now)
-        if before == after:  # they differ behind what is shown of them
+        kinds = _kind(recorded), _kind(now)
+        if before == after and kinds[0] != kinds[1]:
+            self.differs(where, f"{before} recorded as {kinds[0]}, as {kinds[1]} now")
+        elif before == after:  # they differ behind what is shown of them
             self.differs(where, f"{before}, with another content")
         elif isinstance(recorded, str) and isinstance(now, str):
             self.differs(where, texts(recorded, now))
@@ -266,6 +271,12 @@ class _Comparison:
     @staticmethod
     def _inner(side: _Side, node: dict[str, Any]) -> Any:
         return json.loads(str(side.codec.content(node), "utf-8"))
+
+
+def _kind(node: Any) -> str:
+    if isinstance(node, dict) and TAG in node:
+        return str(node[TAG])
+    return type(node).__name__
 
 
 def _plain(name: str, value: Any) -> Any:

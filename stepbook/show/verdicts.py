@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from ..errors import ArtifactError
 from ..model import failures
 from ..model.rows import FAILED, SUCCEEDED
 from ..values.nodes import TAG
@@ -32,6 +33,15 @@ _AROUND: Final = "$around"
 _RANDOM: Final = "$random"
 #: How far numpy's generator is when nobody has drawn from it: seeded by the system, or by a number.
 _FRESH: Final = (623, 624)
+#: What comes of a record that is not as stepbook writes it.
+_DAMAGED: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RecursionError,
+    ArtifactError,
+)
 _ENDS: Final = {"running": "without an end", "pending": "not executed"}
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 #: What stepbook itself tells: of times and ids.
@@ -148,7 +158,11 @@ def judge(recorded: Side, now: Side, *, outputs: bool = True) -> Report:
             verdicts[name] = Verdict(name, "gone")
         else:
             pair = _Pair(known, recorded), _Pair(step, now)
-            verdicts[name] = _step(pair, (before, after), outputs=outputs)
+            try:
+                verdicts[name] = _step(pair, (before, after), outputs=outputs)
+            except _DAMAGED as error:
+                why = f"what is recorded of it is damaged: {type(error).__name__}: {error}"
+                verdicts[name] = Verdict(name, "skipped", skipped=[Finding("", "", why)])
     return Report(recorded.run, (*verdicts.values(), *_whole(recorded, now)))
 
 
