@@ -166,6 +166,7 @@ Examples:
   stepbook demo                          a run that fails, and resumes
   stepbook runs --loop health-review     what was run
   stepbook show health-review            the latest run of a loop
+  stepbook verify review.ipynb           does it come out the same again?
   stepbook deliver 7k2m '{"ok": true}'   what a run is waiting for
 
 RUN is a run's id, the beginning of only one (also without run_), or the name of a loop: its
@@ -254,8 +255,11 @@ Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
 )
 @click.option("--input", "given", metavar="JSON", help="The input of the notebook's run.")
 @click.option("--ignore-output", is_flag=True, help="Compare values, not what cells have shown.")
-@click.option(  # of %stepbook verify: the folder of the session whose cells are in the notebook
-    "--folder", type=click.Path(file_okay=False, path_type=Path), hidden=True
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where the notebook's kernel works; without it beside the file.",
 )
 @click.option("--json", "as_data", is_flag=True, help="The comparison for programs.")
 @_book_option

@@ -104,7 +104,7 @@ def verify(run: OpenRun, executed: Executed, folder: str, options: str) -> None:
     if path is None:
         raise UsageError("a run in memory cannot be verified: no other process can see it.")
     with tempfile.TemporaryDirectory(prefix="stepbook-session-") as home:
-        notebook = Path(home, "session.ipynb")
+        notebook = Path(home, "the cells of this session.ipynb")
         _write(notebook, executed.cells())
         command = [sys.executable, "-m", "stepbook", "verify", str(notebook), run.id]
         _pass_on([*command, "--book", str(path), "--folder", folder, *words])

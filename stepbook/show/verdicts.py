@@ -394,23 +394,3 @@ def _whole(recorded: Side, now: Side) -> Iterator[Verdict]:
             verdict.take(f"{part} of the run", compare(*sides))
     if verdict.differences or verdict.skipped:
         yield verdict.settled()
-
-
-def as_json(report: Report) -> dict[str, Any]:
-    """Return a report for programs."""
-    words = {"skipped": "not compared", "gone": "not executed", "new": "not recorded"}
-    return {
-        "run": report.run.id,
-        "loop": report.run.loop,
-        "same": report.same,
-        "steps": [
-            {
-                "name": verdict.name or None,
-                "verdict": words.get(verdict.kind, verdict.kind),
-                "differences": [one._asdict() for one in verdict.differences],
-                "not_compared": [one._asdict() for one in verdict.skipped],
-                "notes": verdict.notes,
-            }
-            for verdict in report.verdicts
-        ],
-    }

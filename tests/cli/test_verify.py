@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import pexpect
 import pytest
+from rich.cells import cell_len
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -436,3 +439,78 @@ def _names(book: Any) -> list[str]:
         return list(book.get("review").steps()["name"])
     except stepbook.StepbookError:
         return []
+
+
+# ---- terminals ------------------------------------------------------------------------------
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def on_terminal(project: Project, columns: int, *words: str) -> pexpect.spawn[str]:
+    env = {**os.environ, "STEPBOOK_BOOK": str(project.book), "TERM": "xterm-256color"}
+    env.pop("COLUMNS", None)
+    command = ["-m", "stepbook", "verify", *words]
+    child: pexpect.spawn[str] = pexpect.spawn(
+        sys.executable, command, cwd=str(project.folder), env=env, encoding="utf-8",
+        dimensions=(40, columns), timeout=60,
+    )  # fmt: skip
+    return child
+
+
+def test_on_a_narrow_terminal_every_line_fits_and_steps_that_are_the_same_are_counted(
+    project: Project,
+) -> None:
+    name = "A step with a name that is longer than a narrow terminal is wide"
+    project.record(
+        OPEN,
+        "for i in range(20): run.do(f'Item {i}', int, i)",
+        f"%%step {name}\nimport random\nx = [random.random() for _ in range(9)]",
+        "%%step Same\ny = 1",
+    )
+    child = on_terminal(project, 44, "review.ipynb")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    report = ANSI.sub("", child.before or "").replace("\r\n", "\n").split("\n\n", 1)[1]
+    assert [line for line in report.splitlines() if cell_len(line) > 44] == []
+    assert "⋮ 20 steps, all the same" in report
+    assert "≠ A step with" in report
+    assert "and 4 more differences; --json has all" in " ".join(report.split()).replace("│ ", "")
+
+
+def test_a_file_that_the_book_names_is_executed_when_the_person_agrees(loop: Project) -> None:
+    child = on_terminal(loop, 100, "health-review")
+    child.expect_exact("Execute that file?")
+    child.sendline("n")
+    child.expect_exact("nothing was executed")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 2
+    child = on_terminal(loop, 100, "health-review")
+    child.expect_exact("Execute that file?")
+    child.sendline("y")
+    child.expect_exact("same: 7 steps")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_ctrl_c_ends_the_cell_and_what_was_executed_is_compared(project: Project) -> None:
+    cell = "%%step A\nimport os, time\nif os.path.exists('slow'):\n    print('x'); time.sleep(60)"
+    project.record(OPEN, "%%step First\na = 1", cell)
+    (project.folder / "slow").touch()
+    child = on_terminal(project, 100, "review.ipynb")
+    child.expect_exact("[3/3]")
+    child.sendintr()
+    child.expect_exact("failed with KeyboardInterrupt")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+
+
+def test_the_kernel_works_where_it_is_told_to(project: Project) -> None:
+    project.record(OPEN, "%%step A\nimport os\nfound = os.path.exists('data')")
+    (project.folder / "other").mkdir()
+    (project.folder / "other" / "data").touch()
+    found = project.verify("review.ipynb", "--folder", "other", code=1)
+    assert told(found["A"])[0] == "variable found: false recorded, true now"
