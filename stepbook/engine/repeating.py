@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..errors import RunNotFoundError
+from ..errors import RunNotFoundError, StepbookError
 from ..model import failures
 from ..model.rows import ScanRow, is_run_id, new_id, now_us
 from ..record.inbox import Delivery, delivery
@@ -65,31 +65,39 @@ def id_of(path: Path | None, loop: str, key: str) -> str:
     folder = scratch.folder()
     if folder is None or path is None:
         return new_id("run")
-    origin = scratch.origin(path) or path
     begun = begun_in(folder)
     plan = _plan(folder)
-    if plan is not None:
-        origin = Path(plan["book"])
-        row = _peek(origin, plan["run"]).run
-        found = row.id if (row.loop, row.key) == (loop, key) else None
-    else:
-        original = Records(origin)
-        latest = original.latest(loop, key) if original.exists else None
-        found = None if latest is None else latest.id
-        if found is None and not begun:
-            why = (
-                f"nothing is recorded of the loop {loop!r} with the key {key} in {origin}, so "
-                "there is nothing to compare with. `stepbook runs` lists what is recorded; "
-                "`stepbook verify NOTEBOOK RUN` compares with another run."
-            )
-            (folder / REFUSED).write_text(why, encoding="utf-8")
-            raise RunNotFoundError(why)
+    origin = Path(plan["book"]) if plan is not None else scratch.origin(path) or path
+    try:
+        found = _repeated(plan, origin, loop, key, first=not begun)
+    except StepbookError as error:
+        if not begun:  # what the code makes of the error is not what the person should read
+            (folder / REFUSED).write_text(str(error), encoding="utf-8")
+        raise
     recorded = is_run_id(found) and found not in {run.id for run in begun}
     run_id = found if recorded and found is not None else new_id("run")
     line = Begun(run_id, loop, key, str(path), str(origin), recorded)
     with (folder / _BEGUN).open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
     return run_id
+
+
+def _repeated(
+    plan: dict[str, str] | None, origin: Path, loop: str, key: str, *, first: bool
+) -> str | None:
+    """Return the id of the recorded run that a new one repeats, or None."""
+    if plan is not None:
+        row = _peek(origin, plan["run"]).run
+        return row.id if (row.loop, row.key) == (loop, key) else None
+    original = Records(origin)
+    latest = original.latest(loop, key) if original.exists else None
+    if latest is None and first:
+        raise RunNotFoundError(
+            f"nothing is recorded of the loop {loop!r} with the key {key} in {origin}, so there is "
+            "nothing to compare with. `stepbook runs` lists what is recorded; `stepbook verify "
+            "NOTEBOOK RUN` compares with another run."
+        )
+    return None if latest is None else latest.id
 
 
 def session(path: Path | None, run_id: str, step: str) -> ScanRow:

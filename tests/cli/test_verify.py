@@ -292,7 +292,7 @@ def test_a_damaged_book_is_2_and_stays_as_it_is(project: Project) -> None:
     before = content(project.folder)
     done = project.call("verify", "review.ipynb")
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "stepbook: " in done.stderr
+    assert f"stepbook: {project.book} is not a " in done.stderr
     assert content(project.folder) == before
 
 
