@@ -166,6 +166,7 @@ Examples:
   stepbook demo                          a run that fails, and resumes
   stepbook runs --loop health-review     what was run
   stepbook show health-review            the latest run of a loop
+  stepbook verify review.ipynb           does it come out the same again?
   stepbook deliver 7k2m '{"ok": true}'   what a run is waiting for
 
 RUN is a run's id, the beginning of only one (also without run_), or the name of a loop: its
@@ -208,14 +209,9 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
     input that is an object become variables behind the cell tagged "parameters". Ends with 1 if a
     cell has failed.
     """
-    try:
-        # Only this command needs them.
-        import ipykernel  # noqa: F401, PLC0415
-        import nbclient  # noqa: F401, PLC0415
+    _needs_notebooks()
+    from ..notebook import headless  # noqa: PLC0415 - only for this command
 
-        from ..notebook import headless  # noqa: PLC0415
-    except ImportError as error:
-        raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
     env = dict(os.environ)
     book = click.get_current_context().meta.get(_BOOK)
     if book is not None:
@@ -238,6 +234,79 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
         terminal.said(f"  {outcome.replayed} replayed{saved}", "quiet")
     if not outcome.good:
         raise SystemExit(1)
+
+
+@cli.command(
+    epilog="""\b
+Examples:
+  stepbook verify review.ipynb
+  stepbook verify review.ipynb 7k2m --json
+  stepbook verify health-review --file loop.py
+
+Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
+)
+@click.argument("what", metavar="NOTEBOOK|RUN", shell_complete=_complete_run)
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=_complete_run)
+@click.option(
+    "--file",
+    "source",
+    metavar="FILE",
+    help="What has recorded RUN: a notebook, a Python file, or a module such as reports:nightly.",
+)
+@click.option("--input", "given", metavar="JSON", help="The input of the notebook's run.")
+@click.option("--ignore-output", is_flag=True, help="Compare values, not what cells have shown.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Where the notebook's kernel works; without it beside the file.",
+)
+@click.option("--json", "as_data", is_flag=True, help="The comparison for programs.")
+@_book_option
+def verify(
+    what: str,
+    run: str | None,
+    source: str | None,
+    given: str | None,
+    *,
+    ignore_output: bool,
+    folder: Path | None,
+    as_data: bool,
+) -> None:
+    """Execute a notebook or a loop again, beside its record, and say what differs.
+
+    EXECUTES THE CODE FOR REAL: what it sends is sent again, what it writes is written again. Only
+    the record is safe: a new process records into a book of its own, which is removed at the end.
+    Compares step by step: how it ended, its value, its variables, what it showed. What the run had
+    waited for is there at once.
+    """
+    from . import verify as verify_command  # noqa: PLC0415 - only for this command
+
+    try:
+        if given is not None:
+            given = json.dumps(_parse(given))
+        wanted = verify_command.wanted(
+            what,
+            run,
+            source,
+            book=_opened(),
+            is_named=_BOOK in click.get_current_context().meta,
+            given=given,
+            outputs=not ignore_output,
+            folder=folder,
+        )
+        if wanted.is_notebook:
+            _needs_notebooks()
+        code = verify_command.main(wanted, as_data=as_data)
+    except (StepbookError, OSError, _Failure) as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        _complain(str(error))
+        code = 2
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was compared.")
+        code = 2
+    raise SystemExit(code)
 
 
 @cli.command(epilog="\b\nExamples:\n  stepbook runs\n  stepbook runs --format json | jq '.[0].id'")
@@ -322,6 +391,16 @@ def deliver(run: str, payload: str | None, name: str | None, error: str | None) 
     run_id = _opened().resolve(run)
     _book().deliver_scan(run_id, value, name=name, error=error)
     terminal.said(f"delivered to {run_id}", "succeeded")
+
+
+def _needs_notebooks() -> None:
+    """Look for what executes notebooks."""
+    try:
+        # Only two commands need them.
+        import ipykernel  # noqa: F401, PLC0415
+        import nbclient  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
 
 
 def _parse(text: str) -> Any:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 _MAX_SHOWN: Final = 60
 
 
+class Kept(Protocol):
+    """The book of a run, as far as the attempt needs it."""
+
+    @property
+    def path(self) -> Path | None:
+        """The database file; None for a book in memory."""
+
+
 class Holder(Protocol):
     """The run of an attempt, as far as the attempt needs it."""
 
@@ -29,6 +37,10 @@ class Holder(Protocol):
     codec: Codec
     ledger: Ledger | None
     lock: threading.RLock
+
+    @property
+    def book(self) -> Kept:
+        """Where it is recorded."""
 
 
 class Attempt:

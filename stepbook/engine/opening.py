@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import InputChangedError, InvalidInputError
 from ..model.durations import Duration, seconds
-from ..model.rows import SUCCEEDED, RunRow, TriggerType, new_id, now_us
+from ..model.rows import SUCCEEDED, RunRow, TriggerType, now_us
 from ..show import text as show_text
 from ..system.console import asks_new, stable, tell
 from ..system.interrupts import section
 from ..values.keys import checked_text, run_key
-from . import runs
+from . import repeating, runs
 from .environment import environment
 from .hooks import HOOKS
 
@@ -55,7 +55,7 @@ def open_run(
         created = records.ensure()
         found = None if new else _find(book, loop, wanted, age)
         run = None if found is None else runs.take(book, found.id)
-    if created and book.path is not None and not stable():
+    if created and book.path is not None and not stable() and not repeating.goes_on():
         tell(f"stepbook: recording to {book.path}")
     if run is None:
         return _create(book, loop, wanted, text, age, trigger_type, new=new, reopen=reopen)
@@ -113,7 +113,7 @@ def _create(
         found = None if new else _find(book, loop, key, age)
         if found is None:
             row = RunRow(
-                id=new_id("run"),
+                id=repeating.id_of(book.path, loop, key),
                 loop=loop,
                 key=key,
                 status="pending",

@@ -13,10 +13,10 @@ from ..model.rows import (
     ScanRow,
     ScanStatus,
     fields_of,
-    new_id,
     now_us,
 )
 from ..system.interrupts import section
+from . import repeating
 from .attempt import check_name
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ def create_scan(
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
     text = None if metadata is None else run.codec.encode(metadata)
     with section(run.lock):
-        session = open_session(ledger.state.scans.get(name, []))
+        session, start = open_session(ledger.state.scans.get(name, [])), now_us()
         if session is None:
-            session = ScanRow(new_id("scan"), name, "pending", now_us())
+            session = repeating.session(run.book.path, run.id, name)
+            start = session.created_at
         expires = session.expires_at
         if lifetime is not None:
-            until = now_us() + int(lifetime * 1e6)
+            until = start + int(lifetime * 1e6)
             expires = until if expires is None else min(expires, until)
         session = session._replace(status="ready", metadata=text, expires_at=expires)
         ledger.commit(session)

@@ -31,7 +31,7 @@ from ..model.rows import (
 from ..record.inbox import Delivery, delivery
 from ..system.console import stable, tell
 from ..system.interrupts import section
-from . import execute, recording
+from . import execute, recording, repeating
 from .attempt import log_row, shorten
 from .sessions import iso, open_session
 
@@ -214,6 +214,7 @@ def _scan(run: OpenRun, name: str, timeout: Duration | None) -> Iterator[_ScanWa
             # Taken up in another process, it is written again: the journals of a run that waits
             # then tell senders of its session while the database is held by others.
             ledger.commit(session, attempt.row)
+        repeating.deliver(run.book.records.inbox, run.book.path, run.id, name, number)
         wait = _ScanWait(run, attempt, number, session)
         if not wait.poll():
             _announce(run, session)
@@ -269,6 +270,8 @@ def _sleep(run: OpenRun, name: str, duration: Duration) -> Iterator[_Sleep]:
         until = fields_of(row.progress).get("until")
         if not isinstance(until, int):
             until = (row.started_at or now_us()) + int(length * 1e6)
+            if repeating.goes_on():
+                until = row.started_at or now_us()  # it does not wait
             attempt.row = row = row._replace(progress=json.dumps({"until": until}))
             run.owned().commit(row)
         yield _Sleep(run, attempt, until)

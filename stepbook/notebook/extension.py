@@ -25,6 +25,7 @@ def load(shell: InteractiveShell) -> None:
     hooks.at_pass.append(session.count)
     shell.input_transformers_cleanup.append(session.lines)
     shell.ast_transformers.append(session.code)
+    shell.events.register("post_run_cell", session.executed.note)
     shell.register_magics(StepbookMagics(session))
     complete.add(session)
 
@@ -46,6 +47,7 @@ def unload(shell: InteractiveShell) -> None:
         shell.input_transformers_cleanup.remove(session.lines)
     with contextlib.suppress(ValueError):  # IPython itself takes out one that fails
         shell.ast_transformers.remove(session.code)
+    shell.events.unregister("post_run_cell", session.executed.note)
     session.cell_ended()
     listen.end(shell)
     hooks.at_end.remove(session.cell_ended)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from ..engine.opened import OpenRun
 
-_NOTHING: Final[Any] = object()
+NO_INPUT: Final[Any] = object()
+#: What is told of a kernel that has died.
+DIED: Final = "The kernel has died. The same command goes on after the last step."
 #: So many lines of what a failed cell has printed are told with its error.
 _TOLD_LINES: Final = 20
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -68,9 +70,10 @@ def execute(
     path: Path,
     progress: Progress,
     *,
-    given: Any = _NOTHING,
+    given: Any = NO_INPUT,
     env: dict[str, str],
     output: Path | None = None,
+    folder: Path | None = None,
 ) -> Outcome:
     """Execute a notebook as a run, or go on with the run that it has left unfinished.
 
@@ -84,13 +87,15 @@ def execute(
             behind the cell tagged ``parameters``.
         env: the environment of the kernel.
         output: where to write the notebook as executed.
+        folder: where the kernel works; by default beside the file.
 
     Returns:
         How it has ended.
 
     Raises:
-        InvalidInputError: the file is no notebook.
+        InvalidInputError: the file is no notebook, or its kernel is not installed.
     """
+    from jupyter_client.kernelspec import NoSuchKernel  # noqa: PLC0415 - as nbclient
     from nbclient import NotebookClient  # noqa: PLC0415 - only for this command
     from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
 
@@ -101,16 +106,21 @@ def execute(
         raise InvalidInputError(f"{path} is not a notebook: {error}") from None
     if isinstance(given, dict):
         _add_parameters(notebook, given)
-    input_text = "" if given is _NOTHING else json.dumps(given)
+    input_text = "" if given is NO_INPUT else json.dumps(given)
     client = NotebookClient(
         notebook,
         timeout=None,
         extra_arguments=[_QUIET],
-        resources={"metadata": {"path": str(path.parent)}},
+        resources={"metadata": {"path": str(folder or path.parent)}},
     )
     problem: str | None = None
     outcome = Outcome(good=False)
-    with client.setup_kernel(env=env):
+    with (
+        _explaining(path, NoSuchKernel),
+        client.setup_kernel(
+            env={**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
+        ),
+    ):
         talk = _Talk(client)
         talk.ask(f"prepare({path.stem!r}, {input_text!r})")
         code = [n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
@@ -124,16 +134,29 @@ def execute(
             except CellExecutionError as error:
                 problem = _problem(cell, error)
             except DeadKernelError:
-                problem = "The kernel has died. The same command goes on after the last step."
+                problem = DIED
             progress.ended(time.perf_counter() - begun, problem)
             if problem is not None:
                 break
-        if client.km is not None and client.km.is_alive():
+        if problem != DIED:
             found = json.loads(talk.ask(f"conclude(good={problem is None})").splitlines()[-1])
             outcome = Outcome(problem is None, **found)
     if output is not None:
         nbformat.write(notebook, output)
     return outcome
+
+
+@contextlib.contextmanager
+def _explaining(path: Path, missing: type[Exception]) -> Iterator[None]:
+    """Say what to do where the kernel that a notebook names is not installed."""
+    try:
+        yield
+    except missing as error:
+        raise InvalidInputError(
+            f"{path} asks for the kernel {getattr(error, 'name', '')!r}, which is not installed "
+            "here. `jupyter kernelspec list` lists those that are; open the notebook and choose "
+            "one of them."
+        ) from error
 
 
 @contextlib.contextmanager

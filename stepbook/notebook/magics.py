@@ -16,6 +16,7 @@ from ..api.run import Run
 from ..engine import opening, runs
 from ..model.durations import describe
 from ..system.console import asks_new, stable, tell
+from . import verify
 from .transform import POLICIES, USAGE
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ HELP: Final = """\
 %stepbook status        how much was replayed, and what that saved
 %stepbook redo NAME     execute a step again, the next time its cell is executed
 %stepbook rewind [NAME] the same for a step and all after it; without a name, all
+%stepbook verify        execute this session's cells again in a new process, for real, and
+                        compare with the record; --ignore-output, --json
 %stepbook finish [EXPR] the run has succeeded, with this output
 %stepbook close         let go of the run without finishing it
 %%step NAME             name the cell: replay it, or execute and record it"""
@@ -47,6 +50,7 @@ COMMANDS: Final = (
     "status",
     "redo",
     "rewind",
+    "verify",
     "finish",
     "close",
     "help",
@@ -261,6 +265,10 @@ class StepbookMagics(Magics):
 
     def _rewind(self, text: str) -> None:
         run_of(self._session.current()).rewind(_unquoted(text) or None)
+
+    def _verify(self, text: str) -> None:
+        folder = self._shell.user_ns.get("_dh", ["."])[0]
+        verify.verify(self._session.current(), self._session.executed, str(folder), text)
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None

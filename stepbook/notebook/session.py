@@ -22,6 +22,7 @@ from .quiet import is_quiet
 from .sources import Sources
 from .surroundings import Surroundings
 from .transform import Code, Lines
+from .verify import Executed
 from .world import Notebook
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class DefaultInput:
     value: Any
 
 
-class Executed(Protocol):
+class OneExecution(Protocol):
     """What stands for one execution of a cell that names a step."""
 
     def cell_ended(self) -> None:
@@ -71,11 +72,12 @@ class Session:
         memory: what a replay would have.
         surroundings: what is around the notebook: its folder, environment and options.
         files: what replayed steps had written.
+        executed: its cells, for a verification.
         draws: how steps have found and left the generators of random numbers.
     """
 
     def __init__(
-        self, shell: InteractiveShell, make: Callable[[Session, Request, Body], Executed]
+        self, shell: InteractiveShell, make: Callable[[Session, Request, Body], OneExecution]
     ) -> None:
         self.shell = shell
         self.run: OpenRun | None = None
@@ -92,12 +94,13 @@ class Session:
         self.default_input: DefaultInput | None = None
         self.open_run: Callable[[], OpenRun] | None = None
         self.matcher: Any = None
+        self.executed = Executed(shell)
         self._replayed: dict[str, dict[str, float]] = {}
         self._policies: dict[str, Policy] = {}
         self._numbers = itertools.count(1)
         self._alive: dict[tuple[str, str, int, str], tuple[Callable[[], Any], bytes | None]] = {}
         self._make = make
-        self._steps: dict[str, Executed] = {}
+        self._steps: dict[str, OneExecution] = {}
 
     # ---- the transformers' side -----------------------------------------------------------------
 
@@ -236,7 +239,9 @@ def session_of(shell: InteractiveShell) -> Session | None:
     return _sessions.get(id(shell))
 
 
-def begin(shell: InteractiveShell, make: Callable[[Session, Request, Body], Executed]) -> Session:
+def begin(
+    shell: InteractiveShell, make: Callable[[Session, Request, Body], OneExecution]
+) -> Session:
     """Begin the session of a shell; see :class:`Session`."""
     session = _sessions[id(shell)] = Session(shell, make)
     return session

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import InvalidInputError, NotABookError
+from .scratch import moved
 
 BOOK_NAME: Final = "stepbook.duckdb"
 _ROOT_MARKS: Final = (".git", "pyproject.toml")
@@ -17,7 +18,8 @@ def book_path(path: str | os.PathLike[str] | None) -> Path:
 
     *path*; without it ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current
     folder up to the project's root (the folder with ``.git`` or ``pyproject.toml``); else one in
-    that root; without a root, in the current folder.
+    that root; without a root, in the current folder. For a process that verifies it stands
+    elsewhere; see :mod:`.scratch`.
 
     Raises:
         InvalidInputError: *path* is empty or no path.
@@ -43,7 +45,7 @@ def book_path(path: str | os.PathLike[str] | None) -> Path:
             f"{found} has a backslash in it, which DuckDB takes for the border of a folder. Give "
             "another name to the file or the folder."
         )
-    return found
+    return moved(found)
 
 
 def _nearest(folder: Path) -> Path:

@@ -148,6 +148,14 @@ class Codec:
         )
         return reader.decode(text)
 
+    def content(self, node: dict[str, Any]) -> memoryview:
+        """Return the bytes that a node tells of, after their hash was found right.
+
+        Raises:
+            ArtifactError: they are missing or have changed.
+        """
+        return Reader(self.artifacts, None, allow_pickle=False).content(node)()
+
     def show(self, text: str) -> Any:
         """Return *text* parsed for people, reading no files and rebuilding no classes.
 

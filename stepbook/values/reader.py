@@ -107,7 +107,7 @@ class Reader:
             or len({"data", "file", "parts"} & node.keys()) != 1
         ):
             raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
-        content = self._content(node)
+        content = self.content(node)
         if kind == "json":
             take(rest, "of", optional=("length",))
             return self.decode(str(content(), "utf-8"))
@@ -144,7 +144,7 @@ class Reader:
         made = self._ready.get(place)
         return made.pop(0) if made else None
 
-    def _content(self, node: dict[str, Any]) -> Content:
+    def content(self, node: dict[str, Any]) -> Content:
         """Return what reads the bytes of a node, each time after a hash was found right."""
         if "parts" in node:
             files, places = _listed(node["parts"])

@@ -1,0 +1,192 @@
+"""Two tables or arrays side by side: the columns and rows in which they differ.
+
+Works on values that were read back, of whichever of the libraries is there.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: What :func:`differences` yields for values that it does not know.
+UNKNOWN: Final = ("", "")
+_SHORT: Final = 60
+_MOST_COLUMNS: Final = 3
+
+Found = tuple[str, str]
+
+
+def differences(recorded: Any, now: Any) -> Iterator[Found]:
+    """Yield where two tables, columns or arrays differ, and how; nothing if they are equal."""
+    recorded, now = _familiar(recorded), _familiar(now)
+    pandas, numpy = sys.modules.get("pandas"), sys.modules.get("numpy")
+    if isinstance(recorded, bytes | bytearray):
+        yield from _bytes(recorded, now)
+    elif pandas is not None and isinstance(recorded, pandas.DataFrame):
+        yield from _frames(recorded, now)
+    elif pandas is not None and isinstance(recorded, pandas.Series):
+        yield from _index(recorded.index, now.index)
+        if recorded.name != now.name:
+            yield ".name", f"{recorded.name!r} recorded, {now.name!r} now"
+        yield from _column("", recorded, now)
+    elif pandas is not None and isinstance(recorded, pandas.Index):
+        yield from _column("", recorded.to_series(index=None), now.to_series(index=None))
+    elif numpy is not None and isinstance(recorded, numpy.ndarray):
+        yield from _arrays(recorded, now)
+    else:
+        yield UNKNOWN
+
+
+def _familiar(value: Any) -> Any:
+    """Return a table of another library as one of pandas, whose values can be looked at."""
+    if type(value).__module__.partition(".")[0] in ("polars", "pyarrow"):
+        convert = getattr(value, "to_pandas", None)
+        return value if convert is None else convert()
+    return value
+
+
+def _bytes(recorded: bytes | bytearray, now: bytes | bytearray) -> Iterator[Found]:
+    if len(recorded) != len(now):
+        yield "", f"{len(recorded):,} bytes recorded, {len(now):,} now"
+        return
+    first = next(i for i, pair in enumerate(zip(recorded, now, strict=True)) if pair[0] != pair[1])
+    yield "", f"{len(recorded):,} bytes, which differ from byte {first:,} on"
+
+
+def _frames(recorded: Any, now: Any) -> Iterator[Found]:
+    if len(recorded) != len(now):
+        yield "", f"{len(recorded):,} rows recorded, {len(now):,} now"
+    before, after = list(recorded.columns), list(now.columns)
+    yield from ((_named(c), "recorded, not there now") for c in before if c not in after)
+    yield from ((_named(c), "there now, not recorded") for c in after if c not in before)
+    if before != after and sorted(map(repr, before)) == sorted(map(repr, after)):
+        yield "", "its columns stand in another order"
+    yield from _index(recorded.index, now.index)
+    for place, column in enumerate(before):
+        if before.count(column) > 1 or after.count(column) > 1:
+            if before == after:  # columns of one name are told apart by their place
+                yield from _column(_named(column), recorded.iloc[:, place], now.iloc[:, place])
+        elif column in after:
+            yield from _column(_named(column), recorded[column], now[column])
+
+
+def _named(column: Any) -> str:
+    name = f'"{column}"' if isinstance(column, str) else repr(column)
+    return f", column {name}"
+
+
+def _index(recorded: Any, now: Any) -> Iterator[Found]:
+    if list(recorded.names) != list(now.names):
+        yield ", index", f"named {list(recorded.names)} recorded, {list(now.names)} now"
+    if len(recorded) == len(now) and not recorded.equals(now):
+        yield from _column(", index", recorded.to_series(index=range(len(recorded))),
+                           now.to_series(index=range(len(now))))  # fmt: skip
+
+
+def _column(where: str, recorded: Any, now: Any) -> Iterator[Found]:
+    """Compare the values of two columns, row by row."""
+    if recorded.dtype != now.dtype:
+        yield where, f"{_type(recorded)} recorded, {_type(now)} now"
+    if len(recorded) != len(now):
+        if where == "":
+            yield where, f"{len(recorded):,} values recorded, {len(now):,} now"
+        return
+    unequal = _unequal(recorded, now)
+    rows = unequal.nonzero()[0]
+    if len(rows):
+        row = int(rows[0])
+        pair = _item(recorded.iloc[row]), _item(now.iloc[row])
+        first = f"first at row {_item(recorded.index[row])}: {_pair(*pair)}"
+        yield where, _counted(len(rows), len(unequal)) + first + _spread(recorded, now, unequal)
+
+
+def _type(column: Any) -> str:
+    return str(column.dtype)
+
+
+def _unequal(recorded: Any, now: Any) -> Any:
+    import numpy as np  # noqa: PLC0415 - pandas has it
+
+    before, after = recorded.reset_index(drop=True), now.reset_index(drop=True)
+    try:
+        same = (before == after) | (before.isna() & after.isna())
+        return ~np.asarray(same.fillna(value=False), dtype=bool)
+    except (TypeError, ValueError):  # lists in cells, categories that are not the same
+        pairs = zip(before.astype(object), after.astype(object), strict=True)
+        return np.fromiter((not _is_same(*pair) for pair in pairs), dtype=bool, count=len(before))
+
+
+def _is_same(recorded: Any, now: Any) -> bool:
+    try:
+        if bool(recorded == now):
+            return True
+    except (TypeError, ValueError):
+        pass
+    return repr(recorded) == repr(now)  # NaN, arrays
+
+
+def _arrays(recorded: Any, now: Any) -> Iterator[Found]:
+    import numpy as np  # noqa: PLC0415 - its values are here
+
+    if recorded.dtype != now.dtype:
+        yield "", f"{recorded.dtype} recorded, {now.dtype} now"
+    if recorded.shape != now.shape:
+        yield "", f"shape {recorded.shape} recorded, {now.shape} now"
+        return
+    try:
+        with np.errstate(all="ignore"):
+            unequal = (recorded != now) & ~((recorded != recorded) & (now != now))  # noqa: PLR0124 - NaN
+        unequal = np.asarray(unequal, dtype=bool)
+    except (TypeError, ValueError):
+        pairs = zip(recorded.ravel().tolist(), now.ravel().tolist(), strict=True)
+        found = (not _is_same(*pair) for pair in pairs)
+        unequal = np.fromiter(found, dtype=bool, count=recorded.size).reshape(recorded.shape)
+    if unequal.shape != recorded.shape or not unequal.any():
+        return
+    place = tuple(int(i[0]) for i in unequal.nonzero()) if recorded.shape else ()
+    pair = _item(recorded[place]), _item(now[place])
+    first = f"first at [{', '.join(map(str, place))}]: {_pair(*pair)}"
+    count = int(unequal.sum())
+    yield "", _counted(count, recorded.size) + first + _spread(recorded, now, unequal)
+
+
+def _counted(count: int, total: int) -> str:
+    return f"{count:,} of {total:,} value{'' if total == 1 else 's'}, "
+
+
+def _item(value: Any) -> Any:
+    """Return a scalar as Python has it: 22.0, not np.float64(22.0)."""
+    item = getattr(value, "item", None)
+    try:
+        return value if item is None else item()
+    except (TypeError, ValueError):
+        return value
+
+
+def _pair(recorded: Any, now: Any) -> str:
+    return f"{_shown(recorded)} recorded, {_shown(now)} now"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if isinstance(value, str | bytes) else str(value)
+    text = text.replace("\n", " ")
+    return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
+
+
+def _spread(recorded: Any, now: Any, unequal: Any) -> str:
+    """Return how far numbers are apart, where it is only by rounding."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    try:
+        before = np.asarray(recorded, dtype=float)[unequal]
+        after = np.asarray(now, dtype=float)[unequal]
+    except (TypeError, ValueError):
+        return ""
+    largest = np.maximum(np.abs(before), np.abs(after))
+    with np.errstate(all="ignore"):
+        apart = np.abs(before - after) / largest
+    finite = np.isfinite(apart).all()
+    return "; they differ only by rounding" if finite and (apart < 1e-9).all() else ""  # noqa: PLR2004
