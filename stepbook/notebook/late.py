@@ -40,11 +40,11 @@ class Late:
         self,
         run: OpenRun,
         attempt: Attempt,
-        parent: str | None,
+        parent: str,
         world: World,
         hint: Callable[[], Any],
     ) -> None:
-        self.parent = parent
+        self.parent: str | None = parent
         self._run = weakref.ref(run)
         self._step, self._number = attempt.name, attempt.number
         self._world, self._hint = world, hint

@@ -255,8 +255,8 @@ def test_warnings_of_the_body_are_still_errors(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     "cell",
     [
-        "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots(2)\naxes[0].plot([1])\nplt.close()",
-        "import matplotlib.pyplot as plt\nfor axis in plt.subplots(2)[1]:\n    lines = axis.plot([1])",
+        "import matplotlib.pyplot as plt\nfigure, axes = plt.subplots(2)\naxes[0].plot([1])",
+        "import matplotlib.pyplot as plt\nfor ax in plt.subplots(2)[1]:\n    line = ax.plot([1])",
         "import matplotlib.pyplot as plt\nplots = {'a': plt.subplots()}\nplt.close('all')",
         "shell = get_ipython()\nformatter = shell.display_formatter",
         "import os\nfor entry in os.scandir('.'):\n    pass",
