@@ -413,6 +413,7 @@ class CellStep:
         ledger = run.ledger
         if ledger is None:
             return  # let go of since; the failure itself is recorded
+        recorder.results.clear()  # the values of a failure are nothing to come back to
         with calm(), run.codec.writing_graphs(self._session.notebook) as writer:
             writer.graph = False
             shown = self._outputs.stored(writer, recorder, None, "")
@@ -440,7 +441,7 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
-        self._held = dict(self._names)
+        self._held = history.held(self._shell)
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)
             self._recorder.start()

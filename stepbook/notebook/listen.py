@@ -64,8 +64,8 @@ class Ear(Protocol):
 class LateEar(Ear, Protocol):
     """Takes what a cell shows after its end."""
 
-    def store(self) -> None:
-        """Record what has come."""
+    def cell_begins(self) -> None:
+        """Have recorded what has come, before another cell does anything."""
 
 
 class Listener:
@@ -124,7 +124,7 @@ class Listener:
     def cell_begins(self) -> None:
         """Have recorded what has come since the last cell, before this one does anything."""
         for late in self.late.values():
-            late.store()
+            late.cell_begins()
 
     def cell_ended(self) -> None:
         """Go on listening behind the cell: IPython puts its streams back right after this."""
