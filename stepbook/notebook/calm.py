@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..errors import StepbookWarning
 from ..system.console import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_ERROR: Final = "error"
 
 
 @contextlib.contextmanager
@@ -23,16 +21,21 @@ def calm() -> Iterator[None]:
     """
     filters: Any = warnings.filters
     before = list(filters)
-    if all(item[0] != _ERROR for item in before):
+    if not any(map(_raises, before)):
         yield
         return
-    shown = [("always" if item[0] == _ERROR else item[0], *item[1:]) for item in before]
+    shown = [("always" if _raises(item) else item[0], *item[1:]) for item in before]
     _set(filters, shown)
     try:
         yield
     finally:
         if warnings.filters is filters and list(filters) == shown:
             _set(filters, before)
+
+
+def _raises(item: Any) -> bool:
+    """Whether a filter raises; IPython has one for a warning of its own, which we never meet."""
+    return item[0] == "error" and not item[2].__module__.startswith("IPython.")
 
 
 def _set(filters: Any, items: list[Any]) -> None:

@@ -74,7 +74,7 @@ class CellStep:
         self._around = contextlib.ExitStack()
         self._recorder: Recorder | None = None
         self._late: Late | None = None
-        self._outputs = StepOutputs(session, request.name)
+        self._outputs = StepOutputs(session.shell, request.name)
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
         self._files: Found = {}
@@ -303,14 +303,17 @@ class CellStep:
 
     def _follow(self, run: OpenRun, attempt: Attempt, recorder: Recorder) -> None:
         """Go on listening: subprocesses and threads may show something after the cell's end."""
+        parent = recorder.parent
+        if parent is None:  # nothing tells in such a host to which cell something belongs
+            return
         self._late = Late(
             run,
             attempt,
-            recorder.parent,
+            parent,
             self._session.notebook,
             lambda: classes_in(self._names),
         )
-        listener(self._shell).follow(self._late)
+        listener(self._shell).follow(parent, self._late)
 
     def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
         session, run = self._session, self._running
@@ -418,6 +421,7 @@ class CellStep:
         ledger = run.ledger
         if ledger is None:
             return  # let go of since; the failure itself is recorded
+        recorder.results.clear()  # the values of a failure are nothing to come back to
         with calm(), run.codec.writing_graphs(self._session.notebook) as writer:
             writer.graph = False
             shown = self._outputs.stored(writer, recorder, None, "")
@@ -445,7 +449,7 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
-        self._held = dict(self._names)
+        self._held = history.held(self._shell)
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)
             self._recorder.start()
@@ -496,4 +500,6 @@ class CellStep:
             tell(f"stepbook: {step.name!r} has a value, but no variables and no output, recorded.")
         elif cell.outputs is not None:
             with calm():
-                self._outputs.show_again(run, step, cell.outputs, heard)
+                self._outputs.show_again(
+                    run, step, cell.outputs, heard, lambda key: session.alive(run, step, key)
+                )

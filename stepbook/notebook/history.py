@@ -56,12 +56,17 @@ def variables_behind(reads: set[str], names: dict[str, Any]) -> set[str]:
     )
 
 
+def held(shell: InteractiveShell) -> dict[str, Any]:
+    """Return the variables of which ``_`` or ``Out`` hold the value."""
+    return {name: shell.user_ns[name] for name in variables_behind({*LAST, "_oh"}, shell.user_ns)}
+
+
 def follow(shell: InteractiveShell, before: dict[str, Any], changed: set[str]) -> None:
     """Have ``_`` and ``Out`` hold what variables hold now that a replay has given new objects.
 
     Args:
         shell: of the notebook.
-        before: the notebook's names before.
+        before: what :func:`held` gave before.
         changed: names of which the object was changed; what was bound anew is another value.
     """
     names, hook = shell.user_ns, shell.displayhook

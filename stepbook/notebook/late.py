@@ -5,11 +5,11 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from ..engine.attempt import noted
-from ..errors import StepbookError
 from ..model.rows import SUCCEEDED
 from .calm import warn
 from .page import Page, is_output
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from ..engine.opened import OpenRun
     from ..values.world import World
 
-#: So long others may follow what has come before it is stored.
+#: So long others may follow what has come before it is stored: twice as long each time, since all
+#: that the cell has shown is written again.
 _TOGETHER_S: Final = 0.3
+_LONGEST_S: Final = 60.0
 
 
 class Late:
@@ -40,17 +42,18 @@ class Late:
         self,
         run: OpenRun,
         attempt: Attempt,
-        parent: str | None,
+        parent: str,
         world: World,
         hint: Callable[[], Any],
     ) -> None:
-        self.parent = parent
+        self.parent: str | None = parent
         self._run = weakref.ref(run)
         self._step, self._number = attempt.name, attempt.number
         self._world, self._hint = world, hint
         self._things: list[tuple[str, tuple[Any, ...]]] = []
         self._lock = threading.Lock()
-        self._waits = False
+        self._waits = self._over = False
+        self._pause, self._stored_at = _TOGETHER_S, float("-inf")
         self._process = os.getpid()
         self._busy: int | None = threading.get_ident()
 
@@ -62,7 +65,7 @@ class Late:
         """Take in one thing that is shown."""
         if within is not None or what in ("result", "fill"):
             return
-        if os.getpid() != self._process or threading.get_ident() == self._busy:
+        if self._over or os.getpid() != self._process or threading.get_ident() == self._busy:
             return
         with self._lock:
             self._things.append((what, args))
@@ -70,28 +73,36 @@ class Late:
                 return
             self._waits = True
         atexit.register(self.store)
-        timer = threading.Timer(_TOGETHER_S, self.store)
+        timer = threading.Timer(self._pause, self.store)
         timer.daemon = True
         timer.start()
+
+    def cell_begins(self) -> None:
+        """Record what has come before another cell may close the run; not again and again."""
+        if self._waits and time.monotonic() - self._stored_at > self._pause:
+            self.store()
 
     def store(self) -> None:
         """Record what has come."""
         if not self._waits:
             return
+        self._stored_at, self._pause = time.monotonic(), min(2 * self._pause, _LONGEST_S)
         with self._lock:
             things, self._things, self._waits = self._things, [], False
         atexit.unregister(self.store)
         try:
             if not self._store(things):
+                self._over = True
                 warn(
                     f"stepbook: what step {self._step!r} has shown after its end is not recorded: "
                     "its run was let go of, or the step was executed again. Close a run when its "
                     "steps have ended."
                 )
-        except StepbookError as error:
+        except Exception as error:  # noqa: BLE001 - nobody who waits for this could handle it
+            self._over = True
             warn(
-                f"stepbook: what step {self._step!r} has shown after its end is not recorded: "
-                f"{error}"
+                f"stepbook: what step {self._step!r} has shown after its end is not recorded. "
+                f"{type(error).__name__}: {error}"
             )
 
     def _store(self, things: list[tuple[str, tuple[Any, ...]]]) -> bool:

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from . import hooks
+from . import forked, hooks
 from .calm import warn
 from .page import WIDGET_VIEW
 from .widgets import Captures
@@ -64,8 +64,8 @@ class Ear(Protocol):
 class LateEar(Ear, Protocol):
     """Takes what a cell shows after its end."""
 
-    def store(self) -> None:
-        """Record what has come."""
+    def cell_begins(self) -> None:
+        """Have recorded what has come, before another cell does anything."""
 
 
 class Listener:
@@ -79,7 +79,7 @@ class Listener:
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self.executing: list[Ear] = []
-        self.late: dict[str | None, LateEar] = {}
+        self.late: dict[str, LateEar] = {}
         self._heard: dict[tuple[int, str], tuple[Any, str]] = {}
         self._captures = Captures()
 
@@ -89,11 +89,11 @@ class Listener:
         """Return the message that has asked for the cell that executes."""
         return _parent_of(sys.stdout) or _parent_of(self._shell.display_pub)
 
-    def _hear(self, owner: Any, what: str, *args: Any) -> None:
-        if getattr(_here, "depth", 0):
+    def _hear(self, owner: Any, what: str, *args: Any, parent: str | None = None) -> None:
+        if getattr(_here, "depth", 0) and parent is None:
             return
         try:
-            parent = _parent_of(owner)
+            parent = parent or _parent_of(owner)
             ears = self._concerned(parent)
             if ears:
                 within = self._captures.widget(parent)
@@ -109,29 +109,27 @@ class Listener:
 
     def _concerned(self, parent: str | None) -> list[Ear]:
         found = [e for e in self.executing if None in (parent, e.parent) or e.parent == parent]
-        if not found and parent in self.late:
+        if not found and parent is not None and parent in self.late:
             found.append(self.late[parent])
         return found
 
-    def follow(self, late: LateEar) -> None:
-        """Have someone hear what comes after the end of a cell."""
-        self.late.pop(late.parent, None)
-        self.late[late.parent] = late
+    def follow(self, parent: str, late: LateEar) -> None:
+        """Have someone hear what a cell shows after its end."""
+        self.late.pop(parent, None)
+        self.late[parent] = late
         while len(self.late) > _MOST_LATE:
             del self.late[next(iter(self.late))]
         self.attach()
 
     def cell_begins(self) -> None:
-        """Note that a cell begins: without messages, what comes from here on is of that one."""
-        self.late.pop(None, None)
+        """Have recorded what has come since the last cell, before this one does anything."""
         for late in self.late.values():
-            late.store()
-        self.rest()
+            late.cell_begins()
 
     def cell_ended(self) -> None:
         """Go on listening behind the cell: IPython puts its streams back right after this."""
         if self.late:
-            with contextlib.suppress(RuntimeError):  # a terminal has no loop, and waits for no text
+            with contextlib.suppress(RuntimeError):  # this host has no loop
                 asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
@@ -156,6 +154,9 @@ class Listener:
         self._replace(hook, "update_user_ns", self._valued)
         self._replace(hook, "write_format_data", self._result)
         self._replace(shell, "_showtraceback", self._raised)
+        thread = getattr(sys.stdout, "pub_thread", None)
+        if thread is not None:
+            self._replace(thread, "send_multipart", self._sent)
 
     def detach(self) -> None:
         """Listen no more."""
@@ -242,6 +243,15 @@ class Listener:
             texts = str(name), str(value), [str(line) for line in lines]
             self._hear(owner, "error", *texts, getattr(owner, "msg", None) is not None)
             return show(kind, value, lines)
+
+        return heard
+
+    def _sent(self, send: Any, owner: Any) -> Any:
+        def heard(parts: Any, *args: Any, **kwargs: Any) -> Any:
+            message = forked.message(parts)
+            if message is not None:
+                self._hear(owner, message.what, *message.args, parent=message.parent)
+            return send(parts, *args, **kwargs)
 
         return heard
 

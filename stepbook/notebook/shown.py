@@ -11,25 +11,28 @@ from .calm import warn
 from .variables import classes_in
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from IPython.core.interactiveshell import InteractiveShell
+
     from ..engine.opened import OpenRun
     from ..model.rows import StepRow
     from ..values.writer import Writer
     from .outputs import Recorder
     from .page import Output
-    from .session import Session
 
 
 class StepOutputs:
     """What one step shows.
 
     Args:
-        session: of the shell.
+        shell: the shell.
         step: the name of the step.
     """
 
-    def __init__(self, session: Session, step: str) -> None:
-        self._session = session
-        self._names: dict[str, Any] = session.shell.user_ns
+    def __init__(self, shell: InteractiveShell, step: str) -> None:
+        self._shell = shell
+        self._names: dict[str, Any] = shell.user_ns
         self._step = step
 
     def stored(self, writer: Writer, recorder: Recorder, value: Any, refusal: str) -> str | None:
@@ -69,7 +72,14 @@ class StepOutputs:
             )
             return writer.encode(kept, hint=hint) if kept else None
 
-    def show_again(self, run: OpenRun, step: StepRow, text: str, heard: list[Output]) -> None:
+    def show_again(
+        self,
+        run: OpenRun,
+        step: StepRow,
+        text: str,
+        heard: list[Output],
+        alive: Callable[[str], Any],
+    ) -> None:
         """Show what was recorded.
 
         Args:
@@ -77,6 +87,7 @@ class StepOutputs:
             step: the row of the step.
             text: what :meth:`stored` gave.
             heard: what the replay has shown already.
+            alive: returns an object that could not be stored and still lives in this kernel.
         """
         hint = classes_in(self._names)
 
@@ -84,12 +95,9 @@ class StepOutputs:
             value = run.value(step) if step.value is None else step.value
             return run.codec.decode(value, hint=hint, where=step.name)
 
-        def alive(key: str) -> Any:
-            return self._session.alive(run, step, key)
-
         recorded = run.codec.decode(text, hint=hint, where=step.name)
         if not outputs.show(
-            self._session.shell,
+            self._shell,
             outputs.without(recorded, heard),
             lambda output: history.value_in(output, self._names, step.name, stored, alive),
         ):

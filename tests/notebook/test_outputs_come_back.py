@@ -110,6 +110,14 @@ CELLS = {
         "display({'application/json': deep, 'text/plain': 'deep'}, raw=True)"
     ),
     "the variable of a loop": "_",
+    "forked processes": (
+        "import multiprocessing, warnings\n"
+        "from IPython.display import display\n"
+        "def work(n):\n    print('process', n)\n    display(n)\n"
+        "fork = multiprocessing.get_context('fork')\n"
+        "for n in range(2):\n"
+        "    one = fork.Process(target=work, args=(n,))\n    one.start()\n    one.join()"
+    ),
     "bytes": (
         "from IPython.display import publish_display_data\n"
         "publish_display_data({'image/png': b'png'}, {'image/png': {'width': 5}})"
