@@ -79,12 +79,9 @@ def test_what_a_failed_attempt_has_shown_is_kept_if_it_is_no_unicode(kernel: Ker
     kernel.ok("%stepbook close")
     kernel.ok("%stepbook run tests")
     assert kernel.ok("%%step A\nprint('caf\\udce9')").text() == "caf\ufffd\n"
-    assert kernel.value(
-        "run.book.sql('select attempt from cells order by 1').attempt.tolist()"
-    ) == [
-        1,
-        2,
-    ]
+    attempts = "select attempt from cells where run_id = '{}' order by 1"
+    query = f"run.book.sql({attempts!r}.format(run.id)).attempt.tolist()"
+    assert kernel.value(query) == [1, 2]
 
 
 # ---- stubs ---------------------------------------------------------------------------------------
