@@ -18,8 +18,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import xxhash
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from ..model.blobs import Stored
 
@@ -89,8 +91,11 @@ class Divided(Protocol):
     def brief(self, places: list[list[int]]) -> list[list[int]]:
         """Return the places of all parts, in order, as the record lists them."""
 
-    def look(self, read: Reading) -> Iterable[Part]:
-        """Return the parts that are in a file."""
+    def look(self, read: Reading) -> tuple[list[Part], bytes]:
+        """Return the parts that are in a file, and its :meth:`frame`."""
+
+    def frame(self) -> bytes:
+        """Return what tells of a file that holds the whole, beside its parts: all the rest."""
 
 
 class Known:
@@ -101,6 +106,7 @@ class Known:
         self._older: dict[bytes, Place] = {}
         self._unseen: dict[Hashable, dict[str, Stored]] = {}
         self._seen: set[str] = set()
+        self._wholes: dict[bytes, Stored] = {}
 
     def saw(self, alike: Hashable, stored: Stored) -> None:
         """Take note of a file with parts that was read.
@@ -115,9 +121,20 @@ class Known:
         """Return the files that were read and not looked into, once."""
         return [*self._unseen.pop(alike, {}).values()]
 
-    def add(self, stored: Stored, parts: Iterable[Part]) -> list[Place]:
-        """Remember the parts of a file, all of them, and return their places."""
-        found = [*parts]
+    def whole(self, parts: Divided) -> Stored | None:
+        """Return the file that holds just this value, as it would be written; None if unknown."""
+        if any(self.find(digest) is None for digest in parts.digests):
+            return None
+        return self._wholes.get(_of_whole(parts.frame(), parts.digests))
+
+    def add(self, stored: Stored, found: list[Part], frame: bytes) -> list[Place]:
+        """Remember the parts of a file, and return their places.
+
+        Args:
+            stored: the file.
+            found: all its parts.
+            frame: see :meth:`Divided.frame`.
+        """
         content = sum({part.digest or part.at: part.size for part in found}.values())
         places = [Place(stored, content, part.at) for part in found]
         for part, place in zip(found, places, strict=True):
@@ -126,6 +143,7 @@ class Known:
             if part.digest is not None:
                 self._places[part.digest] = place
         self._seen.add(stored.file)
+        self._wholes[_of_whole(frame, [part.digest for part in found])] = stored
         return places
 
     def find(self, digest: bytes | None) -> Place | None:
@@ -157,6 +175,11 @@ class Known:
             if place is not None and place.stored in refused:
                 places[number] = None
         return places, [number for number, place in enumerate(places) if place is None]
+
+
+def _of_whole(frame: bytes, digests: list[bytes | None]) -> bytes:
+    parts = b"".join(digest or b"?" for digest in digests)
+    return xxhash.xxh3_128_digest(xxhash.xxh3_128_digest(frame) + parts)
 
 
 @dataclass

@@ -274,18 +274,24 @@ class Writer(Encoder):
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
         found, new = self._usable(parts)
+        whole = None if new else self._known_parts.whole(parts)
+        if whole is not None and self._is_there(whole):
+            return _location(whole)
         if new:
             stored = self._store(ext, lambda file: parts.write(file, new))
             written = [
                 Part(parts.digests[number], at, parts.sizes[number])
                 for number, at in zip(new, parts.places(new), strict=True)
             ]
-            for number, place in zip(new, self._known_parts.add(stored, written), strict=True):
-                found[number] = place
-            if len(new) == len(found):
+            is_whole = len(new) == len(found)
+            frame = parts.frame() if is_whole else stored.file.encode()
+            places = self._known_parts.add(stored, written, frame)
+            if is_whole:
                 return _location(stored)
-        places = [place for place in found if place is not None]
-        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, places, _location)}
+            for number, place in zip(new, places, strict=True):
+                found[number] = place
+        known = [place for place in found if place is not None]
+        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, known, _location)}
 
     def _is_there(self, stored: Stored) -> bool:
         """Whether a file is in the store as it was recorded; from here on prune leaves it."""
@@ -317,7 +323,7 @@ class Writer(Encoder):
             for stored in known.unseen(parts.alike):
                 # Whatever is wrong with it, or in it: then its parts are not known.
                 with suppress(Exception), allowed():
-                    known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
+                    known.add(stored, *parts.look(functools.partial(artifacts.read, stored)))
         return known.usable(parts, self._is_there)
 
     def wants_copy(self, size: int) -> bool:

@@ -12,7 +12,7 @@ from ..nodes import TAG, Encoder, b64, expect, name_of, short, take, unb64, unst
 from ..parts import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     import numpy as np
 
@@ -195,13 +195,21 @@ class _Pieces:
             yield at, self.sizes[number]
             at += self.sizes[number]
 
-    def look(self, read: Reading) -> Iterable[Part]:
-        """Return the pieces that are in a file."""
-        file = _from_npy(read(_memory))
+    def look(self, read: Reading) -> tuple[list[Part], bytes]:
+        """Return the pieces that are in a file, and its head."""
+        view = read(_memory)
+        file = _from_npy(view)
         content, step = _bytes_of(file), _step(file.dtype)
-        for start in range(0, content.nbytes, step):
-            piece = content[start : start + step]
-            yield Part(_digest(piece), (start, piece.nbytes), piece.nbytes)
+        starts = range(0, content.nbytes, step)
+        pieces = [(start, content[start : start + step]) for start in starts]
+        found = [
+            Part(_digest(piece), (start, piece.nbytes), piece.nbytes) for start, piece in pieces
+        ]
+        return found, bytes(view[: view.nbytes - file.nbytes])
+
+    def frame(self) -> bytes:
+        """Return the head of a file that holds all of it: its shape, order and dtype."""
+        return self._whole
 
     def brief(self, places: list[list[int]]) -> list[list[int]]:
         """Return the same places, those that follow each other in a file as one."""
