@@ -15,10 +15,13 @@ record: a file lives as long as a record names it, and a value names all that it
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import xxhash
+
+from ..system.interrupts import allowed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -117,16 +120,6 @@ class Known:
         if stored.file not in self._seen:
             self._unseen.setdefault(alike, {})[stored.file] = stored
 
-    def unseen(self, alike: Hashable) -> list[Stored]:
-        """Return the files that were read and not looked into, once."""
-        return [*self._unseen.pop(alike, {}).values()]
-
-    def whole(self, parts: Divided) -> Stored | None:
-        """Return the file that holds just this value, as it would be written; None if unknown."""
-        if any(self.find(digest) is None for digest in parts.digests):
-            return None
-        return self._wholes.get(_of_whole(parts.frame(), parts.digests))
-
     def add(self, stored: Stored, found: list[Part], frame: bytes) -> list[Place]:
         """Remember the parts of a file, and return their places.
 
@@ -153,14 +146,20 @@ class Known:
         return self._places.get(digest) or self._older.get(digest)
 
     def usable(
-        self, parts: Divided, is_there: Callable[[Stored], bool]
+        self,
+        parts: Divided,
+        reading: Callable[[Stored], Reading],
+        is_there: Callable[[Stored], bool],
     ) -> tuple[list[Place | None], list[int]]:
         """Return the place of each part that can be referred to, and the numbers of the others.
 
         Args:
             parts: what is to be stored.
+            reading: returns what reads a file.
             is_there: whether a file is in the store, and what it was.
         """
+        if any(self.find(digest) is None for digest in parts.digests):
+            self._look(parts, reading)
         places = [self.find(digest) for digest in parts.digests]
         used: Counter[tuple[Stored, int]] = Counter()
         for place, size in {*zip(places, parts.sizes, strict=True)}:
@@ -175,6 +174,50 @@ class Known:
             if place is not None and place.stored in refused:
                 places[number] = None
         return places, [number for number, place in enumerate(places) if place is None]
+
+    def _look(self, parts: Divided, reading: Callable[[Stored], Reading]) -> None:
+        """Look into the files that were read and may have parts in common."""
+        for stored in self._unseen.pop(parts.alike, {}).values():
+            # Whatever is wrong with a file, or in it: then its parts are not known.
+            with suppress(Exception), allowed():
+                self.add(stored, *parts.look(reading(stored)))
+
+    def put(
+        self,
+        parts: Divided,
+        reading: Callable[[Stored], Reading],
+        is_there: Callable[[Stored], bool],
+        write: Callable[[Callable[[Any], object]], Stored],
+    ) -> Stored | list[Place]:
+        """Have those parts written that cannot be referred to, and return where all of them are.
+
+        Args:
+            parts: what is to be stored.
+            reading: returns what reads a file.
+            is_there: whether a file is in the store, and what it was.
+            write: stores what it is given to produce.
+
+        Returns:
+            The one file that holds just this, as it would be written; else a place for each part.
+        """
+        found, new = self.usable(parts, reading, is_there)
+        if new:
+            stored = write(lambda file: parts.write(file, new))
+            written = [
+                Part(parts.digests[number], at, parts.sizes[number])
+                for number, at in zip(new, parts.places(new), strict=True)
+            ]
+            whole = len(new) == len(found)
+            places = self.add(stored, written, parts.frame() if whole else stored.file.encode())
+            if whole:
+                return stored
+            for number, place in zip(new, places, strict=True):
+                found[number] = place
+        else:
+            equal = self._wholes.get(_of_whole(parts.frame(), parts.digests))
+            if equal is not None and is_there(equal):
+                return equal
+        return [place for place in found if place is not None]
 
 
 def _of_whole(frame: bytes, digests: list[bytes | None]) -> bytes:

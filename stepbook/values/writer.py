@@ -14,7 +14,7 @@ from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, name_of, step, unstorable
-from .parts import LEAST_BYTES, Known, Part, listed
+from .parts import LEAST_BYTES, Known, listed
 from .types import classes
 from .types.builtin import ENCODERS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.blobs import Blobs, Stored
-    from .parts import Divided, Place
+    from .parts import Divided, Reading
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -273,25 +273,17 @@ class Writer(Encoder):
 
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
-        found, new = self._usable(parts)
-        whole = None if new else self._known_parts.whole(parts)
-        if whole is not None and self._is_there(whole):
-            return _location(whole)
-        if new:
-            stored = self._store(ext, lambda file: parts.write(file, new))
-            written = [
-                Part(parts.digests[number], at, parts.sizes[number])
-                for number, at in zip(new, parts.places(new), strict=True)
-            ]
-            is_whole = len(new) == len(found)
-            frame = parts.frame() if is_whole else stored.file.encode()
-            places = self._known_parts.add(stored, written, frame)
-            if is_whole:
-                return _location(stored)
-            for number, place in zip(new, places, strict=True):
-                found[number] = place
-        known = [place for place in found if place is not None]
-        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, known, _location)}
+        found = self._known_parts.put(
+            parts, self._artifacts_read, self._is_there, lambda produce: self._store(ext, produce)
+        )
+        if not isinstance(found, list):
+            return _location(found)
+        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, found, _location)}
+
+    def _artifacts_read(self, stored: Stored) -> Reading:
+        if self._artifacts is None:
+            raise TypeError("this writer has nothing to read from")
+        return functools.partial(self._artifacts.read, stored)
 
     def _is_there(self, stored: Stored) -> bool:
         """Whether a file is in the store as it was recorded; from here on prune leaves it."""
@@ -313,18 +305,8 @@ class Writer(Encoder):
 
     def knows(self, parts: Divided) -> bool:
         """Whether some of the parts are in the store and will be referred to."""
-        found, new = self._usable(parts)
+        found, new = self._known_parts.usable(parts, self._artifacts_read, self._is_there)
         return len(new) < len(found)
-
-    def _usable(self, parts: Divided) -> tuple[list[Place | None], list[int]]:
-        """Return the places of the parts that are in the store, and the numbers of the others."""
-        known, artifacts = self._known_parts, self._artifacts
-        if artifacts is not None and any(known.find(digest) is None for digest in parts.digests):
-            for stored in known.unseen(parts.alike):
-                # Whatever is wrong with it, or in it: then its parts are not known.
-                with suppress(Exception), allowed():
-                    known.add(stored, *parts.look(functools.partial(artifacts.read, stored)))
-        return known.usable(parts, self._is_there)
 
     def wants_copy(self, size: int) -> bool:
         """Whether a private copy of a value of *size* bytes spares reading its file back."""
