@@ -274,28 +274,27 @@ class Writer(Encoder):
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
         found = self._known_parts.put(
-            parts, self._artifacts_read, self._is_there, lambda produce: self._store(ext, produce)
+            parts, self._reading, self._is_there, lambda produce: self._store(ext, produce)
         )
         if not isinstance(found, list):
             return _location(found)
         return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, found, _location)}
 
-    def _artifacts_read(self, stored: Stored) -> Reading:
+    def _reading(self, stored: Stored) -> Reading:
+        return functools.partial(self._store_of_files().read, stored)
+
+    def _store_of_files(self) -> Blobs:
         if self._artifacts is None:
-            raise TypeError("this writer has nothing to read from")
-        return functools.partial(self._artifacts.read, stored)
+            raise TypeError("this writer has nowhere to write to")
+        return self._artifacts
 
     def _is_there(self, stored: Stored) -> bool:
         """Whether a file is in the store as it was recorded; from here on prune leaves it."""
-
-        def check(artifacts: Blobs) -> Stored:
-            with allowed():  # it may be big, and not looked at yet
-                artifacts.check(stored)
-            return stored
-
+        self._locked(lambda _: stored)
         try:
-            self._locked(check)
-        except ArtifactError:
+            with allowed():  # it may be big, and not looked at yet
+                self._store_of_files().check(stored)
+        except (ArtifactError, OSError):
             return False
         return True
 
@@ -305,7 +304,7 @@ class Writer(Encoder):
 
     def knows(self, parts: Divided) -> bool:
         """Whether some of the parts are in the store and will be referred to."""
-        found, new = self._known_parts.usable(parts, self._artifacts_read, self._is_there)
+        found, new = self._known_parts.usable(parts, self._reading, self._is_there)
         return len(new) < len(found)
 
     def wants_copy(self, size: int) -> bool:
@@ -320,9 +319,7 @@ class Writer(Encoder):
 
         It is taken at the first time, and held until the block ends: in a section from here on.
         """
-        artifacts = self._artifacts
-        if artifacts is None:
-            raise TypeError("this writer has nowhere to write to")
+        artifacts = self._store_of_files()
         try:
             if self._section is None:
                 self._section = section().__enter__()

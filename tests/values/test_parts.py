@@ -464,6 +464,32 @@ def test_a_file_that_is_gone_or_damaged_is_not_referred_to(store, damage, restar
         assert_same(value, store.fresh(store.put(value)))
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_disk_that_fails_to_read_an_old_file_does_not_fail_a_new_value(
+    store, monkeypatch, restarted
+):
+    df = frame()
+    text = store.put(df)
+    if restarted:
+        store.restart()
+        df = store.get(text)
+    path = store.artifacts.path(node(text)["file"])
+    os.utime(path, (0, 0))  # so that it is looked at again
+    changed = df.assign(n=1.0)
+
+    def fails(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        for name in ("_hash", "_fill"):
+            patch.setattr(f"stepbook.record.artifacts.{name}", fails)
+        writer = HeapWriter(store.codec.artifacts, None, known=store.codec._known)
+        writer.graph = False
+        with writer:
+            text = writer.encode(changed)
+    assert_same(changed, store.fresh(text))
+
+
 def test_a_damaged_file_of_several_is_an_error_that_names_it(store):
     df = frame()
     store.put(df)
