@@ -33,6 +33,12 @@ from stepbook.values.reader import files_in
 
 ROOT = Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "fixtures" / "parts-1.tar.xz"
+#: Of other processes: this stepbook, and the libraries that are here.
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    "STEPBOOK_STABLE_REPR": "1",
+}
 ROWS = 150_000
 MIB = 1 << 20
 
@@ -718,7 +724,7 @@ def test_a_process_killed_while_it_writes_parts_leaves_a_book_that_goes_on(book)
     def go(call, left):
         return subprocess.run(
             [sys.executable, "-c", KILLED, book.path, call, str(left)],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "STEPBOOK_STABLE_REPR": "1"},
+            env=ENVIRONMENT,
             capture_output=True,
             text=True,
             check=False,
@@ -765,7 +771,7 @@ def test_two_processes_and_a_prune_between_their_steps_lose_nothing(book):
     others = [
         subprocess.Popen(
             [sys.executable, "-c", OTHER, book.path, key],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "STEPBOOK_STABLE_REPR": "1"},
+            env=ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
