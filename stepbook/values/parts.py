@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 LEAST_BYTES: Final = 4 << 20
 #: Parts are no smaller than that, on the average: each takes room in the record.
 LEAST_PART_BYTES: Final = 64 << 10
-#: A value refers to a file only if it uses at least this share of it. So no file that lives is
-#: mostly dead, however many of the values that used it are gone, and none is read for a crumb.
+#: A value refers to a file only if it uses at least this share of it. So at least that much of each
+#: file that prune leaves is live, whatever has gone, and no file is read for a crumb.
 LEAST_SHARE: Final = 0.25
 #: Parts that are remembered, at most twice as many; those met last.
 _REMEMBERED: Final = 1 << 16
