@@ -26,6 +26,11 @@ def artifact(run: OpenRun, name: str, file: str | None) -> Path:
             f"{name}: its value is small and stands in the record itself: run.do gives it, and "
             "run.steps() shows it."
         )
+    if file is None and "$.parts.files[0]" in files:
+        raise ArtifactError(
+            f"{name}: its value shares parts with others, and no file holds the whole of it: "
+            f"run.do gives it. To have a file with parts of it, name one: {', '.join(files)}."
+        )
     if file is None and "$" not in files and len(files) > 1:
         raise ArtifactError(f"{name}: it has several files. Name one: {', '.join(files)}.")
     chosen = file or ("$" if "$" in files else next(iter(files)))

@@ -15,11 +15,16 @@ record: a file lives as long as a record names it, and a value names all that it
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+import xxhash
+
+from ..system.interrupts import allowed
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from ..model.blobs import Stored
 
@@ -29,8 +34,8 @@ if TYPE_CHECKING:
 LEAST_BYTES: Final = 4 << 20
 #: Parts are no smaller than that, on the average: each takes room in the record.
 LEAST_PART_BYTES: Final = 64 << 10
-#: A value refers to a file only if it uses at least this share of it. So no file that lives is
-#: mostly dead, however many of the values that used it are gone, and none is read for a crumb.
+#: A value refers to a file only if it uses at least this share of it. So at least that much of each
+#: file that prune leaves is live, whatever has gone, and no file is read for a crumb.
 LEAST_SHARE: Final = 0.25
 #: Parts that are remembered, at most twice as many; those met last.
 _REMEMBERED: Final = 1 << 16
@@ -89,8 +94,11 @@ class Divided(Protocol):
     def brief(self, places: list[list[int]]) -> list[list[int]]:
         """Return the places of all parts, in order, as the record lists them."""
 
-    def look(self, read: Reading) -> Iterable[Part]:
-        """Return the parts that are in a file."""
+    def look(self, read: Reading) -> tuple[list[Part], bytes]:
+        """Return the parts that are in a file, and its :meth:`frame`."""
+
+    def frame(self) -> bytes:
+        """Return what tells of a file that holds the whole, beside its parts: all the rest."""
 
 
 class Known:
@@ -101,6 +109,7 @@ class Known:
         self._older: dict[bytes, Place] = {}
         self._unseen: dict[Hashable, dict[str, Stored]] = {}
         self._seen: set[str] = set()
+        self._wholes: dict[bytes, Stored] = {}
 
     def saw(self, alike: Hashable, stored: Stored) -> None:
         """Take note of a file with parts that was read.
@@ -111,13 +120,14 @@ class Known:
         if stored.file not in self._seen:
             self._unseen.setdefault(alike, {})[stored.file] = stored
 
-    def unseen(self, alike: Hashable) -> list[Stored]:
-        """Return the files that were read and not looked into, once."""
-        return [*self._unseen.pop(alike, {}).values()]
+    def add(self, stored: Stored, found: list[Part], frame: bytes) -> list[Place]:
+        """Remember the parts of a file, and return their places.
 
-    def add(self, stored: Stored, parts: Iterable[Part]) -> list[Place]:
-        """Remember the parts of a file, all of them, and return their places."""
-        found = [*parts]
+        Args:
+            stored: the file.
+            found: all its parts.
+            frame: see :meth:`Divided.frame`.
+        """
         content = sum({part.digest or part.at: part.size for part in found}.values())
         places = [Place(stored, content, part.at) for part in found]
         for part, place in zip(found, places, strict=True):
@@ -126,6 +136,7 @@ class Known:
             if part.digest is not None:
                 self._places[part.digest] = place
         self._seen.add(stored.file)
+        self._wholes[_of_whole(frame, [part.digest for part in found])] = stored
         return places
 
     def find(self, digest: bytes | None) -> Place | None:
@@ -135,14 +146,20 @@ class Known:
         return self._places.get(digest) or self._older.get(digest)
 
     def usable(
-        self, parts: Divided, is_there: Callable[[Stored], bool]
+        self,
+        parts: Divided,
+        reading: Callable[[Stored], Reading],
+        is_there: Callable[[Stored], bool],
     ) -> tuple[list[Place | None], list[int]]:
         """Return the place of each part that can be referred to, and the numbers of the others.
 
         Args:
             parts: what is to be stored.
+            reading: returns what reads a file.
             is_there: whether a file is in the store, and what it was.
         """
+        if any(self.find(digest) is None for digest in parts.digests):
+            self._look(parts, reading)
         places = [self.find(digest) for digest in parts.digests]
         used: Counter[tuple[Stored, int]] = Counter()
         for place, size in {*zip(places, parts.sizes, strict=True)}:
@@ -157,6 +174,55 @@ class Known:
             if place is not None and place.stored in refused:
                 places[number] = None
         return places, [number for number, place in enumerate(places) if place is None]
+
+    def _look(self, parts: Divided, reading: Callable[[Stored], Reading]) -> None:
+        """Look into the files that were read and may have parts in common."""
+        for stored in self._unseen.pop(parts.alike, {}).values():
+            # Whatever is wrong with a file, or in it: then its parts are not known.
+            with suppress(Exception), allowed():
+                self.add(stored, *parts.look(reading(stored)))
+
+    def put(
+        self,
+        parts: Divided,
+        reading: Callable[[Stored], Reading],
+        is_there: Callable[[Stored], bool],
+        write: Callable[[Callable[[Any], object]], Stored],
+    ) -> Stored | list[Place]:
+        """Have those parts written that cannot be referred to, and return where all of them are.
+
+        Args:
+            parts: what is to be stored.
+            reading: returns what reads a file.
+            is_there: whether a file is in the store, and what it was.
+            write: stores what it is given to produce.
+
+        Returns:
+            The one file that holds just this, as it would be written; else a place for each part.
+        """
+        found, new = self.usable(parts, reading, is_there)
+        if new:
+            stored = write(lambda file: parts.write(file, new))
+            written = [
+                Part(parts.digests[number], at, parts.sizes[number])
+                for number, at in zip(new, parts.places(new), strict=True)
+            ]
+            whole = len(new) == len(found)
+            places = self.add(stored, written, parts.frame() if whole else stored.file.encode())
+            if whole:
+                return stored
+            for number, place in zip(new, places, strict=True):
+                found[number] = place
+        else:
+            equal = self._wholes.get(_of_whole(parts.frame(), parts.digests))
+            if equal is not None and is_there(equal):
+                return equal
+        return [place for place in found if place is not None]
+
+
+def _of_whole(frame: bytes, digests: list[bytes | None]) -> bytes:
+    parts = b"".join(digest or b"?" for digest in digests)
+    return xxhash.xxh3_128_digest(xxhash.xxh3_128_digest(frame) + parts)
 
 
 @dataclass

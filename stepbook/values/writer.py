@@ -14,7 +14,7 @@ from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, name_of, step, unstorable
-from .parts import LEAST_BYTES, Known, Part, listed
+from .parts import LEAST_BYTES, Known, listed
 from .types import classes
 from .types.builtin import ENCODERS
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.blobs import Blobs, Stored
-    from .parts import Divided, Place
+    from .parts import Divided, Reading
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -279,31 +279,28 @@ class Writer(Encoder):
 
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
-        found, new = self._usable(parts)
-        if new:
-            stored = self._store(ext, lambda file: parts.write(file, new))
-            written = [
-                Part(parts.digests[number], at, parts.sizes[number])
-                for number, at in zip(new, parts.places(new), strict=True)
-            ]
-            for number, place in zip(new, self._known_parts.add(stored, written), strict=True):
-                found[number] = place
-            if len(new) == len(found):
-                return _location(stored)
-        places = [place for place in found if place is not None]
-        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, places, _location)}
+        found = self._known_parts.put(
+            parts, self._reading, self._is_there, lambda produce: self._store(ext, produce)
+        )
+        if not isinstance(found, list):
+            return _location(found)
+        return {"format": PARTS_FORMAT, **parts.facts, **listed(parts, found, _location)}
+
+    def _reading(self, stored: Stored) -> Reading:
+        return functools.partial(self._store_of_files().read, stored)
+
+    def _store_of_files(self) -> Blobs:
+        if self._artifacts is None:
+            raise TypeError("this writer has nowhere to write to")
+        return self._artifacts
 
     def _is_there(self, stored: Stored) -> bool:
         """Whether a file is in the store as it was recorded; from here on prune leaves it."""
-
-        def check(artifacts: Blobs) -> Stored:
-            with allowed():  # it may be big, and not looked at yet
-                artifacts.check(stored)
-            return stored
-
+        self._locked(lambda _: stored)
         try:
-            self._locked(check)
-        except ArtifactError:
+            with allowed():  # it may be big, and not looked at yet
+                self._store_of_files().check(stored)
+        except (ArtifactError, OSError):
             return False
         return True
 
@@ -313,18 +310,8 @@ class Writer(Encoder):
 
     def knows(self, parts: Divided) -> bool:
         """Whether some of the parts are in the store and will be referred to."""
-        found, new = self._usable(parts)
+        found, new = self._known_parts.usable(parts, self._reading, self._is_there)
         return len(new) < len(found)
-
-    def _usable(self, parts: Divided) -> tuple[list[Place | None], list[int]]:
-        """Return the places of the parts that are in the store, and the numbers of the others."""
-        known, artifacts = self._known_parts, self._artifacts
-        if artifacts is not None and any(known.find(digest) is None for digest in parts.digests):
-            for stored in known.unseen(parts.alike):
-                # Whatever is wrong with it, or in it: then its parts are not known.
-                with suppress(Exception), allowed():
-                    known.add(stored, parts.look(functools.partial(artifacts.read, stored)))
-        return known.usable(parts, self._is_there)
 
     def wants_copy(self, size: int) -> bool:
         """Whether a private copy of a value of *size* bytes spares reading its file back."""
@@ -338,9 +325,7 @@ class Writer(Encoder):
 
         It is taken at the first time, and held until the block ends: in a section from here on.
         """
-        artifacts = self._artifacts
-        if artifacts is None:
-            raise TypeError("this writer has nowhere to write to")
+        artifacts = self._store_of_files()
         try:
             if self._section is None:
                 self._section = section().__enter__()

@@ -193,21 +193,20 @@ def _encode_table(
         specs.append(spec)
     table = pa.Table.from_arrays(arrays, names) if arrays else pa.table({})
 
-    def write(file: Any) -> None:
-        shown = table
+    def shown() -> Any:
         if frame is not None and table.nbytes > _FOREIGN_BYTES:
-            shown = _with_pandas_metadata(table, frame)
-        write_ipc(shown, file)
+            return _with_pandas_metadata(table, frame)
+        return table
 
     return w.blob(
         kind,
         "arrow",
-        write,
+        lambda file: write_ipc(shown(), file),
         size=table.nbytes,
         facts={**facts, **about, "arrays": specs},
         preview=lambda: preview(table, len(columns)),
         ready=ready,
-        parts=divided(w, table, write, private=ready is not None),
+        parts=divided(w, table, shown, private=ready is not None),
     )
 
 

@@ -13,7 +13,7 @@ import xxhash
 from ..parts import LEAST_PART_BYTES, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from ..nodes import Encoder
     from ..parts import Content, Reading
@@ -153,13 +153,13 @@ class Columns:
 
     Args:
         table: an Arrow table.
-        whole: writes all of it to a file.
+        shown: returns the same table with what others are told of it.
         private: whether nobody else could change what it holds.
     """
 
-    def __init__(self, table: Any, whole: Callable[[Any], None], *, private: bool) -> None:
+    def __init__(self, table: Any, shown: Callable[[], Any], *, private: bool) -> None:
         self._table = table.unify_dictionaries()
-        self._whole = whole
+        self._shown = shown
         self._private = private
         self.sizes = [column.nbytes for column in table.columns]
         self.digests: list[bytes | None] = [*map(self._digest, range(table.num_columns))]
@@ -182,10 +182,8 @@ class Columns:
 
     def write(self, file: Any, chosen: Sequence[int]) -> None:
         """Write some columns to a file."""
-        if len(chosen) == len(self.sizes):
-            self._whole(file)
-        else:
-            write_ipc(self._table.select(chosen), file)
+        whole = len(chosen) == len(self.sizes)
+        write_ipc(self._shown() if whole else self._table.select(chosen), file)
         for number in () if self._private else chosen:
             # A thread may have changed it since, so that something else was written.
             if self._digest(number) != self.digests[number]:
@@ -199,14 +197,19 @@ class Columns:
         """Return the places: one for each column."""
         return places
 
-    def look(self, read: Reading) -> Iterable[Part]:
-        """Return the columns that are in a file."""
+    def look(self, read: Reading) -> tuple[list[Part], bytes]:
+        """Return the columns that are in a file, and its schema."""
         reader, file = _opened(read)
         digests = [ColumnDigest(kind) for kind in reader.schema.types]
         for batch in batches(reader, file.size):
             for digest, chunk in zip(digests, batch.columns, strict=True):
                 digest.add(chunk)
-        return [Part(digest.finish(), (at,), digest.size) for at, digest in enumerate(digests)]
+        found = [Part(digest.finish(), (at,), digest.size) for at, digest in enumerate(digests)]
+        return found, bytes(reader.schema.serialize())
+
+    def frame(self) -> bytes:
+        """Return the schema of a file that holds all columns: their names, and what pandas adds."""
+        return bytes(self._shown().schema.serialize())
 
 
 def alike(rows: int) -> tuple[str, int]:
@@ -214,14 +217,12 @@ def alike(rows: int) -> tuple[str, int]:
     return "columns", rows
 
 
-def divided(
-    w: Encoder, table: Any, whole: Callable[[Any], None], *, private: bool
-) -> Columns | None:
+def divided(w: Encoder, table: Any, shown: Callable[[], Any], *, private: bool) -> Columns | None:
     """Return a table as parts; None if it is too small for that, or too small are its columns."""
     columns = max(table.num_columns, 1)
     if not w.divides(table.nbytes) or table.nbytes < columns * LEAST_PART_BYTES:
         return None
-    return Columns(table, whole, private=private)
+    return Columns(table, shown, private=private)
 
 
 def read_columns(content: Content, columns: int, start: Callable[[int, Any], Any]) -> list[Any]:
