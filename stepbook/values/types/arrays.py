@@ -34,8 +34,7 @@ def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
         return _encode_array(w, value)
     if isinstance(value, np.ndarray):
         raise unstorable(
-            f"{name_of(type(value))} is a subclass of ndarray; return numpy.asarray(x), or for a "
-            "masked array its data and mask"
+            f"{name_of(type(value))} is a subclass of ndarray; return numpy.asarray(x)"
         )
     if isinstance(value, np.generic):
         return _encode_scalar(w, value)
