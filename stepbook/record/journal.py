@@ -335,7 +335,7 @@ class Journal:
                 if self._synced.seq >= seq:
                     return
                 if group is not self._group:
-                    continue  # its sync has failed, and whoever waits now is in another one
+                    continue  # its sync was cut short, and whoever waits now is in another one
                 try:
                     self._sync_group()
                 except JournalWriteError:  # told already
