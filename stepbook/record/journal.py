@@ -308,36 +308,48 @@ class Journal:
         Raises:
             JournalWriteError: it could not be made durable; it stays queued.
         """
-        self._sync(seq)
+        self._sync(self._last_queued() if seq is None else seq)
         if self._news is not None:
             self._pass_on_news()
 
-    def _sync(self, seq: int | None) -> None:
+    def _last_queued(self) -> int:
+        held: list[object] = []
+        try:
+            take(self._lock, held)
+            return self._queue[-1][0] if self._queue else 0
+        finally:
+            if held:
+                self._lock.release()
+
+    def _sync(self, seq: int) -> None:
         failed_before = False
-        while self._queue and (seq is None or self._synced.seq < seq):
+        while self._queue:
             held: list[object] = []
-            group = self._group  # after the event was queued: its sync covers that
+            # After the event was queued, so that the group's sync covers it; and before the look
+            # whether it is covered, or a group might be joined long after.
+            group = self._group
+            if self._synced.seq >= seq:
+                return
             try:
                 take(group, held)
-                if seq is not None and self._synced.seq >= seq:
+                if self._synced.seq >= seq:
                     return
+                if group is not self._group:
+                    continue  # its sync was cut short, and whoever waits now is in another one
                 try:
-                    target = self._sync_group()
+                    self._sync_group()
                 except JournalWriteError:  # told already
                     raise
                 except OSError as error:
                     if failed_before:
                         raise refused(f"the journal {self.path}", error) from error
                     failed_before = True
-                    continue
             finally:
                 if held:
                     group.release()
-            if seq is None and self._synced.seq >= target.seq:
-                return
 
-    def _sync_group(self) -> _Position:
-        """Sync what is queued, for all who wait for it; return how far that goes.
+    def _sync_group(self) -> None:
+        """Sync what is queued, for all who wait for it.
 
         Raises:
             OSError: the sync has failed, so that the file is not used any more.
@@ -362,7 +374,6 @@ class Journal:
                 self._failed = error
                 raise
             self._settle(target)
-            return target
         finally:
             if held:
                 self._sync_lock.release()

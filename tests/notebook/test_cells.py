@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -515,7 +516,7 @@ SOON_S = WAIT_S / 4  # generous: a busy machine takes its time, but never as lon
 
 def wait_until_running(kernel: Kernel, name: str) -> None:
     """Wait until the tables say that a step of the kernel's run is running."""
-    with stepbook.connect(kernel.folder / "stepbook.duckdb") as book:
+    with contextlib.closing(stepbook.connect(kernel.folder / "stepbook.duckdb")) as book:
         query = "SELECT 1 FROM steps WHERE name = ? AND status = 'running'"
         query += " AND run_id = (SELECT max_by(id, created_at) FROM runs)"
         while book.sql(query, [name]).empty:
