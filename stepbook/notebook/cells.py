@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextlib
 import sys
@@ -22,15 +21,17 @@ from ..system.console import stable, tell
 from . import history, missing, names
 from .calm import calm, warn
 from .chance import changed
-from .effects import defined_names, effects_of, is_definition
+from .definitions import Definitions
+from .effects import effects_of
 from .files import found, names_of, written
 from .late import Late
 from .listen import listener
 from .memory import is_hidden
 from .outputs import Recorder, flush_figures
+from .restore import Restorer
 from .shown import StepOutputs
 from .stub import NotStored, refuse
-from .variables import Restorer, Storer, classes_in
+from .variables import Storer, classes_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +68,7 @@ class CellStep:
         self._failures = 0
         self._waits = 0.0
         self._value: Any = None
-        self._ran: list[int] = []
-        self._made: dict[int, list[Any]] = {}
+        self._definitions = Definitions(session, body)
         # While the body executes:
         self._attempt: Attempt | None = None
         self._around = contextlib.ExitStack()
@@ -167,7 +167,7 @@ class CellStep:
 
     def __enter__(self) -> None:
         run = self._running
-        self._value, self._ran, self._made = None, [], {}
+        self._value, self._definitions = None, Definitions(self._session, self._body)
         self._around = around = contextlib.ExitStack()
         try:
             self._attempt = attempt = recording.start(
@@ -252,23 +252,7 @@ class CellStep:
 
     def defined(self, number: int) -> None:
         """Note that the body has executed one of its definitions."""
-        if number not in self._ran:
-            self._ran.append(number)
-        node = self._body.definitions[number]
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            self._session.memory.baseline(self._defined_by(node))
-            self._session.surroundings.loaded()
-        elif number < self._body.noted:
-            self._made[number] = [self._names.get(name) for name in defined_names(node)]
-
-    def _defined_by(self, node: ast.stmt) -> set[str]:
-        """Return the names that a definition has bound."""
-        found = set(defined_names(node))
-        if "*" in found:
-            module = sys.modules.get(getattr(node, "module", None) or "")
-            public = {} if module is None else vars(module)
-            found = {n for n, value in public.items() if self._names.get(n, self) is value}
-        return found
+        self._definitions.executed(number)
 
     def _succeed(self) -> None:
         run, attempt, recorder = self._running, self._attempt, self._recorder
@@ -286,7 +270,9 @@ class CellStep:
                 stored = self._stored(writer, attempt, around)
                 shown = self._outputs.stored(writer, recorder, self._value, refusal)
                 chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
-                variables = stored.text(self._ran, writer.encode(chance) if chance else None)
+                variables = stored.text(
+                    sorted(self._definitions.ran), writer.encode(chance) if chance else None
+                )
                 cell = CellRow(attempt.name, attempt.number, self._request.source, variables, shown)
                 recording.complete(run, attempt, self._value, text, seconds, cell)
             if attempt.files:  # they are in the store now
@@ -330,7 +316,6 @@ class CellStep:
         storer = Storer(
             writer, self._session.notebook, memory, strict=self._request.out is not None
         )
-        self._ran += range(self._body.noted, len(self._body.definitions))
         groups = memory.after(attempt.name, self._reached, self._before)
         storer.add_around(around)
         storer.add_attributes(effects.attributes)
@@ -342,7 +327,7 @@ class CellStep:
                     raise NameError(f"--out asks for {name!r}, which the cell has not bound")
             storer.add(out)
             return storer.end()
-        executed = self._again(storer)
+        executed = self._definitions.again(storer)
         # They are IPython's, until a cell binds them: `for _ in range(3)`, `_ = gettext`.
         for name in sorted(effects.binds & history.LAST & self._names.keys() - executed):
             storer.add([name])
@@ -352,37 +337,6 @@ class CellStep:
             if names:
                 storer.add(names)
         return storer.end()
-
-    def _again(self, storer: Storer) -> set[str]:
-        """Return the names that a replay binds by executing definitions; choose which."""
-        executed: set[str] = set()
-        remade: set[str] = set()
-        for number in list(self._ran):
-            node = self._body.definitions[number]
-            names = {name for name in self._defined_by(node) if name in self._names}
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                memory = self._session.memory
-                executed |= {n for n in names if is_hidden(n) or memory.is_import(n)}
-            elif isinstance(node, ast.ClassDef) or not is_definition(node):
-                # Its statement makes it; what it has beside that is stored.
-                executed |= {n for n in names if not isinstance(self._names[n], type)}
-            elif self._is_kept(node, names, remade, storer):
-                self._ran.remove(number)
-            elif [self._names.get(name) for name in defined_names(node)] == self._made.get(number):
-                executed |= names  # the decorator of a library is called again
-                remade |= names
-        return executed
-
-    def _is_kept(self, node: Any, names: set[str], remade: set[str], storer: Storer) -> bool:
-        """Whether a function is stored, and its definition is not executed again."""
-        decorators = getattr(node, "decorator_list", ())
-        reads = effects_of([ast.Expr(d) for d in decorators]).reads & self._names.keys()
-        if reads & remade:  # `@area.register`, of an `area` that is made anew
-            return False
-        if not decorators or all(map(storer.can_store, names)):
-            return True
-        # Else a stub would decorate it on replay.
-        return not all(map(storer.can_store, reads - self._session.notebook.defined))
 
     def _encode_value(self, writer: Writer, attempt: Attempt) -> tuple[str, str]:
         """Return the text of the last value; null, and why, if it cannot be stored.

@@ -13,30 +13,21 @@ Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, to
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import sys
 import types
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from IPython.utils.text import SList
-
-from ..errors import ArtifactError, NotSerializableError, StepbookWarning
+from ..errors import NotSerializableError
 from ..values.heap import is_tree
-from ..values.nodes import TAG, expect
+from ..values.nodes import TAG
 from ..values.types import living
-from . import surroundings
-from .chance import from_state, set_hidden
 from .digest import OF_THE_MOMENT, library
-from .stub import NotStored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable
 
-    from ..values.codec import Codec
     from ..values.heap import HeapWriter
     from .memory import Memory
     from .world import Notebook
@@ -60,9 +51,6 @@ def is_missed(value: Any) -> bool:
     if isinstance(value, io.IOBase) and value.closed:
         return False  # what "with open(...) as file" leaves
     return not isinstance(value, types.ModuleType) and library(value) not in OF_THE_MOMENT
-
-
-# ---- storing --------------------------------------------------------------------------------
 
 
 @dataclass
@@ -136,7 +124,7 @@ class Storer:
         """Store what the cell has assigned to modules and classes that are not the notebook's."""
         found = []
         for path in sorted(paths):
-            owner = _owner(self._names, path)
+            owner = owner_of(self._names, path)
             if owner is None:
                 continue
             value = getattr(owner, path[-1], _MISSING)
@@ -209,227 +197,31 @@ class Storer:
         self._groups.append(f'{{"names":{json.dumps(names)},"value":{text}}}')
 
     def _encoded(self, name: str, value: Any) -> str:
-        writer = self._writer
+        writer, label = self._writer, name or " and ".join(value)
         writer.graph, writer.strict = not is_tree(value), self._strict
         try:
             text = writer.encode(value, hint=self._hint)
         except NotSerializableError as error:
             if self._strict:
-                error.add_note(f"stepbook: it is the variable {name!r}, which --out names")
+                error.add_note(f"stepbook: it is the variable {label!r}, which --out names")
                 raise
-            # Not a part of it but the whole: a lone surrogate in a text, or no room on the disk.
+            # Not a part of it but the whole: there is no room on the disk.
             reason = error.reason or str(error)
-            self.stored.missing.append((f"{name or ' and '.join(value)}#0", reason, value))
+            self.stored.missing.append((f"{label}#0", reason, value))
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             return json.dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
         finally:
             writer.graph = writer.strict = False
-        holders = _holders(json.loads(text), name) if writer.missing else {}
+        held_by = holders(json.loads(text), name) if writer.missing else {}
         for number, (reason, part) in enumerate(writer.missing):
-            self.stored.missing.append((f"{holders.get(number, name)}#{number}", reason, part))
+            self.stored.missing.append((f"{held_by.get(number, label)}#{number}", reason, part))
         return text
 
     def _part(self, name: str, text: str) -> None:
         self.stored.parts.append(f"{json.dumps(name)}:{text}")
 
 
-# ---- bringing back --------------------------------------------------------------------------
-
-
-class Restorer:
-    """Brings the variables of a recorded cell back, in the order of the text.
-
-    Args:
-        codec: decodes values.
-        notebook: the notebook's code and names.
-        text: what :class:`Stored` gave.
-        step: the name of the step.
-        alive: returns an object that could not be stored and still lives in this kernel, or None.
-        source: the text of the cell, as it is here.
-        attributes: to which it assigns, see :class:`.effects.Effects`.
-    """
-
-    def __init__(
-        self,
-        codec: Codec,
-        notebook: Notebook,
-        text: str | None,
-        step: str,
-        alive: Callable[[str], Any],
-        source: str = "",
-        attributes: Iterable[tuple[str, ...]] = (),
-    ) -> None:
-        self._source = source
-        self._attributes_of_text = frozenset(attributes)
-        self._alive = alive
-        self._codec = codec
-        self._notebook = notebook
-        self._names = notebook.names
-        self._step = step
-        with self._reading():
-            self._entries: dict[str, Any] = expect(json.loads(text or "{}"), dict)
-            self.ran: list[int] = expect(self._entries.pop(DEFINITIONS, []), list)
-            self._chance: Any = self._entries.pop(CHANCE, None)
-            self._around: Any = self._entries.pop(AROUND, None)
-            self._attributes: Any = expect(self._entries.pop(ATTRIBUTES, {}), dict)
-            self.files: dict[str, list[Any]] = {
-                name: [expect(size, int), expect(time, int), hashed]
-                for name, (size, time, hashed) in expect(self._entries.pop(FILES, {}), dict).items()
-            }
-            for group in expect(self._entries.pop(GROUPS, []), list):
-                self._entries.update(_members(group))
-            for entry in self._entries.values():
-                expect(entry, dict)
-        self._done: dict[str, Any] = {}
-        self._early = False
-
-    @property
-    def names(self) -> set[str]:
-        """The names that were brought back."""
-        return {name for name, value in self._done.items() if value is not _MISSING}
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Say of a record that is not as stepbook writes it what to do."""
-        try:
-            yield
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ArtifactError(
-                f"{self._step}: what was recorded of its variables is damaged: "
-                f"{type(error).__name__}: {error}. %stepbook redo {self._step} executes the cell "
-                "again."
-            ) from error
-
-    def up_to(self, number: int, order: dict[str, int], reads: set[str]) -> None:
-        """Bring back what a definition at statement *number* reads of what is bound before it."""
-        for name, entry in self._entries.items():
-            bound = name in reads and order.get(name, sys.maxsize) < number
-            if bound and name not in self._done and "class" not in entry:
-                self._early = True
-                # What needs the class itself comes when that is there.
-                with contextlib.suppress(ArtifactError):
-                    self._restore(name)
-
-    def finish(self) -> None:
-        """Bring back everything, as the cell has left it."""
-        if self._early:  # a definition may have changed what was there for it
-            self._done.clear()
-        classes = [name for name, entry in self._entries.items() if "class" in entry]
-        for name in [n for n in self._entries if n not in classes] + classes:
-            self._restore(name)
-        for name, value in self._done.items():
-            self._set(name, value)
-        if self._chance is not None:
-            set_hidden(self._decode(self._chance, CHANCE))
-        failed = []
-        if self._around is not None:
-            failed = surroundings.apply(self._decode(self._around, AROUND), self._source)
-        failed += self._set_attributes()
-        if failed:
-            warnings.warn(
-                f"step {self._step!r} had changed what could not be set again: "
-                f"{'; '.join(failed)}. %stepbook redo {self._step} executes it again.",
-                StepbookWarning,
-                stacklevel=4,
-            )
-
-    def _set_attributes(self) -> list[str]:
-        """Set attributes of modules; return what could not be set, in words.
-
-        Only those to which the text of the cell, as it is here, assigns: a book must not say where.
-        """
-        failed = []
-        for name, entry in self._attributes.items():
-            path = tuple(name.split("."))
-            owner = _owner(self._names, path)
-            if path not in self._attributes_of_text or owner is None:
-                failed.append(f"{name}: the cell does not assign it")
-                continue
-            try:
-                if "deleted" in entry:
-                    with contextlib.suppress(AttributeError):
-                        delattr(owner, path[-1])
-                    continue
-                value = self._decode(entry["value"], name)
-                if isinstance(value, NotStored):
-                    failed.append(f"{name}: it could not be stored")
-                else:
-                    setattr(owner, path[-1], value)
-            except (AttributeError, TypeError, ValueError) as error:
-                failed.append(f"{name}: {error}")
-        return failed
-
-    def _restore(self, name: str) -> Any:
-        if name in self._done:
-            return self._done[name]
-        entry = self._entries[name]
-        with self._reading():
-            if "group" in entry:
-                whole = TAG in entry["group"]
-                found = self._decode(entry["group"], " and ".join(entry["names"]) if whole else "")
-                if type(found) is not dict:  # the whole could not be stored
-                    found = dict.fromkeys(entry["names"], found)
-                for one, value in found.items():
-                    self._done[one] = value
-                    self._set(one, value)
-                return self._done[name]
-            value = self._value(entry, name)
-        self._done[name] = value
-        self._set(name, value)
-        return value
-
-    def _value(self, entry: dict[str, Any], name: str) -> Any:
-        value: Any
-        if "value" in entry:
-            value = self._decode(entry["value"], name)
-        elif "class" in entry:
-            value = self._decode(entry["class"], name)
-        elif "lines" in entry:
-            value = SList(expect(entry["lines"], list))
-        elif "random" in entry:
-            value = from_state(self._decode(entry["random"], name))
-        elif "book" in entry:
-            value = self._notebook.made({TAG: "host.book", **entry})
-        elif "same" in entry:
-            value = self._restore(entry["same"])
-        elif "deleted" in entry:
-            value = _MISSING
-        else:
-            value = self._alive(f"{name}#0")
-            if value is None:
-                value = NotStored(name, self._step, entry["type"], entry["missing"])
-        return value
-
-    def _decode(self, node: Any, name: str) -> Any:
-        """Return what a node of the variable *name* stands for; of a group if that is empty."""
-        holders: dict[int, str] = {}
-
-        def stub(part: dict[str, Any]) -> Any:
-            if not holders:
-                holders.update(_holders(node, name))
-            number = part.get("number", 0)
-            holder = holders.get(number, name)
-            found = self._alive(f"{holder}#{number}")
-            return (
-                NotStored(holder, self._step, part["type"], part["why"]) if found is None else found
-            )
-
-        self._notebook.stub = stub
-        return self._codec.decode_graph(
-            json.dumps(node, ensure_ascii=False, separators=(",", ":")),
-            self._notebook,
-            hint=classes_in(self._names),
-            where=f"{self._step}, variable {name}" if name else self._step,
-        )
-
-    def _set(self, name: str, value: Any) -> None:
-        if value is _MISSING:
-            self._names.pop(name, None)
-        else:
-            self._names[name] = value
-
-
-def _owner(names: dict[str, Any], path: tuple[str, ...]) -> Any:
+def owner_of(names: dict[str, Any], path: tuple[str, ...]) -> Any:
     """Return what an attribute was assigned to; None unless a module or its class leads there."""
     owner = names.get(path[0])
     if not isinstance(owner, types.ModuleType) and not (
@@ -441,7 +233,7 @@ def _owner(names: dict[str, Any], path: tuple[str, ...]) -> Any:
     return owner
 
 
-def _holders(node: Any, name: str) -> dict[int, str]:
+def holders(node: Any, name: str) -> dict[int, str]:
     """Return the variable in which each part stands that could not be stored, by its number.
 
     Args:
@@ -461,9 +253,3 @@ def _holders(node: Any, name: str) -> dict[int, str]:
                 found.setdefault(part.get("number", 0), holder)
             waiting.extend((holder, item) for item in part.values())
     return found
-
-
-def _members(group: Any) -> dict[str, Any]:
-    """Return the entries of a group's names, each with the whole group."""
-    names = expect(group["names"], list)
-    return {name: {"group": group["value"], "names": names} for name in names}
