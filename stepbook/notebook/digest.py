@@ -275,7 +275,8 @@ class _Pickler(pickle.Pickler):
             tables = self._look.tables
             for owner in owners:
                 tables[owner] = tables.get(owner, 0) + 1
-            facts = (type(value), getattr(value, "_name", None), value.attrs, tuple(manager.axes))
+            labels = getattr(value, "_name", None), tuple(manager.axes)
+            facts = (type(value), *labels, value.attrs, value.flags.allows_duplicate_labels)
             return _stand, ("pandas",), (blocks, facts)
         if isinstance(value, pandas.Index) and not isinstance(value, pandas.MultiIndex):
             if isinstance(value, pandas.RangeIndex):
@@ -295,7 +296,7 @@ class _Pickler(pickle.Pickler):
         self.lent.add(id(owner))
         owners.add(id(owner))
         self.keep.append(owner)
-        facts = (type(values), str(values.dtype), array.shape)
+        facts = (type(values), _dtype(values.dtype), array.shape)
         if array.dtype.hasobject:
             return (*facts, tuple(array.ravel(order="K").tolist()))
         return (*facts, *_parts_of(array))
@@ -306,6 +307,12 @@ _PASSING: Final = 5
 _CLASS_NOISE: Final = frozenset(
     {"__dict__", "__weakref__", "__doc__", "__module__", "_abc_impl", "__abstractmethods__"}
 )
+
+
+def _dtype(dtype: Any) -> Any:
+    """Return what tells a dtype of pandas; the name of a categorical one says nothing of it."""
+    categories = getattr(dtype, "categories", None)
+    return str(dtype) if categories is None else (str(dtype), categories, dtype.ordered)
 
 
 def _function_behind(item: Any) -> Any:

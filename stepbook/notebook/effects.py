@@ -316,8 +316,10 @@ class _Visitor(ast.NodeVisitor):
                     self._read(inner.id)
             elif isinstance(inner, ast.Global):
                 self.effects.reads.update(inner.names)
-            elif isinstance(inner, ast.Attribute) and inner.attr in EVERYTHING:
-                self.effects.everything = True
+            elif isinstance(inner, ast.Attribute):
+                self.effects.everything |= inner.attr in EVERYTHING
+                if not isinstance(inner.ctx, ast.Load):
+                    self.effects.attributes.update(_path(inner))
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
         self._bind(node.name)

@@ -63,11 +63,19 @@ def write(key: str, value: Any) -> None:
         return
     told = value or []
     kept = {id(handler): _told(handler) for handler in logger.handlers}
+    wanted = list(told)
     for handler in list(logger.handlers):
         own = kept[id(handler)]
-        if own not in told and len(own) > _UNKNOWN:  # others are the front end's
+        if own in wanted:
+            wanted.remove(own)
+        elif len(own) > _UNKNOWN:  # others are the front end's
             logger.removeHandler(handler)
-    missing = [one for one in told if one not in kept.values()]
+    missing, there = [], list(kept.values())
+    for one in told:
+        if one in there:
+            there.remove(one)
+        else:
+            missing.append(one)
     for one in missing:
         if len(one) > _UNKNOWN:
             logger.addHandler(_made(*one[1:]))

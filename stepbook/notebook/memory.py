@@ -135,6 +135,10 @@ class Memory:
         """Whether a name holds what an import of this cell has given it."""
         return name in self._imports and self._imports[name] == self._state(name)
 
+    def is_settled(self, names: Iterable[str]) -> bool:
+        """Whether no attempt that failed may have changed one of these names."""
+        return self._residue.isdisjoint(names)
+
     def look(self, name: str) -> Look | None:
         """Return how a name was seen last."""
         return self._looks.get(name)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 import sys
+import types
 from typing import Any, Final
 
 _ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range})
@@ -32,8 +34,18 @@ _ASKED: Final = frozenset(
     isnull item items join loc lower max mean median memory_usage min mode name names nbytes ndim
     nlargest notna notnull nsmallest nunique quantile rank real replace reset_index round shape size
     skew sort_index sort_values split startswith std str strip sum tail title to_frame to_list
-    to_string tolist unique upper value_counts values var
+    tolist unique upper value_counts values var
     """.split()
+)
+#: Methods of texts, which take several arguments.
+_OF_TEXTS: Final = frozenset({"format", "replace", "split"})
+#: Whose methods somebody may have replaced.
+_PATCHABLE: Final = (
+    ("pandas", "DataFrame"),
+    ("pandas", "Series"),
+    ("pandas", "Index"),
+    ("pandas.core.groupby", "DataFrameGroupBy"),
+    ("pandas.core.groupby", "SeriesGroupBy"),
 )
 _EXPRESSIONS: Final = (
     ast.Tuple,
@@ -60,17 +72,20 @@ def is_quiet(body: list[ast.stmt], names: dict[str, Any]) -> bool:
         body: its statements.
         names: the notebook's names, as they are before it executes.
     """
-    return all(isinstance(s, ast.Expr) and _reads(s.value, names) for s in body)
+    reads = all(isinstance(s, ast.Expr) and _reads(s.value, names) for s in body)
+    return reads and not _calls_back()
 
 
-def _reads(node: ast.AST | None, names: dict[str, Any]) -> bool:
+def _reads(node: ast.AST | None, names: dict[str, Any]) -> bool:  # noqa: PLR0911 - one for each kind
     """Whether an expression gives something quiet, and changes nothing."""
     if node is None or isinstance(node, ast.Constant):
         return True
     if isinstance(node, ast.Name):
         return node.id in names and _is_quiet(names[node.id])
     if isinstance(node, ast.Attribute):
-        return node.attr in _ASKED and _reads(node.value, names)
+        if isinstance(node.value, ast.Name) and node.attr in _fields(names.get(node.value.id)):
+            return False  # an attribute of its own instead of the method
+        return node.attr in _ASKED and not _is_patched(node.attr) and _reads(node.value, names)
     if isinstance(node, ast.Call):
         return _calls(node, names)
     if isinstance(node, _EXPRESSIONS):
@@ -86,13 +101,45 @@ def _calls(node: ast.Call, names: dict[str, Any]) -> bool:
     given = [*node.args, *(keyword.value for keyword in node.keywords)]
     if isinstance(function, ast.Name):
         name = function.id
-        if name not in _READING or name in names or not hasattr(builtins, name):
+        if name not in _READING or name in names or not _is_pythons(name):
             return False
         if name in _FROM_OUTSIDE and len(given) == 1 and isinstance(given[0], ast.Name):
             return type(names.get(given[0].id)) in _CONTAINERS or _reads(given[0], names)
     elif not (isinstance(function, ast.Attribute) and _reads(function, names)):
         return False
+    elif len(node.args) > 1:  # `out` may be among them
+        return function.attr in _OF_TEXTS and all(_reads(part, names) for part in given)
     return all(_reads(part, names) for part in given)
+
+
+def _is_pythons(name: str) -> bool:
+    """Whether a function of Python is still the one that it was."""
+    found = getattr(builtins, name, None)
+    module = getattr(found, "__module__", None)
+    return module == "builtins" or (name == "display" and str(module).startswith("IPython."))
+
+
+def _fields(value: Any) -> Any:
+    return getattr(value, "__dict__", ())
+
+
+def _is_patched(name: str) -> bool:
+    """Whether a method of pandas is somebody else's by now."""
+    for module, cls in _PATCHABLE:
+        made = getattr(sys.modules.get(module), cls, None)
+        found = inspect.getattr_static(made, name, None)
+        found = getattr(found, "fget", found)
+        if isinstance(found, types.FunctionType) and not found.__module__.startswith("pandas."):
+            return True
+    return False
+
+
+def _calls_back() -> bool:
+    """Whether showing or computing something calls a function of the person's."""
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if numpy is not None and "call" in numpy.geterr().values():
+        return True
+    return pandas is not None and pandas.get_option("display.float_format") is not None
 
 
 def _is_quiet(value: Any) -> bool:

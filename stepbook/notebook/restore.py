@@ -150,12 +150,15 @@ class Restorer:
                     with contextlib.suppress(AttributeError):
                         delattr(owner, path[-1])
                     continue
-                value = self._decode(entry["value"], name)
+                if "variable" in entry:
+                    value = self._names[entry["variable"]]
+                else:
+                    value = self._decode(entry["value"], name)
                 if isinstance(value, NotStored):
                     failed.append(f"{name}: it could not be stored")
                 else:
                     setattr(owner, path[-1], value)
-            except (AttributeError, TypeError, ValueError) as error:
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
                 failed.append(f"{name}: {error}")
         return failed
 

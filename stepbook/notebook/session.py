@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import types
 import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -13,8 +14,9 @@ from ..errors import NoRunError
 from ..model.rows import SUCCEEDED
 from ..system.console import tell
 from . import history, names
+from .background import goes_on
 from .chance import Draws
-from .digest import look
+from .digest import look, names_in
 from .effects import Effects, defined_in, effects_of
 from .files import Files, names_of
 from .memory import Memory
@@ -22,6 +24,7 @@ from .quiet import is_quiet
 from .sources import Sources
 from .surroundings import Surroundings
 from .transform import Code, Lines
+from .variables import owner_of
 from .verify import Executed
 from .world import Notebook
 
@@ -101,6 +104,10 @@ class Session:
         self._alive: dict[tuple[str, str, int, str], tuple[Callable[[], Any], bytes | None]] = {}
         self._make = make
         self._steps: dict[str, OneExecution] = {}
+        # Attributes that cells have assigned to.
+        self._given: set[tuple[str, ...]] = set()
+        # Whether the last cell has left something running, which may have changed anything since.
+        self._background = False
 
     # ---- the transformers' side -----------------------------------------------------------------
 
@@ -120,17 +127,28 @@ class Session:
         """Take in a cell that is no step, before it executes."""
         effects = effects_of(body)
         self.tell_files(effects)
-        if not is_quiet(body, self.shell.user_ns):
+        effects.everything |= self._background
+        if effects.everything or not is_quiet(body, self.shell.user_ns):
+            effects.reads |= self._through_libraries()
             self.memory.plain(effects)
         self.note_definitions(body, effects)
 
     def reached(self, body: list[ast.stmt], effects: Effects) -> Effects:
         """Return what a step does to names, before it executes: nothing, if it only looks."""
         names = self.shell.user_ns
-        if is_quiet(body, names):
+        effects.everything |= self._background
+        settled = not effects.everything and self.memory.is_settled(effects.reads)
+        if settled and is_quiet(body, names):
             return Effects()
-        effects.reads |= history.variables_behind(effects.reads, names)
+        effects.reads |= history.variables_behind(effects.reads, names) | self._through_libraries()
         return effects
+
+    def _through_libraries(self) -> set[str]:
+        """Return the names that functions use which cells have put into libraries."""
+        names = self.shell.user_ns
+        found = (getattr(owner_of(names, path), path[-1], None) for path in self._given)
+        functions = (f for f in found if isinstance(f, types.FunctionType))
+        return {name for f in functions for name in names_in(f.__code__)}
 
     def tell_files(self, effects: Effects) -> None:
         """Say which files that a cell names are not what replayed steps had written."""
@@ -139,12 +157,14 @@ class Session:
 
     def note_definitions(self, body: list[ast.stmt], effects: Effects) -> None:
         """Note which names a cell binds by imports and definitions, and which otherwise."""
+        self._given |= effects.attributes
         defined = defined_in(body)
         self.notebook.defined -= effects.binds - defined
         self.notebook.defined |= defined
 
     def cell_ended(self) -> None:
         """Take away what cells have left, once none is executing any more."""
+        self._background = goes_on()
         steps, self._steps = self._steps, {}
         for name, step in steps.items():
             self.shell.user_ns.pop(name, None)

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
-from ..values.heap import is_tree
+from ..values.heap import ATOMS, is_tree
 from ..values.nodes import TAG
 from ..values.types import living
 from .digest import OF_THE_MOMENT, library
+from .memory import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -129,8 +130,13 @@ class Storer:
                 continue
             value = getattr(owner, path[-1], _MISSING)
             name, self._writer.owners = ".".join(path), set()
-            gone = value is _MISSING
-            entry = '"deleted":true' if gone else f'"value":{self._encoded(name, value)}'
+            held = [n for n, v in self._names.items() if v is value and not is_hidden(n)]
+            if value is _MISSING:
+                entry = '"deleted":true'
+            elif held and type(value) not in ATOMS:  # the same object, whatever becomes of it
+                entry = f'"variable":{json.dumps(held[0])}'
+            else:
+                entry = f'"value":{self._encoded(name, value)}'
             found.append(f"{json.dumps(name)}:{{{entry}}}")
         if found:
             self._part(ATTRIBUTES, f"{{{','.join(found)}}}")

@@ -105,7 +105,7 @@ class Notebook:
         if _found("builtins", name) is value:
             return f"builtins:{name}" if _is_harmless(name, value) else None
         for module in _OPEN:
-            if "." not in name and _found(module, name) is value:
+            if "." not in name and _found(module, name) is value and not self.is_own(value):
                 return f"{module}:{name}"
         if isinstance(value, types.FunctionType) and value.__globals__ is self.names:
             return None  # it has defaults and attributes: stored by its place

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .world import World
 
 #: What has no identity that anybody could notice.
-_ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range})
+ATOMS: Final = frozenset({type(None), bool, int, float, complex, str, bytes, range})
 SHARED: Final = "shared"
 SHARED_LIST: Final = "shared.list"
 AGAIN: Final = "again"
@@ -109,7 +109,7 @@ class HeapWriter(Writer):
 
     def node(self, value: Any) -> Any:
         """Return what stands for *value*; see :meth:`.nodes.Encoder.node`."""
-        if type(value) in _ATOMS or not self.graph:
+        if type(value) in ATOMS or not self.graph:
             return super().node(value)
         seen = self._seen.get(id(value))
         if seen is not None:
@@ -211,7 +211,7 @@ class HeapWriter(Writer):
     def table(self, value: Any) -> Any:
         """Return the node of a table by itself: its items are texts of their own."""
         for item in living.items_of(value):
-            if type(item) not in _ATOMS:
+            if type(item) not in ATOMS:
                 self.forbid(item, "an item of a column that is held elsewhere, too")
         self.graph = False
         try:
@@ -237,7 +237,7 @@ def is_tree(value: Any) -> bool:
     if type(value) not in (list, dict):
         return False
     while level:
-        inner = [part for part in gc.get_referents(*level) if type(part) not in _ATOMS]
+        inner = [part for part in gc.get_referents(*level) if type(part) not in ATOMS]
         if any(type(part) is not list and type(part) is not dict for part in inner):
             return False
         ids = set(map(id, inner))

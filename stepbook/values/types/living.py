@@ -229,6 +229,11 @@ def _encode_object(w: GraphWriter, value: Any) -> dict[str, Any]:
 
 
 _EMPTY: Final = object()
+#: Modules of which the values that can be hashed do not change.
+_STILL: Final = frozenset(
+    {"builtins", "datetime", "decimal", "fractions", "uuid", "pathlib", "zoneinfo", "numpy"}
+    | {"pandas", "ipaddress", "enum"}
+)
 #: The class of what numpy's as_strided puts between an array and its view.
 _BETWEEN: Final = "DummyArray"
 
@@ -330,6 +335,14 @@ def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     }
 
 
+def can_change(item: Any) -> bool:
+    """Whether an item of a column may be changed where another name holds it, too."""
+    kind = type(item)
+    if kind in (tuple, frozenset):
+        return any(map(can_change, item))
+    return kind.__hash__ is None or kind.__module__.partition(".")[0] not in _STILL
+
+
 def is_read_only(value: Any) -> bool:
     """Whether a value is an array that cannot be written to."""
     kind = type(value)
@@ -337,7 +350,7 @@ def is_read_only(value: Any) -> bool:
 
 
 def items_of(value: Any) -> list[Any]:
-    """Return the lists, dicts and other objects that can change in the columns of a table."""
+    """Return the objects that can change, as lists, in the columns of a table."""
     import pandas as pd  # noqa: PLC0415 - there is a table
 
     columns = [value] if isinstance(value, pd.Series) else []
@@ -348,7 +361,7 @@ def items_of(value: Any) -> list[Any]:
         for column in columns
         if column.dtype.name == "object"
         for item in column.array
-        if type(item).__hash__ is None
+        if can_change(item)
     ]
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..nodes import TAG, expect, take
-from .living import owner_of
+from .living import can_change, owner_of
 
 if TYPE_CHECKING:
     from ..world import GraphWriter
@@ -57,9 +57,8 @@ def _shared(w: GraphWriter, column: Any) -> list[Any]:
     array = getattr(column.array, "_ndarray", None)
     if not (isinstance(column.dtype, np.dtype) and isinstance(array, np.ndarray)):
         return []
-    if array.dtype.hasobject:
-        changing = len(array) <= _MOST and any(type(item).__hash__ is None for item in array)
-        return [array] if changing else []
+    if array.dtype.hasobject and len(array) <= _MOST and any(map(can_change, array)):
+        return [array]
     return [array] if id(owner_of(array)) in w.owners else []
 
 
