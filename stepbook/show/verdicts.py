@@ -17,6 +17,7 @@ from ..model import failures
 from ..model.rows import FAILED, SUCCEEDED
 from ..values.nodes import TAG
 from .compare import Compared, Value, compare, texts
+from .words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +44,9 @@ _DAMAGED: Final = (
     ArtifactError,
 )
 _ENDS: Final = {"running": "without an end", "pending": "not executed"}
-_ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}")
+_ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}|(?<=ipykernel_)\d+(?=[\\/])")
+#: The message of a scan's timeout tells how long it has waited.
+_WAITED: Final = re.compile(r"(?<=' in )[\d.,:]+ ?[a-zµ]+( [\d.,:]+ ?[a-z]+)?")
 #: What stepbook itself tells: of times and ids.
 _OWN: Final = re.compile(
     r"^(?:Waiting for scan .*\n(?:  stepbook deliver .*\n)?|stepbook: .*\n)", re.MULTILINE
@@ -244,7 +247,7 @@ def _ends(verdict: Verdict, recorded: StepRow, now: StepRow) -> None:
     same = recorded.status == now.status
     if same and before is not None and after is not None:
         same = _bare(before) == _bare(after)
-        if same and recorded.kind != "scan":  # its message tells how long it has waited
+        if same:
             same = _calm(str(before.get("message"))) == _calm(str(after.get("message")))
     if not same:
         verdict.differences.append(Finding("", "", f"{told[0]} in the record, {told[1]} now"))
@@ -345,7 +348,7 @@ def _outputs(verdict: Verdict, recorded: _Pair, now: _Pair) -> None:
             verdict.differences.append(Finding(part, "", texts(*streams)))
     shown = [[o for o in outputs if "data" in o] for outputs in (before, after)]
     if len(shown[0]) != len(shown[1]):
-        text = f"{len(shown[0])} displays recorded, {len(shown[1])} now"
+        text = f"{counted(len(shown[0]), 'display')} recorded, {len(shown[1])} now"
         verdict.differences.append(Finding("output", "", text))
         return
     for number, (left, right) in enumerate(zip(*shown, strict=True), start=1):
@@ -368,14 +371,14 @@ def _display(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
         if left == right:
             continue
         if kind.startswith("image/"):
-            yield f"the picture ({kind}) is another"
+            yield f"another picture ({kind})"
         elif _calm(str(left)) != _calm(str(right)):
             yield texts(_calm(str(left)), _calm(str(right)))
 
 
 def _calm(text: str) -> str:
     """Return a text without the addresses of objects, which differ in each process."""
-    return _ADDRESS.sub("0x…", text)
+    return _WAITED.sub("…", _ADDRESS.sub("…", text))
 
 
 # ---- the run --------------------------------------------------------------------------------
