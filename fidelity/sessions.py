@@ -144,7 +144,7 @@ def said(printed: str) -> list[str]:
     return [words for words in found if not _ROUTINE.match(words)]
 
 
-def perform(session: Session, printed: Path) -> Seen:  # noqa: C901 - one session, in its order
+def perform(session: Session, printed: Path) -> Seen:  # noqa: C901, PLR0912 - one session, in its order
     """Execute a session in this process, which ends after it.
 
     Args:
@@ -169,8 +169,10 @@ def perform(session: Session, printed: Path) -> Seen:  # noqa: C901 - one sessio
         from stepbook.errors import StepbookWarning  # noqa: PLC0415 - a plain session has none
 
         warnings.filterwarnings("always", category=StepbookWarning)
-        shell.run_cell("%load_ext stepbook")
-        shell.run_cell("%stepbook run fidelity")
+        for line in ("%load_ext stepbook", "%stepbook run fidelity"):
+            done = shell.run_cell(line)
+            if done.error_in_exec is not None:
+                seen.errors.append(f"{line}: {done.error_in_exec!r}")
         before = attempts()
     last: tuple[int, Any] | None = None
     for turn in session.turns:

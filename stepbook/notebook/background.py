@@ -30,6 +30,8 @@ def _is_harmless(thread: threading.Thread) -> bool:
     kind = type(thread)
     if thread is threading.main_thread() or kind.__name__ == "_DummyThread":
         return True
+    if thread.name.startswith("stepbook"):
+        return True
     work = getattr(thread, "function", None) or getattr(thread, "_target", None)
     return _is_known(kind.__module__) or _is_known(getattr(work, "__module__", None))
 

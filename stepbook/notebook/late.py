@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..engine.attempt import noted
 from ..model.rows import SUCCEEDED
+from ..system.interrupts import section
 from .calm import warn
 from .page import Page, is_output
 
@@ -67,15 +68,19 @@ class Late:
             return
         if self._over or os.getpid() != self._process or threading.get_ident() == self._busy:
             return
-        with self._lock:
+        with section(self._lock):
             self._things.append((what, args))
             if self._waits:
                 return
             self._waits = True
         atexit.register(self.store)
-        timer = threading.Timer(self._pause, self.store)
-        timer.daemon = True
-        timer.start()
+        thread = threading.Thread(target=self._soon, name="stepbook-late", daemon=True)
+        with section():
+            thread.start()
+
+    def _soon(self) -> None:
+        time.sleep(self._pause)
+        self.store()
 
     def cell_begins(self) -> None:
         """Record what has come before another cell may close the run; not again and again."""
@@ -87,7 +92,7 @@ class Late:
         if not self._waits:
             return
         self._stored_at, self._pause = time.monotonic(), min(2 * self._pause, _LONGEST_S)
-        with self._lock:
+        with section(self._lock):
             things, self._things, self._waits = self._things, [], False
         atexit.unregister(self.store)
         try:

@@ -359,14 +359,7 @@ class Journal:
         try:
             take(self._sync_lock, held)
             self._group = threading.Lock()  # whoever comes from here on waits for the next sync
-            writing: list[object] = []
-            try:
-                take(self._lock, writing)
-                self._write()
-                target, file = self._written, self._files[-1]
-            finally:
-                if writing:
-                    self._lock.release()
+            target, file = self._write_queued()
             try:
                 disk.sync(file.fd)
                 file.look(target.offset)
@@ -377,6 +370,17 @@ class Journal:
         finally:
             if held:
                 self._sync_lock.release()
+
+    def _write_queued(self) -> tuple[_Position, Any]:
+        """Write what is queued; return up to where, and the file."""
+        held: list[object] = []
+        try:
+            take(self._lock, held)
+            self._write()
+            return self._written, self._files[-1]
+        finally:
+            if held:
+                self._lock.release()
 
     def _settle(self, target: _Position) -> None:
         held: list[object] = []

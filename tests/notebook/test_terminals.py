@@ -156,7 +156,7 @@ def command(tmp_path):
                 ["-m", "stepbook", "run", "nightly.ipynb"],
                 cwd=tmp_path,
                 env={
-                    **os.environ,
+                    **{name: text for name, text in os.environ.items() if name != "COLUMNS"},
                     "STEPBOOK_BOOK": str(tmp_path / "stepbook.duckdb"),
                     "TERM": "xterm",
                 },

@@ -154,7 +154,7 @@ def _stream(w: Encoder, value: io.StringIO | io.BytesIO) -> dict[str, Any]:
 def _file(w: Encoder, value: Any) -> dict[str, Any]:
     """Return the node of a file that was closed: what ``with open(...) as file`` leaves."""
     if not value.closed:
-        raise unstorable("an open file")
+        raise unstorable("an open file cannot be stored")
     name = getattr(value, "name", None)
     node = {TAG: "file.closed", "name": w.node(name if isinstance(name, int) else str(name))}
     if isinstance(value, io.TextIOWrapper):

@@ -3,8 +3,8 @@
 A column stands in the graph for itself if its memory is that of an array, or if it holds objects
 that can change; the others are a table of their own::
 
-    {"$stepbook": "pandas.shared", "is": "DataFrame", "rest": <table>, "at": [1],
-     "columns": [<array>], "labels": <index>}
+    {"$stepbook": "pandas.shared", "is": "DataFrame", "rest": <a table>, "at": [1],
+     "columns": [<an array>], "labels": <an index>}
 
 pandas lets tables share memory until one of them is changed. What is read back does not know that.
 So memory that more than one table uses is shared with none of them.

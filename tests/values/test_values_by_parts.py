@@ -1,6 +1,7 @@
 """Big values by parts: what the store has is referred to, whatever becomes of it later.
 
-``python tests/values/test_parts.py`` stores a book with such values; a published one never changes.
+``python tests/values/test_values_by_parts.py`` stores a book with such values; a published one
+never changes.
 """
 
 from __future__ import annotations
