@@ -30,9 +30,8 @@ Found = dict[str, tuple[int, int]]
 
 def names_of(texts: Iterable[str]) -> list[str]:
     """Return the texts of a cell that may be the names of files."""
-    likely = [t for t in texts if 0 < len(t) <= _LONGEST and t.isprintable() and not t.isspace()]
-    # Those that look like names of files first.
-    return sorted(likely, key=lambda text: ("." not in text and "/" not in text, text))[:_MOST]
+    likely = (t for t in texts if 0 < len(t) <= _LONGEST and t.isprintable() and not t.isspace())
+    return sorted(text for text in likely if "." in text or "/" in text or "\\" in text)[:_MOST]
 
 
 def found(names: Iterable[str]) -> Found:
