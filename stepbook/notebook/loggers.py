@@ -61,21 +61,13 @@ def write(key: str, value: Any) -> None:
         level, logger.propagate, logger.disabled = _FRESH if value is None else value
         logger.setLevel(level)
         return
-    told = value or []
-    kept = {id(handler): _told(handler) for handler in logger.handlers}
-    wanted = list(told)
+    missing = list(value or [])
     for handler in list(logger.handlers):
-        own = kept[id(handler)]
-        if own in wanted:
-            wanted.remove(own)
-        elif len(own) > _UNKNOWN:  # others are the front end's
+        told = _told(handler)
+        if told in missing:
+            missing.remove(told)
+        elif len(told) > _UNKNOWN:  # others are the front end's
             logger.removeHandler(handler)
-    missing, there = [], list(kept.values())
-    for one in told:
-        if one in there:
-            there.remove(one)
-        else:
-            missing.append(one)
     for one in missing:
         if len(one) > _UNKNOWN:
             logger.addHandler(_made(*one[1:]))

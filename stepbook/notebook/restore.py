@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.utils.text import SList
 
-from ..errors import ArtifactError, StepbookWarning
+from ..errors import ArtifactError
 from ..values.nodes import TAG, expect
 from . import surroundings
+from .calm import warn
 from .chance import from_state, set_hidden
 from .stub import NotStored
 from .variables import (
@@ -56,8 +56,8 @@ class Restorer:
         text: str | None,
         step: str,
         alive: Callable[[str], Any],
-        source: str = "",
-        attributes: Iterable[tuple[str, ...]] = (),
+        source: str,
+        attributes: Iterable[tuple[str, ...]],
     ) -> None:
         self._source = source
         self._attributes_of_text = frozenset(attributes)
@@ -126,10 +126,9 @@ class Restorer:
             failed = surroundings.apply(self._decode(self._around, AROUND), self._source)
         failed += self._set_attributes()
         if failed:
-            warnings.warn(
+            warn(
                 f"step {self._step!r} had changed what could not be set again: "
                 f"{'; '.join(failed)}. %stepbook redo {self._step} executes it again.",
-                StepbookWarning,
                 stacklevel=4,
             )
 

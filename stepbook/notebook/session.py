@@ -127,14 +127,11 @@ class Session:
         """Take in a cell that is no step, before it executes."""
         effects = effects_of(body)
         self.tell_files(effects)
-        effects.everything |= self._background
-        if effects.everything or not is_quiet(body, self.shell.user_ns):
-            effects.reads |= self._through_libraries()
-            self.memory.plain(effects)
+        self.memory.plain(self.reached(body, effects))
         self.note_definitions(body, effects)
 
     def reached(self, body: list[ast.stmt], effects: Effects) -> Effects:
-        """Return what a step does to names, before it executes: nothing, if it only looks."""
+        """Return what a cell does to names, before it executes: nothing, if it only looks."""
         names = self.shell.user_ns
         effects.everything |= self._background
         settled = not effects.everything and self.memory.is_settled(effects.reads)

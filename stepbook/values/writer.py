@@ -13,7 +13,7 @@ from ..errors import ArtifactError, JournalWriteError, NotSerializableError
 from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
-from .nodes import TAG, Encoder, b64, name_of, step, unstorable
+from .nodes import TAG, Encoder, b64, is_odd, name_of, step, unstorable
 from .parts import LEAST_BYTES, Known, listed
 from .types import classes
 from .types.builtin import ENCODERS
@@ -388,7 +388,7 @@ def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:
 def _path_of_surrogate(node: Any) -> str | None:
     """Return where in *node* a text is that is not Unicode."""
     if isinstance(node, str):
-        return None if _is_unicode(node) else ""
+        return "" if is_odd(node) else None
     parts: Any = ()
     if isinstance(node, list):
         parts = ((f"[{i}]", item) for i, item in enumerate(node))
@@ -400,11 +400,3 @@ def _path_of_surrogate(node: Any) -> str | None:
         if found is not None:
             return f"{name}{found}"
     return None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

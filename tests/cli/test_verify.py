@@ -479,20 +479,14 @@ def test_on_a_narrow_terminal_every_line_fits_and_steps_that_are_the_same_are_co
 
 
 def test_a_file_that_the_book_names_is_executed_when_the_person_agrees(loop: Project) -> None:
-    child = on_terminal(loop, 100, "health-review")
-    child.expect_exact("Execute that file?")
-    child.sendline("n")
-    child.expect_exact("nothing was executed")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 2
-    child = on_terminal(loop, 100, "health-review")
-    child.expect_exact("Execute that file?")
-    child.sendline("y")
-    child.expect_exact("same: 7 steps")
-    child.expect(pexpect.EOF)
-    child.close()
-    assert child.exitstatus == 0
+    for answer, words, code in (("n", "nothing was executed", 2), ("y", "same: 7 steps", 0)):
+        child = on_terminal(loop, 100, "health-review")
+        child.expect_exact("Execute that file?")
+        child.sendline(answer)
+        child.expect_exact(words)
+        child.expect(pexpect.EOF)
+        child.close()
+        assert child.exitstatus == code
 
 
 def test_ctrl_c_ends_the_cell_and_what_was_executed_is_compared(project: Project) -> None:

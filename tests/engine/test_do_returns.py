@@ -15,6 +15,7 @@ import catalogue
 import numpy as np
 import pandas as pd
 import pytest
+from recorded import files_of
 from sameness import assert_same
 
 import stepbook
@@ -27,11 +28,6 @@ HERE = Path(__file__).parents[1]
 def book(tmp_path, monkeypatch):
     monkeypatch.setenv("STEPBOOK_STABLE_REPR", "1")
     return stepbook.connect(tmp_path / "b.duckdb")
-
-
-def files(book):
-    folder = book.path.with_name("b.duckdb.d") / "artifacts"
-    return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def replay_elsewhere(path, **environment):
@@ -99,7 +95,7 @@ def test_equal_values_are_one_file(book):
     run = book.run("x")
     for name in "ab":
         run.do(name, lambda: [np.arange(20_000.0)] * 2)
-    assert len(files(book)) == 1
+    assert len(files_of(book)) == 1
 
 
 def test_the_sample_of_a_frame_has_what_its_rows_are_called(book):

@@ -160,3 +160,9 @@ def recorded_list():
         RunLine("run_0", "nightly", "null", "failed", at - 2, at, at + 5, 3, 2, 1, 240),
         RunLine("run_9", "nightly", "null", "succeeded", at - 3, at, at + 7, 3, 3, 0, 240),
     ]
+
+
+def files_of(book):
+    """The paths of a book's artifacts, in the order of their names."""
+    folder = book.path.with_name(f"{book.path.name}.d") / "artifacts"
+    return sorted(path for path in folder.iterdir() if path.is_file())

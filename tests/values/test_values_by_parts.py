@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from recorded import files_of
 from sameness import assert_same
 
 import stepbook
@@ -600,11 +601,6 @@ def book(tmp_path, monkeypatch):
     return stepbook.connect(tmp_path / "b.duckdb")
 
 
-def stored_files(book):
-    folder = book.path.with_name("b.duckdb.d") / "artifacts"
-    return {path.name for path in folder.iterdir() if path.is_file()}
-
-
 def test_a_run_that_is_deleted_leaves_the_files_that_others_use(book):
     df = frame()
     first, second, third = (book.run("x", input=n) for n in range(3))
@@ -620,9 +616,9 @@ def test_a_run_that_is_deleted_leaves_the_files_that_others_use(book):
     book.run("x", input=1).close()
     book.delete(second.id)
     assert whole.exists()
-    assert len(stored_files(book)) == 2
+    assert len(files_of(book)) == 2
     book.delete(third.id)
-    assert stored_files(book) == set()
+    assert files_of(book) == []
     run = book.run("x", input=4)
     assert_same(df, run.do("load", lambda: df))  # known by heart, and gone
     assert_same(df, stepbook.connect(book.path).get(run.id).steps().pipe(lambda _: df))
@@ -739,7 +735,7 @@ def test_a_process_killed_while_it_writes_parts_leaves_a_book_that_goes_on(book)
     wanted["n"] = np.sqrt(np.arange(ROWS))
     assert_same(wanted, book.run("x").do("add", len))
     book.prune(keep=0)
-    assert len(stored_files(book)) == 2
+    assert len(files_of(book)) == 2
     assert_same(wanted, book.run("x").do("add", len))
 
 

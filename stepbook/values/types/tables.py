@@ -35,7 +35,9 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
         columns = [value.iloc[:, i] for i in range(value.shape[1])]
     else:
         return None
-    shared = {i: array for i, column in enumerate(columns) if (array := _shared(w, column))}
+    shared = {
+        i: array for i, column in enumerate(columns) if (array := _shared(w, column)) is not None
+    }
     if not shared:
         return None
     frame = value.to_frame("") if type(value) is pd.Series else value
@@ -45,21 +47,21 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
         "is": type(value).__name__,
         "rest": w.table(rest),
         "at": list(shared),
-        "columns": [w.node(array[0]) for array in shared.values()],
+        "columns": [w.node(array) for array in shared.values()],
         "labels": w.node(value.name if type(value) is pd.Series else value.columns),
     }
 
 
-def _shared(w: GraphWriter, column: Any) -> list[Any]:
-    """Return the array of a column that stands in the graph; nothing for any other."""
+def _shared(w: GraphWriter, column: Any) -> Any:
+    """Return the array of a column that stands in the graph; None for any other."""
     import numpy as np  # noqa: PLC0415 - there is a table
 
     array = getattr(column.array, "_ndarray", None)
     if not (isinstance(column.dtype, np.dtype) and isinstance(array, np.ndarray)):
-        return []
+        return None
     if array.dtype.hasobject and len(array) <= _MOST and any(map(can_change, array)):
-        return [array]
-    return [array] if id(owner_of(array)) in w.owners else []
+        return array
+    return array if id(owner_of(array)) in w.owners else None
 
 
 def decode(node: dict[str, Any]) -> Any:
