@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -490,11 +491,19 @@ def test_a_file_that_the_book_names_is_executed_when_the_person_agrees(loop: Pro
 
 
 def test_ctrl_c_ends_the_cell_and_what_was_executed_is_compared(project: Project) -> None:
-    cell = "%%step A\nimport os, time\nif os.path.exists('slow'):\n    print('x'); time.sleep(60)"
+    cell = (
+        "%%step A\nimport os, time\nif os.path.exists('slow'):\n"
+        "    open('at work', 'w').close(); time.sleep(60)"
+    )
     project.record(OPEN, "%%step First\na = 1", cell)
     (project.folder / "slow").touch()
     child = on_terminal(project, 100, "review.ipynb")
     child.expect_exact("[3/3]")
+    # A kernel that has not begun with a cell ignores interrupts.
+    ends = time.monotonic() + 60
+    while not (project.folder / "at work").exists():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
     child.sendintr()
     child.expect_exact("failed with KeyboardInterrupt")
     child.expect(pexpect.EOF)
