@@ -69,6 +69,23 @@ def test_rows_stay_in_sight_when_a_long_run_ends(live, top):
     assert run.place() == place
 
 
+def test_a_reader_who_turns_back_at_once_after_a_jump_is_not_taken_there_again(live):
+    run = live(STEPS)
+    run.page.evaluate(
+        """() => {
+            window.later = [];
+            window.setTimeout = (call) => window.later.push(call);
+        }"""
+    )
+    run.box.evaluate("box => { box.scrollTop = 100_000; }")
+    run.frames()
+    # What was put off comes before the event that tells of the reader's second move.
+    run.box.evaluate("box => { box.scrollTop = 0; window.later.forEach((call) => call()); }")
+    run.settled()
+    assert run.in_sight()[0] == "Step 1"
+    assert run.blank() == 0
+
+
 def test_who_follows_a_run_sees_what_it_failed_at(live):
     run = live(STEPS)
     run.wheel_to(100_000)

@@ -135,6 +135,7 @@ export class List<R extends RowHandle> {
 
   /** Puts every row into the page, for printing, or only those near the window again. */
   expose(everything: boolean): void {
+    this.look();
     this.everything = everything;
     this.draw(true);
   }
@@ -252,7 +253,7 @@ export class List<R extends RowHandle> {
     const jumped = from > this.to || to < this.from;
     const beyond = jumped ? 1 : MORE_ROWS;
     clearTimeout(this.more);
-    if (jumped) this.more = setTimeout(() => this.draw(false), MORE_MS);
+    if (jumped) this.more = setTimeout(() => this.drawMore(), MORE_MS);
     this.from = from;
     this.to = to;
     const wanted = new Set<number>();
@@ -262,6 +263,12 @@ export class List<R extends RowHandle> {
       if (index !== undefined) wanted.add(index);
     }
     return [...wanted].sort((a, b) => a - b);
+  }
+
+  /** Draws what a jump left out. The reader may have scrolled since, and no event has said so yet. */
+  private drawMore(): void {
+    this.look();
+    this.draw(false);
   }
 
   /** Puts rows into the page and takes the others out of it. */
