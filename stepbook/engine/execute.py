@@ -129,10 +129,10 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
     if type(name) is not str or not name or not name.isascii():
         name = check_name(name)
     state = run.state()
-    walk = run.walking()
+    walk, scope = run.entering()
     if call is not None and HOOKS.claim is not None:
         HOOKS.claim(run, name, *call)
-    walk.use(name, current.get() or walk.body_of(run.executing))
+    walk.use(name, scope)
     if walk.failures:
         went_on(run)
     step = settled(run, state, name)

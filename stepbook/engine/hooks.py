@@ -11,6 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .passes import Place
+
+
+class Cell(Protocol):
+    """One execution of a cell.
+
+    Attributes:
+        running: whether it is executing.
+        place: the thread that executes it.
+    """
+
+    running: bool
+    place: Place
+
 
 class Live(Protocol):
     """What can be shown live: a timeline, a list of runs."""
@@ -34,8 +48,8 @@ class Hooks:
     """What a host has added.
 
     Attributes:
-        cell: stands for the cell that is executing: another object is another pass. None where
-            there are no cells.
+        cell: the cell that is executing, or was the last one: another object is another pass. None
+            where there are no cells.
         claim: called with each use of a name by ``run.do``: the run (which looks here itself, so
             it has no type here), the name, the function and its arguments. Refuses what another
             cell does under that name.
@@ -47,11 +61,16 @@ class Hooks:
     __slots__ = ("before_open", "cell", "claim", "live", "made")
 
     def __init__(self) -> None:
-        self.cell: object | None = None
+        self.cell: Cell | None = None
         self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.before_open: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None
+
+    @property
+    def between_cells(self) -> bool:
+        """Whether there are cells, and none is executing: a button's callback, a thread."""
+        return self.cell is not None and not self.cell.running
 
     def show_made(self, make: Callable[[], Live]) -> None:
         """Show what *make* gives as an output of the host.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import runs
 from ..engine.hooks import HOOKS
+from ..engine.passes import Place
 from ..model import failures
 from . import names
 from .calm import calm, warn
@@ -38,6 +39,7 @@ class CellExecution:
         number: its number, as in ``In [4]``, if it gets one.
         outer: the cell that executes this one, as ``%run`` of a notebook does.
         running: whether it is executing.
+        place: the thread that executes it.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class CellExecution:
         self.number = number
         self.outer = outer
         self.running = True
+        self.place = Place.here()
 
 
 def attach() -> None:
