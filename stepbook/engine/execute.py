@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
+from ..system.console import tell
 from ..system.timeouts import call_within
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
@@ -130,14 +131,16 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
         name = check_name(name)
     state = run.state()
     walk, scope = run.entering()
-    if call is not None and HOOKS.claim is not None:
-        HOOKS.claim(run, name, *call)
+    edit = HOOKS.claim(run, name, *call) if call is not None and HOOKS.claim is not None else ""
     walk.use(name, scope)
     if walk.failures:
         went_on(run)
     step = settled(run, state, name)
     decision = decide(step)
     if step is None or decision == EXECUTE:
+        return None, True
+    if edit:
+        tell(f"stepbook: {name!r}: {edit}; it is executed again.")
         return None, True
     if decision == REPLAY:
         text = step.value

@@ -52,7 +52,7 @@ class Hooks:
             where there are no cells.
         claim: called with each use of a name by ``run.do``: the run (which looks here itself, so
             it has no type here), the name, the function and its arguments. Refuses what another
-            cell does under that name.
+            cell does under that name; returns why the record is not to be used, or nothing.
         before_open: called before a run is opened, so that the host can be in place.
         made: shows what a function makes as an output; see :meth:`show_made`.
         live: shows what was made by hand as an output; see :meth:`show`.
@@ -62,7 +62,7 @@ class Hooks:
 
     def __init__(self) -> None:
         self.cell: Cell | None = None
-        self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
+        self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], str] | None = None
         self.before_open: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None
