@@ -16,6 +16,7 @@ from .context import face
 from .decide import EXECUTE, REPLAY, decide, settled
 from .heartbeat import heartbeat
 from .hooks import HOOKS
+from .kept import rebuilt
 from .recording import fail, start, succeed
 from .retries import policy
 
@@ -149,7 +150,7 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
 
 def replayed_failure(run: OpenRun, step: StepRow) -> BaseException:
     """Return the recorded failure of *step*, which was handled, to be raised again."""
-    error = failures.rebuild(failures.read(step.error))
+    error = rebuilt(failures.read(step.error))
     failures.mark(error, run.id, step.name, step.attempt)
     failures.note(
         error,

@@ -14,7 +14,7 @@ import pytest
 
 import stepbook
 from stepbook import RecordedError
-from stepbook.model import failures
+from stepbook.model import failures, rebuilding
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def module(monkeypatch):
 
 
 def rebuilt(kind, message="m", **fields):
-    return failures.rebuild({"type": kind, "message": message, "stack": "", **fields})
+    return rebuilding.rebuild({"type": kind, "message": message, "stack": "", **fields})
 
 
 NEVER = [
@@ -197,7 +197,7 @@ STRANGE = [
 
 @pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
 def test_whatever_the_record_holds_an_error_of_the_work_comes_back(text):
-    error = failures.rebuild(failures.read(text))
+    error = rebuilding.rebuild(failures.read(text))
     assert isinstance(error, Exception)
     str(error)
     assert isinstance(failures.summary(failures.read(text)), str)
