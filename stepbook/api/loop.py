@@ -87,13 +87,14 @@ class Loop:
             options["input"] = input
         return self._walk(opening.open_run(self._book(), self.name, new=True, **options))
 
-    def resume(self, run_id: str) -> Any:
+    def resume(self, run_id: str, *, retry_handled: bool = False) -> Any:
         """Walk a run again: succeeded steps replay, the rest is executed.
 
         Of a coroutine function the result is an awaitable of the run.
 
         Args:
             run_id: id of the run, or the beginning of only one.
+            retry_handled: as for :meth:`Book.run`.
 
         Raises:
             RunNotFoundError: there is no such run.
@@ -107,7 +108,7 @@ class Loop:
             raise InvalidInputError(
                 f"run {run.id} belongs to the loop {run.row.loop!r}, not to {self.name!r}."
             )
-        return self._walk(opening.reopen(book, run.id))
+        return self._walk(opening.reopen(book, run.id, retry_handled=retry_handled))
 
     def _walk(self, opened: OpenRun) -> Any:
         if inspect.iscoroutinefunction(self._function):

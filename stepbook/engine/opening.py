@@ -34,6 +34,7 @@ def open_run(
     new: bool = False,
     reopen: Literal["unfinished"] | None = None,
     max_age: Duration | None = None,
+    retry_handled: bool = False,
     trigger_type: TriggerType = "user",
 ) -> OpenRun:
     """See ``Book.run``."""
@@ -70,25 +71,23 @@ def open_run(
             f"{_shown(row.input)}, now {_shown(text)}. Use another key for other input, "
             f"or {asks_new.get()} to start a fresh run of this key."
         )
-    announce(run)
-    run.begin_pass()
-    return run
+    return _walk_again(run, retry_handled=retry_handled)
 
 
-def reopen(book: OpenBook, run_id: str) -> OpenRun:
-    """Open a run that is known by its id."""
-    run = runs.take(book, run_id)
-    announce(run)
-    run.begin_pass()
-    return run
+def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenRun:
+    """Open a run that is known by its id; see :func:`open_run`."""
+    return _walk_again(runs.take(book, run_id), retry_handled=retry_handled)
 
 
-def announce(run: OpenRun) -> None:
-    """Say which run was opened again."""
+def _walk_again(run: OpenRun, *, retry_handled: bool) -> OpenRun:
+    """Say which run was opened again, and begin a pass."""
+    retried = run.unhandle() if retry_handled else 0
     if not stable():
         ledger = run.owned()
         state = ledger.state
-        tell(show_text.opened_again(state.run, state.steps.values(), ledger.previous))
+        tell(show_text.opened_again(state.run, state.steps.values(), ledger.previous, retried))
+    run.begin_pass()
+    return run
 
 
 def _find(book: OpenBook, loop: str, key: str, age: float | None) -> Found | None:
