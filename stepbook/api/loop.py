@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import opening, runs
 from ..errors import InvalidInputError
+from ..model.spelling import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +105,7 @@ class Loop:
         """
         book = self._book()
         run = runs.get(book, run_id)
-        if run.row.loop != self.name:
+        if spellings(run.row.loop)[0] != spellings(self.name)[0]:
             raise InvalidInputError(
                 f"run {run.id} belongs to the loop {run.row.loop!r}, not to {self.name!r}."
             )

@@ -39,6 +39,7 @@ def perform(
     kwargs: dict[str, Any],
 ) -> Any:
     """Replay or execute one step; for a coroutine function return an awaitable that does."""
+    name = named(run, name)
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
@@ -111,12 +112,23 @@ def _is_async(name: str, fn: Any) -> bool:
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
+def named(run: OpenRun, name: object) -> str:
+    """Return the name of a step as it is recorded.
+
+    Raises:
+        StepNameError: it is no name.
+    """
+    if type(name) is str and name and name.isascii():
+        return name
+    return check_name(name, run.state().steps)
+
+
 def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
 
     Args:
         run: the run.
-        name: the step.
+        name: the step, from :func:`named`.
         hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
         call: the function and its arguments, to tell two uses of a name apart in a notebook.
 
@@ -127,8 +139,6 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
         DuplicateStepError: the name was used before in this pass, or is executing right now.
         BaseException: a recorded failure that was handled, again.
     """
-    if type(name) is not str or not name or not name.isascii():
-        name = check_name(name)
     state = run.state()
     walk = run.walking()
     if call is not None and HOOKS.claim is not None:
