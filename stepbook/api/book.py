@@ -115,6 +115,7 @@ class Book:
         new: bool = False,
         reopen: Literal["unfinished"] | None = None,
         max_age: Duration | None = None,
+        retry_handled: bool = False,
         trigger_type: TriggerType = "user",
     ) -> Run:
         """Open the latest run of *loop* with this key, or create one.
@@ -126,6 +127,8 @@ class Book:
             new: create a run in any case.
             reopen: "unfinished" opens only a run that has not succeeded.
             max_age: runs that are older are not opened; seconds or a text such as "12 hours".
+            retry_handled: execute again the steps whose failures the code has handled, instead of
+                raising these failures again.
             trigger_type: what started it: "user", "api_token" or "system".
 
         Returns:
@@ -152,6 +155,7 @@ class Book:
                 new=new,
                 reopen=reopen,
                 max_age=max_age,
+                retry_handled=retry_handled,
                 trigger_type=trigger_type,
             )
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import opening, runs
 from ..errors import InvalidInputError
+from ..model.spelling import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,13 +88,14 @@ class Loop:
             options["input"] = input
         return self._walk(opening.open_run(self._book(), self.name, new=True, **options))
 
-    def resume(self, run_id: str) -> Any:
+    def resume(self, run_id: str, *, retry_handled: bool = False) -> Any:
         """Walk a run again: succeeded steps replay, the rest is executed.
 
         Of a coroutine function the result is an awaitable of the run.
 
         Args:
             run_id: id of the run, or the beginning of only one.
+            retry_handled: as for :meth:`Book.run`.
 
         Raises:
             RunNotFoundError: there is no such run.
@@ -103,11 +105,11 @@ class Loop:
         """
         book = self._book()
         run = runs.get(book, run_id)
-        if run.row.loop != self.name:
+        if spellings(run.row.loop)[0] != spellings(self.name)[0]:
             raise InvalidInputError(
                 f"run {run.id} belongs to the loop {run.row.loop!r}, not to {self.name!r}."
             )
-        return self._walk(opening.reopen(book, run.id))
+        return self._walk(opening.reopen(book, run.id, retry_handled=retry_handled))
 
     def _walk(self, opened: OpenRun) -> Any:
         if inspect.iscoroutinefunction(self._function):

@@ -242,8 +242,9 @@ class Run:
             NotSerializableError: the metadata cannot be stored.
         """
         text = self._opened.codec.encode(metadata) if metadata else None
-        named = None if step is None else check_name(step)
-        self._opened.owned().note(log_row(message, level, named, text))
+        ledger = self._opened.owned()
+        named = None if step is None else check_name(step, ledger.state.steps)
+        ledger.note(log_row(message, level, named, text))
 
     # ---- ending -----------------------------------------------------------------------------
 

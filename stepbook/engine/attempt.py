@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import InvalidInputError, JournalWriteError, StepError, StepNameError
 from ..model.rows import FAILED, LEVELS, RUNNING, LogRow, StepRow, now_us
+from ..model.spelling import spelled
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Container
     from pathlib import Path
 
     from ..model.rows import Row, RunRow
@@ -144,8 +146,12 @@ def shorten(name: object) -> str:
     return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 2] + "…" + text[-1]
 
 
-def check_name(name: object) -> str:
-    """Return *name* as a plain string.
+def check_name(name: object, *known: Container[str]) -> str:
+    """Return *name* as a plain string, in the spelling that is recorded.
+
+    Args:
+        name: what somebody has given.
+        *known: the names that are recorded.
 
     Raises:
         StepNameError: it is not a string, empty, or not Unicode text.
@@ -163,7 +169,7 @@ def check_name(name: object) -> str:
         raise StepNameError(
             f"the step name {shorten(name)} holds a lone surrogate, which is not Unicode text."
         ) from error
-    return str(name)
+    return spelled(str(name), *known)
 
 
 def interrupted_row(row: StepRow, reason: str) -> StepRow:

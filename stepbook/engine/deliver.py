@@ -99,7 +99,7 @@ def _target(state: State, run_id: str, name: str | None) -> _Target:
             )
         name = next(iter(waiting), DEFAULT_SCAN)
     else:
-        name = check_name(name)
+        name = check_name(name, state.steps, state.scans)
     if name in waiting:
         return _Target(name, waiting[name])
     sessions = state.scans.get(name, [])

@@ -17,6 +17,7 @@ from .context import face
 from .decide import EXECUTE, REPLAY, decide, settled
 from .heartbeat import heartbeat
 from .hooks import HOOKS
+from .kept import rebuilt
 from .recording import fail, start, succeed
 from .retries import policy
 
@@ -39,6 +40,7 @@ def perform(
     kwargs: dict[str, Any],
 ) -> Any:
     """Replay or execute one step; for a coroutine function return an awaitable that does."""
+    name = named(run, name)
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
@@ -111,12 +113,23 @@ def _is_async(name: str, fn: Any) -> bool:
 # ---- decisions 1 to 3 -----------------------------------------------------------------------
 
 
+def named(run: OpenRun, name: object) -> str:
+    """Return the name of a step as it is recorded.
+
+    Raises:
+        StepNameError: it is no name.
+    """
+    if type(name) is str and name and name.isascii():
+        return name
+    return check_name(name, run.state().steps)
+
+
 def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
 
     Args:
         run: the run.
-        name: the step.
+        name: the step, from :func:`named`.
         hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
         call: the function and its arguments, to tell two uses of a name apart in a notebook.
 
@@ -127,8 +140,6 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
         DuplicateStepError: the name was used before in this pass, or is executing right now.
         BaseException: a recorded failure that was handled, again.
     """
-    if type(name) is not str or not name or not name.isascii():
-        name = check_name(name)
     state = run.state()
     walk, scope = run.entering()
     edit = HOOKS.claim(run, name, *call) if call is not None and HOOKS.claim is not None else ""
@@ -152,7 +163,7 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
 
 def replayed_failure(run: OpenRun, step: StepRow) -> BaseException:
     """Return the recorded failure of *step*, which was handled, to be raised again."""
-    error = failures.rebuild(failures.read(step.error))
+    error = rebuilt(failures.read(step.error))
     failures.mark(error, run.id, step.name, step.attempt)
     failures.note(
         error,

@@ -149,6 +149,14 @@ class OpenRun:
             if row is not None and row.status == FAILED and not row.handled:
                 ledger.note(row._replace(handled=True))
 
+    def unhandle(self) -> int:
+        """Have handled failures be executed again; return how many there are."""
+        ledger = self.owned()
+        rows = [row for row in ledger.state.steps.values() if row.handled and row.status == FAILED]
+        for row in rows:
+            ledger.note(row._replace(handled=False))
+        return len(rows)
+
     # ---- bodies -------------------------------------------------------------------------------
 
     def executes(self, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..errors import InputChangedError, InvalidInputError
 from ..model.durations import Duration, seconds
 from ..model.rows import SUCCEEDED, RunRow, TriggerType, now_us
+from ..model.spelling import spellings
 from ..show import text as show_text
 from ..system.console import asks_new, stable, tell
 from ..system.interrupts import section
@@ -34,6 +35,7 @@ def open_run(
     new: bool = False,
     reopen: Literal["unfinished"] | None = None,
     max_age: Duration | None = None,
+    retry_handled: bool = False,
     trigger_type: TriggerType = "user",
 ) -> OpenRun:
     """See ``Book.run``."""
@@ -42,27 +44,30 @@ def open_run(
         HOOKS.before_open()
     if not isinstance(loop, str) or not loop.strip():
         raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
-    checked_text(loop, "name of the loop")
+    loop = spellings(checked_text(loop, "name of the loop"))[0]
     if reopen not in (None, "unfinished"):
         raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
     if trigger_type not in ("user", "api_token", "system"):
         raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
     age = None if max_age is None else seconds(max_age, "max_age")
     text = book.codec.encode(None if input is UNSET else input)
-    wanted = run_key(key, text)
+    # What an input holds is data and stays as it is; what is given as a key is a name.
+    keys = [run_key(key, text)] if key is None else spellings(run_key(key, text))
     records = book.records
     with section(records.lock, patient=False), records.store.kept_open():
         created = records.ensure()
-        found = None if new else _find(book, loop, wanted, age)
+        found = None if new else _find(book, loop, keys, age)
         run = None if found is None else runs.take(book, found.id)
+        if run is None or reopen is not None:
+            records.look_for_order()
     if created and book.path is not None and not stable() and not repeating.goes_on():
         tell(f"stepbook: recording to {book.path}")
     if run is None:
-        return _create(book, loop, wanted, text, age, trigger_type, new=new, reopen=reopen)
+        return _create(book, loop, keys, text, age, trigger_type, new=new, reopen=reopen)
     row = run.state().run
     if reopen == "unfinished" and row.status == SUCCEEDED:
         run.close()
-        return _create(book, loop, wanted, text, age, trigger_type, new=True, reopen=reopen)
+        return _create(book, loop, keys, text, age, trigger_type, new=True, reopen=reopen)
     if key is not None and input is not UNSET and run_key(None, row.input) != run_key(None, text):
         run.close()
         raise InputChangedError(
@@ -70,30 +75,29 @@ def open_run(
             f"{_shown(row.input)}, now {_shown(text)}. Use another key for other input, "
             f"or {asks_new.get()} to start a fresh run of this key."
         )
-    announce(run)
-    run.begin_pass()
-    return run
+    return _walk_again(run, retry_handled=retry_handled)
 
 
-def reopen(book: OpenBook, run_id: str) -> OpenRun:
-    """Open a run that is known by its id."""
-    run = runs.take(book, run_id)
-    announce(run)
-    run.begin_pass()
-    return run
+def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenRun:
+    """Open a run that is known by its id; see :func:`open_run`."""
+    return _walk_again(runs.take(book, run_id), retry_handled=retry_handled)
 
 
-def announce(run: OpenRun) -> None:
-    """Say which run was opened again."""
+def _walk_again(run: OpenRun, *, retry_handled: bool) -> OpenRun:
+    """Say which run was opened again, and begin a pass."""
+    retried = run.unhandle() if retry_handled else 0
     if not stable():
         ledger = run.owned()
         state = ledger.state
-        tell(show_text.opened_again(state.run, state.steps.values(), ledger.previous))
+        tell(show_text.opened_again(state.run, state.steps.values(), ledger.previous, retried))
+    run.begin_pass()
+    return run
 
 
-def _find(book: OpenBook, loop: str, key: str, age: float | None) -> Found | None:
-    found = book.records.latest(loop, key)
-    if found is not None and age is not None and now_us() - found.created_at > age * 1e6:
+def _find(book: OpenBook, loop: str, keys: list[str], age: float | None) -> Found | None:
+    found = book.records.latest(loop, keys)
+    # Of one from the future nobody knows how old it is; a clock was wrong by that much.
+    if found is not None and age is not None and abs(now_us() - found.created_at) > age * 1e6:
         return None
     return found
 
@@ -101,7 +105,7 @@ def _find(book: OpenBook, loop: str, key: str, age: float | None) -> Found | Non
 def _create(
     book: OpenBook,
     loop: str,
-    key: str,
+    keys: list[str],
     text: str,
     age: float | None,
     trigger_type: TriggerType,
@@ -109,8 +113,9 @@ def _create(
     new: bool,
     reopen: Literal["unfinished"] | None,
 ) -> OpenRun:
+    key = keys[0]
     with book.records.open_lock():
-        found = None if new else _find(book, loop, key, age)
+        found = None if new else _find(book, loop, keys, age)
         if found is None:
             row = RunRow(
                 id=repeating.id_of(book.path, loop, key),
@@ -122,6 +127,7 @@ def _create(
                 created_at=now_us(),
                 environment=environment(),
             )
+            row = book.records.ordered(row)
             book.records.create(row)
             run = runs.the(book, row)
     if found is not None:  # somebody else has created it just now

@@ -12,6 +12,7 @@ from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now
 from ..system.interrupts import take
 from ..values.plain import plain
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
+from .kept import Keeper
 
 if TYPE_CHECKING:
     from ..model.rows import Row
@@ -150,7 +151,7 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     rows: list[Any] = []
     if attempt.end_row is None:
         seconds = max(0.0, time.perf_counter() - attempt.began) if attempt.began else 0.0
-        record = failures.describe(error)
+        record = failures.describe(error, Keeper().keep)
         text = json.dumps(record, ensure_ascii=False)
         attempt.end_row = row.ended(FAILED, seconds, error=text)
         attempt.failed = True

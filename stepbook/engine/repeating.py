@@ -90,7 +90,7 @@ def _repeated(
         row = _peek(origin, plan["run"]).run
         return row.id if (row.loop, row.key) == (loop, key) else None
     original = Records(origin)
-    latest = original.latest(loop, key) if original.exists else None
+    latest = original.latest(loop, [key]) if original.exists else None
     if latest is None and first:
         raise RunNotFoundError(
             f"nothing is recorded of the loop {loop!r} with the key {key} in {origin}, so there is "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepError, StepNotFoundError
 from ..model.rows import PENDING, SUCCEEDED, StepRow, now_us
+from ..model.spelling import spelled
 from ..show.words import counted
 from ..system.interrupts import section
 from .attempt import check_name, log_row, shorten
@@ -50,7 +51,7 @@ def rewind(run: OpenRun, name: str | None) -> str:
 
 def resolve(run: OpenRun, name: str, value: Any) -> None:
     """See ``Run.resolve``."""
-    name = check_name(name)
+    name = check_name(name, run.state().steps)
     with section(run.lock), run.codec.writing() as writer:
         # Whoever gives the value names its class by that.
         text = writer.encode(value, hint=type(value))
@@ -110,8 +111,9 @@ def known(state: State, run_id: str, name: str) -> StepRow:
         StepNotFoundError: the run has no such step.
     """
     steps = state.steps
-    if name in steps:
-        return steps[name]
+    found = spelled(name, steps) if isinstance(name, str) else name
+    if found in steps:
+        return steps[found]
     close = difflib.get_close_matches(str(name), steps, n=3, cutoff=0.5)
     if close:
         hint = f" Did you mean {' or '.join(map(repr, close))}?"

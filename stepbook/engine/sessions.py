@@ -63,7 +63,7 @@ def create_scan(
     run: Holder, ledger: Ledger, name: str, expires_in: Duration | None, metadata: Any
 ) -> dict[str, Any]:
     """Create the session of a scan, or make the one that waits ready; see ``ScanConnector``."""
-    name = check_name(name)
+    name = check_name(name, ledger.state.steps, ledger.state.scans)
     lifetime = None if expires_in is None else seconds(expires_in, "lifetime of a scan session")
     text = None if metadata is None else run.codec.encode(metadata)
     with section(run.lock):

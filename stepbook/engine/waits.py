@@ -32,7 +32,7 @@ from ..record.inbox import Delivery, delivery
 from ..system.console import stable, tell
 from ..system.interrupts import section
 from . import execute, recording, repeating
-from .attempt import log_row, shorten
+from .attempt import check_name, log_row, shorten
 from .sessions import iso, open_session
 
 if TYPE_CHECKING:
@@ -236,8 +236,15 @@ def _announce(run: OpenRun, session: ScanRow) -> None:
     )
 
 
+def _named(run: OpenRun, name: object) -> str:
+    """Return the name of a wait as its step, or a session that is made already, has it."""
+    state = run.state()
+    return check_name(name, state.steps, state.scans)
+
+
 def wait_for_scan(run: OpenRun, timeout: Duration | None, name: str, default: Any) -> Any:
     """See ``Run.wait_for_scan``."""
+    name = _named(run, name)
     value, ready = _replayed(run, name, default)
     if not ready:
         return value
@@ -253,6 +260,7 @@ async def wait_for_scan_async(
     """See ``Run.wait_for_scan_async``."""
     import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
 
+    name = _named(run, name)
     value, ready = _replayed(run, name, default)
     if not ready:
         return value
@@ -279,6 +287,7 @@ def _sleep(run: OpenRun, name: str, duration: Duration) -> Iterator[_Sleep]:
 
 def sleep(run: OpenRun, name: str, duration: Duration) -> None:
     """See ``Run.sleep``."""
+    name = execute.named(run, name)
     if execute.enter(run, name)[1]:
         with _sleep(run, name, duration) as wait:
             while not wait.poll():
@@ -290,6 +299,7 @@ async def sleep_async(run: OpenRun, name: str, duration: Duration) -> None:
     """See ``Run.sleep_async``."""
     import asyncio  # noqa: PLC0415 - as above
 
+    name = execute.named(run, name)
     if execute.enter(run, name)[1]:
         with _sleep(run, name, duration) as wait:
             while not wait.poll():

@@ -1,48 +1,58 @@
-"""Exceptions as records, and records as exceptions again.
+"""Exceptions as records; :mod:`.rebuilding` makes exceptions of them again.
 
 A recorded error is ``{"type", "message", "stack", "notes", "cause"}``, that of a group of
 exceptions with their records as ``members``. Its type is written as a traceback writes it: bare for
 built-ins, stepbook's own and the main module, dotted for the rest. Long texts are cut in the
-middle, with a mark.
+middle, with a mark. What it takes to rebuild the exception stands under ``state``: its arguments,
+slots and attributes, each as ``{"value": ...}`` in the form of stored values or, of an exception,
+as ``{"error": ...}``; ``lost`` names what could not be stored. An exception that is no more than
+its class and its text has no state.
 """
 
 from __future__ import annotations
 
-import builtins
 import json
-import re
-import sys
 import traceback
-import types
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .. import errors as all_errors
-from ..errors import RecordedError, StepbookError
+from ..errors import NotSerializableError, StepbookError
+from . import raised
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    #: Gives what stands for a value in JSON, or raises NotSerializableError.
+    Keep = Callable[[Any], Any]
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
-_GROUPS: Final = (ExceptionGroup, BaseExceptionGroup)
-#: What a group adds to its message.
-_COUNT: Final = re.compile(r" \(\d+ sub-exceptions?\)$")
 _MARK: Final = "__stepbook_step__"
+#: Attributes that are recorded otherwise, or not at all.
+NOT_STATE: Final = frozenset({"__notes__", _MARK})
 _MAX_CAUSES: Final = 20
+_MAX_NESTED: Final = 5
 _MAX_MEMBERS: Final = 100
 #: Characters of a message or note, and of a traceback, that are recorded.
 _MAX_TEXT: Final = 1 << 15
 _MAX_STACK: Final = 1 << 18
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return the record of *error*, with the full chained traceback."""
-    return _describe(error, set())
+def describe(error: BaseException, keep: Keep | None = None) -> dict[str, Any]:
+    """Return the record of *error*, with the full chained traceback.
+
+    Args:
+        error: what was raised.
+        keep: stores what is needed to rebuild it; without it nothing is.
+    """
+    return _describe(error, set(), keep)
 
 
-def _describe(error: BaseException, seen: set[int]) -> dict[str, Any]:
+def _describe(error: BaseException, seen: set[int], keep: Keep | None) -> dict[str, Any]:
     seen.add(id(error))
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     described = None
     if cause is not None and id(cause) not in seen and len(seen) < _MAX_CAUSES:
-        described = _describe(cause, seen)
+        described = _describe(cause, seen, None)
     record: dict[str, Any] = {
         "type": type_name(type(error)),
         "message": _cut(_text(error), _MAX_TEXT),
@@ -53,9 +63,63 @@ def _describe(error: BaseException, seen: set[int]) -> dict[str, Any]:
     if isinstance(error, BaseExceptionGroup):
         members = error.exceptions[:_MAX_MEMBERS]
         record["members"] = [
-            _describe(member, seen) for member in members if id(member) not in seen
+            _describe(member, seen, keep) for member in members if id(member) not in seen
         ]
+    if keep is not None and not _is_its_text(error, record["message"]):
+        record["state"] = _state(error, keep, ())
     return record
+
+
+def _is_its_text(error: BaseException, message: str) -> bool:
+    """Whether *error* is no more than its class and its text."""
+    attributes = raised.dict_of(error).keys() - NOT_STATE
+    return (
+        [*map(type, raised.args_of(error))] == [str]
+        and raised.args_of(error)[0] == message
+        and not attributes
+        and not raised.fields_of(error)
+        and raised.shows_its_text(type(error))
+    )
+
+
+def _state(error: BaseException, keep: Keep, above: tuple[BaseException, ...]) -> dict[str, Any]:
+    """Return what it takes to rebuild *error*, which stands in the state of those *above*."""
+    lost: list[str] = []
+    above = (*above, error)
+
+    def kept(name: str, value: Any) -> Any:
+        try:
+            if not isinstance(value, BaseException):
+                return {"value": keep(value)}
+            if len(above) < _MAX_NESTED and not any(value is one for one in above):
+                return {"error": _nested(value, keep, above)}
+        except NotSerializableError:
+            pass
+        lost.append(_clean(name))
+        return None
+
+    state: dict[str, Any] = {}
+    if isinstance(error, BaseExceptionGroup):
+        members = error.exceptions
+        lost += ["exceptions"] if len(members) > _MAX_MEMBERS or len(above) > 1 else []
+        state["group"] = kept("message", BaseExceptionGroup.__dict__["message"].__get__(error))
+    else:
+        state["args"] = [kept("args", value) for value in raised.args_of(error)]
+    attributes = {n: v for n, v in raised.dict_of(error).items() if n not in NOT_STATE}
+    for place, values in ("fields", raised.fields_of(error)), ("attributes", attributes):
+        found = {str(name): kept(str(name), value) for name, value in values.items()}
+        state[place] = {_clean(name): node for name, node in found.items() if node is not None}
+    state["lost"] = sorted(set(lost))
+    return state
+
+
+def _nested(error: BaseException, keep: Keep, above: tuple[BaseException, ...]) -> dict[str, Any]:
+    return {
+        "type": type_name(type(error)),
+        "message": _cut(_text(error), _MAX_TEXT),
+        "notes": _notes(error),
+        "state": _state(error, keep, above),
+    }
 
 
 def _cut(text: str, limit: int) -> str:
@@ -117,10 +181,10 @@ def read(text: str | None) -> dict[str, Any]:
         found = json.loads(text or "{}")
     except (ValueError, RecursionError):
         found = None
-    return _record(found if isinstance(found, dict) else {"message": text})
+    return checked(found if isinstance(found, dict) else {"message": text})
 
 
-def _record(found: dict[str, Any]) -> dict[str, Any]:
+def checked(found: dict[str, Any]) -> dict[str, Any]:
     """Return a record of which type, message and stack are texts."""
     kind = found.get("type")
     texts = {field: _as_text(found.get(field)) for field in ("message", "stack")}
@@ -133,107 +197,16 @@ def _as_text(value: Any) -> str:
     return _clean(value if isinstance(value, str) else json.dumps(value))
 
 
-def rebuild(record: dict[str, Any]) -> Exception:
-    """Return an exception like the recorded one, as :func:`read` gave it.
-
-    Of the same class where that is a built-in, stepbook's own or in a module that is imported
-    already; built without calling anything of it. Else :class:`RecordedError`, also for what ends
-    a program or a task: an interrupt is no outcome of the work, whatever a book says.
-    """
-    record = _record(record)
-    try:
-        error = _rebuilt(record)
-    except (TypeError, ValueError, RecursionError):  # its class has a layout of its own, ...
-        error = None
-    return error or RecordedError(
-        summary(record), type=record["type"], message=record["message"], stack=record["stack"]
-    )
-
-
-def _rebuilt(record: dict[str, Any]) -> Exception | None:
-    message = record["message"]
-    cls = _find(record["type"])
-    if cls is None:
-        return None
-    if cls in _GROUPS:
-        members = [rebuild(one) for one in record.get("members") or () if isinstance(one, dict)]
-        return ExceptionGroup(_COUNT.sub("", message), members)
-    error: Exception = _built_in(cls).__new__(cls, message)
-    lines = _lines(cls)
-    verbatim = KeyError in lines  # it shows the repr of its key
-    BaseException.__dict__["args"].__set__(error, (_Verbatim(message) if verbatim else message,))
-    shows = next(line for line in lines if "__str__" in _dict_of_class(line))
-    if _is_built_in(shows):
-        return error if shows.__str__(error) == message else None
-    note(error, f"stepbook: its text was recorded as: {message}")
-    return error
-
-
-# The classes of a user are looked at past what they make of attributes.
-_lines: Final = type.__dict__["__mro__"].__get__
-_dict_of_class: Final = type.__dict__["__dict__"].__get__
-_base_of: Final = type.__dict__["__base__"].__get__
-_flags_of: Final = type.__dict__["__flags__"].__get__
-_cause_of: Final = BaseException.__dict__["__cause__"].__get__
-_context_of: Final = BaseException.__dict__["__context__"].__get__
-_dict_of: Final = BaseException.__dict__["__dict__"].__get__
-_HEAP_TYPE: Final = 1 << 9
-
-
-def _is_built_in(cls: type) -> bool:
-    return not _flags_of(cls) & _HEAP_TYPE
-
-
-def _built_in(cls: type) -> Any:
-    """Return the class of the interpreter that *cls* comes from."""
-    while not _is_built_in(cls):
-        cls = _base_of(cls)
-    return cls
-
-
-def _is_work(cls: type) -> bool:
-    """Whether a failure of this class is an outcome of the work: no exit and no cancellation."""
-    if cls in _GROUPS:
-        return True
-    errors = [line for line in _lines(cls) if BaseException in _lines(line)]
-    return cls is not BaseException and all(Exception in _lines(line) for line in errors[:-1])
-
-
-class _Verbatim(str):
-    """A text that is its own repr."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return str(self)
-
-
-def _find(name: str) -> type[Exception] | None:
-    """Return the exception class of this name, if it stands for an outcome of the work."""
-    module, _, rest = name.rpartition(".")
-    places = [sys.modules.get(module)]
-    if not module:
-        places = [builtins, all_errors, sys.modules.get("__main__")]
-    for place in places:
-        if not isinstance(place, types.ModuleType):
-            continue
-        # Past what makes names on demand, or loads the module now.
-        found = object.__getattribute__(place, "__dict__").get(rest)
-        if isinstance(found, type) and BaseException in _lines(found):
-            return found if _is_work(found) else None
-    return None
-
-
 def mark(error: BaseException, run_id: str, name: str, attempt: int) -> None:
     """Note on *error*, once, which step it failed."""
     if origin(error) is None:
-        _dict_of(error)[_MARK] = (run_id, name)
+        raised.dict_of(error)[_MARK] = (run_id, name)
         note(error, f"stepbook: in step {name!r}, attempt {attempt}, of run {run_id}")
 
 
 def note(error: BaseException, text: str) -> None:
     """Add a note to *error*, past what its class makes of attributes."""
-    notes = _dict_of(error).setdefault("__notes__", [])
+    notes = raised.dict_of(error).setdefault("__notes__", [])
     if type(notes) is list:  # else somebody has put something of their own there
         notes.append(text)
 
@@ -243,8 +216,8 @@ def origin(error: BaseException | None) -> tuple[str, str] | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        found = _dict_of(error).get(_MARK)
+        found = raised.dict_of(error).get(_MARK)
         if found is not None:
             return tuple(found)
-        error = _cause_of(error) or _context_of(error)
+        error = raised.cause_of(error) or raised.context_of(error)
     return None

@@ -47,6 +47,11 @@ RUN_ID: Final = f"run_[{_ALPHABET}]{{12}}"
 _RUN_ID: Final = re.compile(RUN_ID)
 _BOOK_ID: Final = re.compile(r"[0-9a-f]{16}")
 
+#: Where the place of a run stands in the text of its environment, for Python and for SQL. It cannot
+#: match within a text there, in which quotes are escaped.
+ORDER: Final = '"order": ?([0-9]{1,18})[,}]'
+_ORDER: Final = re.compile(ORDER)
+
 
 def new_id(prefix: str) -> str:
     """Return a fresh id: *prefix*, an underscore and 12 random characters (60 bits)."""
@@ -81,6 +86,22 @@ def fields_of(text: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def order_of(environment: str | None, created_at: int) -> int:
+    """Return the place of a run among the runs of its book: a number that only grows.
+
+    It is the time of its creation, as long as clocks only go forward. Where a run is created while
+    the clock is behind a run that is recorded, its place is the next number, and stands in the
+    column ``environment``.
+    """
+    found = _ORDER.search(environment) if environment else None
+    return created_at if found is None else int(found[1])
+
+
+def with_order(environment: str | None, order: int) -> str:
+    """Return *environment* with the place of a run in it."""
+    return json.dumps({**fields_of(environment), "order": order}, ensure_ascii=False)
+
+
 class RunRow(NamedTuple):
     """One execution of a loop."""
 
@@ -97,6 +118,11 @@ class RunRow(NamedTuple):
     tags: str | None = None
     note: str | None = None
     environment: str | None = None
+
+    @property
+    def order(self) -> int:
+        """Its place among the runs of its book."""
+        return order_of(self.environment, self.created_at)
 
 
 #: What a run is created with, besides its id: the header of its journal has it, and no event

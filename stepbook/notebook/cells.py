@@ -64,6 +64,7 @@ class CellStep:
         self._request = request
         self._body = body
         self._run: OpenRun | None = None
+        self._name = request.name
         self._executes: bool | None = None
         self._failures = 0
         self._waits = 0.0
@@ -97,9 +98,10 @@ class CellStep:
         request = self._request
         if request.problem:
             raise UsageError(request.problem)
-        name = check_name(request.name)
+        check_name(request.name)
         self._run = run = self._session.current()
         state = run.state()
+        self._name = name = execute.named(run, request.name)
         edited = names.claim_cell(run, name, self._body.fingerprint)
         walk = run.walking()
         walk.use(name, current.get())
@@ -172,7 +174,7 @@ class CellStep:
         try:
             self._attempt = attempt = recording.start(
                 run,
-                self._request.name,
+                self._name,
                 "cell",
                 fingerprint=self._body.fingerprint,
                 cell_id=names.cell_id(),

@@ -18,6 +18,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import unicodedata
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -100,7 +101,9 @@ def _options(request: Request, words: list[str]) -> None:
         if not equals:
             value = next(rest, "")
         if option == "--out":
-            names = tuple(name.strip() for name in value.split(",") if name.strip())
+            # As Python reads them: the cell binds μ where it says µ.
+            wanted = (unicodedata.normalize("NFKC", name.strip()) for name in value.split(","))
+            names = tuple(filter(None, wanted))
             if not names or not all(map(str.isidentifier, names)):
                 raise ValueError(f"--out takes names, as in --out a,b, not {value!r}")
             request.out = names

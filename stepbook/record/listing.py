@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from .tables.columns import TIMES, names, selected
+from .tables.columns import TIMES, is_loop, names, order, selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,8 +36,8 @@ def runs(records: Records, loop: str | None) -> list[Row]:
     return _rows(
         records,
         RUN_COLUMNS,
-        f"SELECT {_select(RUN_COLUMNS)} FROM runs WHERE $1 IS NULL OR loop = $1 "  # noqa: S608
-        "ORDER BY created_at DESC, id",
+        f"SELECT {_select(RUN_COLUMNS)} FROM runs WHERE $1 IS NULL OR {is_loop('$1')} "  # noqa: S608
+        f"ORDER BY {order()} DESC, id",
         [loop],
     )
 
@@ -49,8 +49,8 @@ def steps(records: Records, run_id: str | None, loop: str | None) -> list[Row]:
         records,
         STEP_COLUMNS,
         f"""SELECT {columns} FROM steps AS s JOIN runs AS r ON r.id = s.run_id
-            WHERE ($1 IS NULL OR s.run_id = $1) AND ($2 IS NULL OR r.loop = $2)
-            ORDER BY r.created_at, r.id, s.seq""",  # noqa: S608 - names from here
+            WHERE ($1 IS NULL OR s.run_id = $1) AND ($2 IS NULL OR {is_loop("$2", "r")})
+            ORDER BY {order("r")}, r.id, s.seq""",  # noqa: S608 - names from here
         [run_id, loop],
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import BookMismatchError, InvalidInputError, RunNotFoundError
+from ..model.rows import with_order
+from ..model.spelling import spellings
 from . import home
 from .journals import gap, tell_damaged, tell_of, tell_unknown
 from .ledger import Ledger, State, run_from_header
@@ -12,8 +14,10 @@ from .lines import merge, read_header
 from .tables.store import BUSY_S
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from ..model.rows import RunRow
     from .lines import Events, JournalFile
     from .ports import Home
     from .tables.reader import Reader
@@ -26,6 +30,11 @@ class Found(NamedTuple):
     loop: str
     key: str
     created_at: int
+    order: int
+
+
+def _found(row: RunRow) -> Found:
+    return Found(row.id, row.loop, row.key, row.created_at, row.order)
 
 
 class Lookup:
@@ -51,6 +60,7 @@ class Lookup:
         self.artifacts = self.home.artifacts
         self.ledgers: dict[str, Ledger] = {}
         self.book_id = ""
+        self._order = 0  # the highest that the tables had
 
     @property
     def exists(self) -> bool:
@@ -64,22 +74,42 @@ class Lookup:
 
     # ---- finding ----------------------------------------------------------------------------
 
-    def latest(self, loop: str, key: str | None) -> Found | None:
-        """Return the newest run of *loop*, and of *key* if given, in tables and journals."""
+    def latest(self, loop: str, keys: Sequence[str] | None) -> Found | None:
+        """Return the last run of *loop*, and of one of *keys* if given, in tables and journals."""
+        loops = spellings(loop)
         # Journals first: what is folded and removed meanwhile is then found in the tables.
-        found = [run for run in self._unfolded() if run.loop == loop and key in (None, run.key)]
+        found = [
+            run
+            for run in self._unfolded()
+            if run.loop in loops and (keys is None or run.key in keys)
+        ]
         if self.store.exists:
             with self.store.reading() as reader:
-                recorded = reader.latest_run(loop, key)
+                recorded = reader.latest_run(loops, keys)
             if recorded is not None:
-                row = recorded.row
-                found.append(Found(row.id, row.loop, row.key, row.created_at))
-        return max(found, key=lambda run: (run.created_at, run.id), default=None)
+                found.append(_found(recorded.row))
+        return max(found, key=lambda run: (run.order, run.id), default=None)
+
+    def look_for_order(self) -> None:
+        """Look which place the last run in the tables has, for those that are created next."""
+        if self.store.exists:
+            with self.store.reading() as reader:
+                self._order = reader.last_order()
+
+    def ordered(self, row: RunRow) -> RunRow:
+        """Return *row*, which is created now, with a place behind all runs of the book.
+
+        Under the open lock, soon after :meth:`look_for_order`.
+        """
+        last = max([self._order, *(run.order for run in self._unfolded())])
+        if row.created_at > last:
+            return row
+        return row._replace(environment=with_order(row.environment, last + 1))
 
     def _unfolded(self) -> list[Found]:
         """Return the runs that have journals."""
         rows = [ledger.state.run for ledger in self.ledgers.values()]
-        found = [Found(row.id, row.loop, row.key, row.created_at) for row in rows]
+        found = [_found(row) for row in rows]
         names = self.journals.look()
         tell_damaged(names.damaged)
         for run_id, paths in names.files.items():
@@ -88,7 +118,7 @@ class Lookup:
             header = next(filter(None, map(read_header, paths)), {})
             if header:
                 if header.get("run") == run_id:
-                    found.append(Found(run_id, header["loop"], header["key"], header["created_at"]))
+                    found.append(_found(run_from_header(header)))
             elif any(path.exists() for path in paths):  # else it was folded and removed just now
                 tell_unknown(run_id, paths)
         return found

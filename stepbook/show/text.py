@@ -286,20 +286,24 @@ def plain(line: Iterable[Span]) -> str:
     return "".join(span.text for span in line)
 
 
-def opened_again(row: RunRow, steps: Collection[StepRow], before: dict[str, Any]) -> str:
+def opened_again(
+    row: RunRow, steps: Collection[StepRow], before: dict[str, Any], retried: int = 0
+) -> str:
     """Return the line that says which run was opened again.
 
     Args:
         row: the run.
         steps: its steps.
         before: who had it open last, as its lock says.
+        retried: how many failures that were handled will be executed again.
     """
     done = sum(step.status == "succeeded" for step in steps)
     ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
     last = f", last opened from {_place(before)}" if "pid" in before else ""
+    again = f", {counted(retried, 'handled failure')} will be executed again" if retried else ""
     # What matters comes first: notebooks break a line wherever it ends.
     return (
-        f"stepbook: {row.loop!r} again, {done} of {len(steps)} steps will replay. "
+        f"stepbook: {row.loop!r} again, {done} of {len(steps)} steps will replay{again}. "
         f"{asks_new.get()} starts a fresh run. ({row.id}, {row.status}, begun {ago} ago{last})"
     )
 

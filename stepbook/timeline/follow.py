@@ -116,7 +116,7 @@ class Follower:
                 return
             try:
                 self._usual = {}
-                asked = [self.run.loop, self.run.id, self.run.created_at]
+                asked = [self.run.loop, self.run.id, self.run.order]
                 with contextlib.suppress(Exception):
                     if store.exists:
                         with store.reading(timeout=0) as reader:
@@ -247,7 +247,7 @@ class Follower:
         Raises:
             StepbookError: the book cannot be read right now.
         """
-        asked = [self.run.loop, self.run.id, self.run.created_at, name]
+        asked = [self.run.loop, self.run.id, self.run.order, name]
         return self._ask(queries.PREVIOUS_OF_STEP, asked)
 
     def _ask(self, query: str, parameters: list[Any]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pytest
 
 import stepbook
 from stepbook import RecordedError
-from stepbook.model import failures
+from stepbook.model import failures, rebuilding
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def module(monkeypatch):
 
 
 def rebuilt(kind, message="m", **fields):
-    return failures.rebuild({"type": kind, "message": message, "stack": "", **fields})
+    return rebuilding.rebuild({"type": kind, "message": message, "stack": "", **fields})
 
 
 NEVER = [
@@ -197,7 +197,7 @@ STRANGE = [
 
 @pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
 def test_whatever_the_record_holds_an_error_of_the_work_comes_back(text):
-    error = failures.rebuild(failures.read(text))
+    error = rebuilding.rebuild(failures.read(text))
     assert isinstance(error, Exception)
     str(error)
     assert isinstance(failures.summary(failures.read(text)), str)
@@ -247,3 +247,87 @@ def test_a_handled_failure_with_a_text_of_its_own_takes_the_same_way_again(path,
         )
         assert other.expect("fallback") == "1"
         other.end()
+
+
+# ---- asking for them again ---------------------------------------------------------------------
+
+
+def collecting(run, calls, down):
+    """A loop that collects what fails; what is asked for is noted in *calls*."""
+    failed = []
+
+    def fetch(item):
+        calls.append(item)
+        if item in down:
+            raise ConnectionError(item)
+        return item
+
+    for item in ("a", "b", "c"):
+        try:
+            run.do(f"fetch {item}", fetch, item)
+        except ConnectionError as error:
+            failed.append(str(error))
+    return failed
+
+
+def test_handled_failures_are_executed_again_when_asked_for(book, capsys):
+    calls = []
+    with book.run("x") as run:
+        assert collecting(run, calls, {"a", "c"}) == ["a", "c"]
+    with book.run("x") as run:
+        assert collecting(run, calls, set()) == ["a", "c"]
+    assert calls == ["a", "b", "c"]
+    capsys.readouterr()
+    with book.run("x", retry_handled=True) as run:
+        assert collecting(run, calls, {"c"}) == ["c"]
+        assert list(run.attempts()["name"]) == [f"fetch {n}" for n in ("a", "a", "b", "c", "c")]
+    told = capsys.readouterr().err
+    assert "1 of 3 steps will replay, 2 handled failures will be executed again" in told
+    assert calls == ["a", "b", "c", "a", "c"]
+    with book.run("x") as run:
+        assert collecting(run, calls, set()) == ["c"]
+    assert calls == ["a", "b", "c", "a", "c"]
+
+
+def test_they_are_asked_for_again_in_another_process_too(path, child):
+    script = """
+        import sys, stepbook
+        def body():
+            print("executed", flush=True)
+            raise ConnectionError("down")
+        run = stepbook.connect(sys.argv[1]).run("x", retry_handled=sys.argv[2] == "again")
+        try:
+            run.do("a", body)
+        except ConnectionError:
+            pass
+        run.finish()
+        print("ended", flush=True)
+    """
+    for asked, executed in (("no", 1), ("no", 0), ("again", 1), ("no", 0)):
+        other = child(script, path, asked)
+        code, out, err = other.end()
+        assert (code, out.count("executed")) == (0, executed), err
+
+
+def test_a_run_without_handled_failures_is_left_as_it_is(book):
+    with book.run("x") as run:
+        run.do("a", lambda: 1)
+    before = run.completed_at
+    with book.run("x", retry_handled=True) as run:
+        assert run.do("a", lambda: 2) == 1
+    assert (run.completed_at, run.attempts().shape[0]) == (before, 1)
+
+
+def test_a_resumed_loop_asks_for_them_again(book):
+    calls = []
+
+    @book.loop("collect")
+    def collect(event, step):
+        return collecting(step, calls, event.body)
+
+    run = collect.trigger(["b"])
+    assert run.output == ["b"]
+    assert collect.resume(run.id).output == ["b"]
+    assert len(calls) == 3
+    collect.resume(run.id, retry_handled=True)
+    assert calls == ["a", "b", "c", "b"]

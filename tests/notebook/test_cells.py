@@ -636,3 +636,26 @@ def test_a_notebook_that_is_run_from_a_cell_has_steps_of_its_own(
     again = kernel.ok("%%step Outer\n%run inner.ipy\nouter = inner + 1")
     assert kernel.value("(inner, outer)") == (3, 4)
     assert again.text() == "ran\n"
+
+
+def test_out_takes_a_name_as_python_reads_it(kernel: Kernel) -> None:
+    # The micro sign is what keyboards give; as an identifier it is the Greek letter.
+    kernel.ok("%stepbook run micro")
+    kernel.ok("%%step Draw -- --out \u00b5,ﬁt\n\u00b5 = 1.5\nﬁt = 2")
+    assert kernel.value("(\u03bc, fit)") == (1.5, 2)
+    kernel.ok("del \u03bc, fit")
+    kernel.ok("%stepbook run micro")
+    kernel.ok("%%step Draw -- --out \u00b5,ﬁt\n\u00b5 = 1.5\nﬁt = 2")
+    assert kernel.value("(\u00b5, fit)") == (1.5, 2)
+
+
+def test_a_cell_is_one_step_in_both_spellings_of_its_name(kernel: Kernel) -> None:
+    kernel.ok("%stepbook run spelled")
+    kernel.ok("%%step Café\nx = 1")
+    kernel.ok("%stepbook run spelled\nx = 0")
+    kernel.ok("%%step Cafe\u0301\nx = 1")
+    assert kernel.value("(x, list(run.steps()['name']), list(run.attempts()['attempt']))") == (
+        1,
+        ["Café"],
+        [1],
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...model.rows import CellRow, LogRow, PassRow, RunRow, ScanRow, StepRow
+from ...model.rows import ORDER, CellRow, LogRow, PassRow, RunRow, ScanRow, StepRow
 from .schema import MIGRATIONS
 
 if TYPE_CHECKING:
@@ -98,6 +98,17 @@ def selected(name: str, table: str = "") -> str:
     """
     quoted = f'{table}."{name}"' if table else f'"{name}"'
     return f"epoch_us({quoted})" if name in TIMES else quoted
+
+
+def order(table: str = "runs") -> str:
+    """Return the place of a run among those of its book, in SQL; see ``model.rows.order_of``."""
+    written = f"regexp_extract(CAST({table}.environment AS VARCHAR), '{ORDER}', 1)"
+    return f"coalesce(TRY_CAST({written} AS BIGINT), epoch_us({table}.created_at))"
+
+
+def is_loop(place: str, table: str = "runs") -> str:
+    """Return whether a run is one of the loop in *place*, however that is spelled, in SQL."""
+    return f"nfc_normalize({table}.loop) = nfc_normalize({place})"
 
 
 def staged() -> dict[str, str]:

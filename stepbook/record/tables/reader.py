@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ...model.blobs import NAME
 from ...model.rows import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
 from ...system.interrupts import allowed, load
-from .columns import TABLES, recorded, selected
+from .columns import TABLES, order, recorded, selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,16 +64,24 @@ class Reader:
             return None
         return self._known.get(run_id) or self._recorded("id = $1", [run_id])
 
-    def latest_run(self, loop: str, key: str | None = None) -> Recorded | None:
-        """Return the newest run of *loop*; with *key* only of that key."""
-        if key is None:
-            return self._recorded("loop = $1", [loop])
-        return self._recorded("loop = $1 AND key = $2", [loop, key])
+    def latest_run(
+        self, loops: Sequence[str], keys: Sequence[str] | None = None
+    ) -> Recorded | None:
+        """Return the last run of one of *loops*; with *keys* only of one of those."""
+        if keys is None:
+            return self._recorded("list_contains($1, loop)", [list(loops)])
+        condition = "list_contains($1, loop) AND list_contains($2, key)"
+        return self._recorded(condition, [list(loops), list(keys)])
 
-    def _recorded(self, condition: str, parameters: list[str]) -> Recorded | None:
+    def last_order(self) -> int:
+        """Return the highest place that a run has; see ``model.rows.order_of``."""
+        [(found,)] = self._rows(f"SELECT max({order()}) FROM runs")
+        return found or 0
+
+    def _recorded(self, condition: str, parameters: list[Any]) -> Recorded | None:
         rows = self._rows(
             f"SELECT {_columns(RunRow)}, folded_seq FROM runs WHERE {condition} "
-            f"AND regexp_full_match(id, '{RUN_ID}') ORDER BY created_at DESC, id DESC LIMIT 1",
+            f"AND regexp_full_match(id, '{RUN_ID}') ORDER BY {order()} DESC, id DESC LIMIT 1",
             parameters,
         )
         if not rows:
