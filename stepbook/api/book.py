@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..engine import deliver, opening, runs
 from ..engine.hooks import HOOKS
+from ..engine.wishes import UNSET
 from ..errors import InvalidInputError, RunError, StepbookError, StepbookWarning
 from ..model.durations import Duration, seconds
 from ..model.rows import FAILED, RUNNING, TriggerType, now_us
@@ -110,7 +111,7 @@ class Book:
         self,
         loop: str,
         *,
-        input: Any = opening.UNSET,  # noqa: A002 - fixed by the public API
+        input: Any = UNSET,  # noqa: A002 - fixed by the public API
         key: str | None = None,
         new: bool = False,
         reopen: Literal["unfinished"] | None = None,
