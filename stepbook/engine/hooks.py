@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .passes import Place
+    from .wishes import Wishes
 
 
 class Cell(Protocol):
@@ -53,19 +54,26 @@ class Hooks:
         claim: called with each use of a name by ``run.do``: the run (which looks here itself, so
             it has no type here), the name, the function and its arguments. Refuses what another
             cell does under that name; returns why the record is not to be used, or nothing.
+        body_begins: called when ``run.do`` begins to execute a body, so that the host can keep what
+            it shows with its attempt.
         before_open: called before a run is opened, so that the host can be in place.
         made: shows what a function makes as an output; see :meth:`show_made`.
         live: shows what was made by hand as an output; see :meth:`show`.
+        owned: called with each run that this process takes (no type, as above).
+        wishes: what the command line says about the runs that the code opens.
     """
 
-    __slots__ = ("before_open", "cell", "claim", "live", "made")
+    __slots__ = ("before_open", "body_begins", "cell", "claim", "live", "made", "owned", "wishes")
 
     def __init__(self) -> None:
         self.cell: Cell | None = None
         self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], str] | None = None
         self.before_open: Callable[[], None] | None = None
+        self.body_begins: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None
+        self.owned: Callable[[Any], None] | None = None
+        self.wishes: Wishes | None = None
 
     @property
     def between_cells(self) -> bool:

@@ -15,15 +15,15 @@ from ..values.keys import checked_text, run_key
 from . import repeating, runs
 from .environment import environment
 from .hooks import HOOKS
+from .wishes import UNSET, Wishes
 
 if TYPE_CHECKING:
     from ..record.lookup import Found
     from .books import OpenBook
     from .opened import OpenRun
 
-#: No input was given, which is not the same as None.
-UNSET: Final[Any] = object()
 _MOST_SHOWN: Final = 80
+_NONE: Final = Wishes()
 
 
 def open_run(
@@ -49,10 +49,16 @@ def open_run(
         raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
     if trigger_type not in ("user", "api_token", "system"):
         raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
+    wishes = HOOKS.wishes or _NONE
+    if input is UNSET:
+        input = wishes.input  # noqa: A001 - as above
+    reopen = wishes.reopen or reopen
+    max_age = max_age if wishes.max_age is None else wishes.max_age
     age = None if max_age is None else seconds(max_age, "max_age")
     text = book.codec.encode(None if input is UNSET else input)
     # What an input holds is data and stays as it is; what is given as a key is a name.
     keys = [run_key(key, text)] if key is None else spellings(run_key(key, text))
+    new = wishes.begins(book.path, loop, keys[0]) or new
     records = book.records
     with section(records.lock, patient=False), records.store.kept_open():
         created = records.ensure()
