@@ -97,9 +97,10 @@ class Look:
         views: for each owner of memory how many arrays use it, itself included; also for what
             tables are made on, such as an index, how often something else holds it.
         tables: what tables use of these.
+        refs: by what pandas knows of tables on the same memory, the arrays of pandas in these.
     """
 
-    __slots__ = ("digest", "everything", "ids", "lent", "names", "tables", "views")
+    __slots__ = ("digest", "everything", "ids", "lent", "names", "refs", "tables", "views")
 
     def __init__(self) -> None:
         self.digest: bytes | None = None
@@ -109,11 +110,13 @@ class Look:
         self.everything = False
         self.views: dict[int, int] = {}
         self.tables: set[int] = set()
+        self.refs: dict[int, set[int]] = {}
 
     @property
     def shared_memory(self) -> set[int]:
         """The owners of memory that an array shares with another one, or with a table."""
-        return {o for o, n in self.views.items() if n > 1 or o in self.tables}
+        found = {o for o, n in self.views.items() if n > 1 or o in self.tables}
+        return found | {o for o, arrays in self.refs.items() if not found.isdisjoint(arrays)}
 
 
 class _Sink:
@@ -309,8 +312,7 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, (pandas.DataFrame, pandas.Series)):
             manager = value._mgr  # noqa: SLF001 - a pickle of a small frame costs ten times that
             blocks = tuple(
-                (self._block(block.values), block.mgr_locs.as_array.tobytes())
-                for block in manager.blocks
+                (self._block(block), block.mgr_locs.as_array.tobytes()) for block in manager.blocks
             )
             axes = tuple(map(self._axis, manager.axes))
             labels = getattr(value, "_name", None), axes, notes_of(value)
@@ -327,9 +329,11 @@ class _Pickler(pickle.Pickler):
             return _stand, ("extension", *numbers), (self._content_of(value),)
         return None
 
-    def _block(self, values: Any) -> Any:
+    def _block(self, block: Any) -> Any:
         """Return the content of columns of one dtype; their memory is pandas' own affair."""
-        self._lent(values)
+        values = block.values
+        if not isinstance(values, self._numpy.ndarray):
+            self._look.refs.setdefault(id(block.refs), set()).add(self._lent(values))
         for part in memory_of(values):
             self._lent(owner_of(part))
         return self._content_of(values)

@@ -28,7 +28,8 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     """Return the node of an array or index of pandas on shared memory; None for any other."""
     parts = parts_of(value)
     freq = getattr(value, "freq", None) if type(value).__name__ in _WITH_FREQUENCY else None
-    if parts is None or (freq is None and not is_shared(w, value)):
+    by_itself = freq is None or "_data" in (parts or ())  # an index is told with its frequency
+    if parts is None or (by_itself and not is_shared(w, value)):
         return None
     node = {TAG: CARRIED, "of": w.table(value[:0])}
     if freq is not None:
@@ -36,8 +37,8 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     return {**node, "parts": {name: w.needed(part) for name, part in parts.items()}}
 
 
-#: Arrays that know a frequency, which their empty ones do not.
-_WITH_FREQUENCY: Final = ("DatetimeArray", "TimedeltaArray")
+#: What knows a frequency, which its empty one may not.
+_WITH_FREQUENCY: Final = ("DatetimeArray", "TimedeltaArray", "DatetimeIndex", "TimedeltaIndex")
 
 
 def decode(node: dict[str, Any]) -> Any:
@@ -59,7 +60,10 @@ def decode(node: dict[str, Any]) -> Any:
         return kind(found["_data"], found["_mask"], copy=False)
     if "_left" in found:
         return kind._simple_new(found["_left"], found["_right"], dtype=empty.dtype)  # noqa: SLF001
-    return kind._simple_new(found["_data"], name=empty.name)  # noqa: SLF001
+    index = kind._simple_new(found["_data"], name=empty.name)  # noqa: SLF001
+    if freq is not None:
+        index.freq = _frequency(expect(freq, str))
+    return index
 
 
 def _check_codes(empty: Any, codes: Any) -> None:

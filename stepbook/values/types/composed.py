@@ -72,7 +72,8 @@ def _to_masked(data: Any, mask: Any, fill: Any, hard: Any) -> Any:
         copy=False,
     )
     if fill is not None:
-        value.set_fill_value(fill)
+        value.fill_value = fill
+        value._fill_value = fill  # type: ignore[attr-defined]  # noqa: SLF001 - views have the same
     return value
 
 

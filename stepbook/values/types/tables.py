@@ -48,7 +48,12 @@ def encode(w: GraphWriter, value: Any, *, alone: bool) -> dict[str, Any] | None:
     has_attrs = bool(attrs) or w.has_met(attrs)
     alone = alone and not (has_attrs or notes)
     blocks = blocks_of(value)
-    shared = [n for n, (values, _) in enumerate(blocks) if _is_shared(w, values, alone=alone)]
+    refs = references(value)
+    shared = [
+        n
+        for n, (values, places) in enumerate(blocks)
+        if id(refs[places[0]]) in w.owners or _is_shared(w, values, alone=alone)
+    ]
     has_index = _is_held(w, value.index)
     if not has_attrs:
         w.forbid(attrs, "the empty attributes of a table, as a dict of their own")
@@ -65,7 +70,6 @@ def encode(w: GraphWriter, value: Any, *, alone: bool) -> dict[str, Any] | None:
         "labels": w.needed(value.name if series else value.columns),
     }
     if shared:
-        refs = references(value)
         node["blocks"] = [
             {"at": places, "values": w.needed(values), "refs": w.number_of(refs[places[0]])}
             for values, places in (blocks[n] for n in shared)

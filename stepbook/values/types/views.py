@@ -212,11 +212,16 @@ def _decode_view(node: dict[str, Any]) -> Any:
     )
     if type(base) in _BUFFERS:
         base = np.frombuffer(base, np.uint8)
+    fixed = writeable and not base.flags.writeable
+    if fixed:  # it was made before its base could no longer be written to
+        base.flags.writeable = True
     # numpy checks that the view stays within the memory of its base.
     made = np.ndarray(shape, dtype or base.dtype, base, offset, strides)
     if records:
         made = made.view(np.dtype((np.record, made.dtype)))
-    made.flags.writeable = writeable and base.flags.writeable
+    made.flags.writeable = writeable
+    if fixed:
+        base.flags.writeable = False
     return made
 
 
