@@ -280,8 +280,8 @@ class CellStep:
             if attempt.files:  # they are in the store now
                 self._bring_back(variables, attempt.name, lambda _key: None)
             self._end()
-            for key, _, value in stored.missing:
-                session.remember(attempt, key, value)
+            for one in stored.missing:
+                session.remember(attempt, one.key, one.value)
             if refusal and recorder.results:
                 session.remember(attempt, history.VALUE, self._value)
         told = missing.missed(stored.missing, self._body.statements)

@@ -8,6 +8,7 @@ as pickle asks; one that has none counts by its identity.
 
 from __future__ import annotations
 
+import array
 import gc
 import io
 import itertools
@@ -19,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 import xxhash
 
 from ..system.interrupts import in_thread
-from ..values.types.living import owner_of, slots_of
+from ..values.types.living import slots_of
+from ..values.types.memory import exporter, memory_of, owner_of, parts_of
+from ..values.types.tables import notes_of
 from .effects import EVERYTHING
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ OF_THE_MOMENT: Final = frozenset(
     """.split()
 )
 
+#: What arrays are made on, beside arrays.
+_BUFFERS: Final = (bytearray, array.array)
 _ALIKE: Final = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice)
 _LIBRARY_KINDS: Final = (
     types.BuiltinFunctionType,
@@ -47,7 +52,11 @@ _LIBRARY_KINDS: Final = (
 )
 _SURE: Final = frozenset({list, dict, set, types.CellType})
 _NEVER: Final = frozenset({*_ALIKE, *_LIBRARY_KINDS, type})
-_VIEWS: Final[tuple[type, ...]] = (type({}.keys()), type({}.values()), type({}.items()))
+_VIEWS: Final[tuple[type, ...]] = (
+    *(type({}.keys()), type({}.values()), type({}.items())),
+    types.MappingProxyType,
+)
+_DESCRIPTORS: Final = (property, staticmethod, classmethod)
 #: Values that do not change, of libraries: sharing one is not noticed.
 _FIXED_MODULES: Final = frozenset(
     {
@@ -85,11 +94,13 @@ class Look:
         lent: memory that pandas shares by copying on write.
         names: global names that functions in it use.
         everything: whether a function in it reaches every name.
-        views: for each owner of memory how many arrays use it, itself included.
-        tables: for each owner of memory how many tables use it.
+        views: for each owner of memory how many arrays use it, itself included; also for what
+            tables are made on, such as an index, how often something else holds it.
+        tables: what tables use of these.
+        refs: by what pandas knows of tables on the same memory, the arrays of pandas in these.
     """
 
-    __slots__ = ("digest", "everything", "ids", "lent", "names", "tables", "views")
+    __slots__ = ("digest", "everything", "ids", "lent", "names", "refs", "tables", "views")
 
     def __init__(self) -> None:
         self.digest: bytes | None = None
@@ -98,12 +109,14 @@ class Look:
         self.names: set[str] = set()
         self.everything = False
         self.views: dict[int, int] = {}
-        self.tables: dict[int, int] = {}
+        self.tables: set[int] = set()
+        self.refs: dict[int, set[int]] = {}
 
     @property
     def shared_memory(self) -> set[int]:
-        """The owners of memory that an array shares with another one, or with one table."""
-        return {o for o, n in self.views.items() if n > 1 or self.tables.get(o) == 1}
+        """The owners of memory that an array shares with another one, or with a table."""
+        found = {o for o, n in self.views.items() if n > 1 or o in self.tables}
+        return found | {o for o, arrays in self.refs.items() if not found.isdisjoint(arrays)}
 
 
 class _Sink:
@@ -126,6 +139,7 @@ class _Pickler(pickle.Pickler):
         self._pandas: Any = sys.modules.get("pandas")
         self.owners: set[int] = set()
         self.lent: set[int] = set()
+        self._numbers: dict[int, int] = {}
         self.keep: list[Any] = []
         self.passing: set[int] = set()
 
@@ -160,8 +174,18 @@ class _Pickler(pickle.Pickler):
             return _stand, ("method",), (value.__self__, value.__func__)
         if isinstance(value, type):
             return self._class(value)
-        if self._numpy is not None and isinstance(value, self._numpy.ndarray):
-            return self._array(value)
+        if kind is memoryview:
+            return self._memoryview(value)
+        if kind in _DESCRIPTORS:
+            return _stand, (kind.__name__,), (_function_behind(value),)
+        if self._numpy is not None:
+            if isinstance(value, self._numpy.ndarray):
+                return self._array(value)
+            if isinstance(value, self._numpy.void) and value.base is not None:
+                number = self._held(owner_of(value.base))
+                return _stand, (str(value.dtype), number, value.tobytes())
+            if isinstance(value, self._numpy.flatiter):
+                return _stand, ("flat", value.index), (value.base,)
         package = library(value)
         if package == "pandas":
             reduced = self._of_pandas(value)
@@ -244,22 +268,42 @@ class _Pickler(pickle.Pickler):
         )
         return _stand, (value.__qualname__,), (id(value), value.__bases__, state)
 
-    def _array(self, value: Any) -> Any:
-        owner = owner_of(value)
-        self.owners.add(id(value))
+    def _held(self, owner: Any) -> int:
+        """Note that something is on memory; return the memory's number in this graph.
+
+        So a graph looks otherwise when something is on other memory, however equal.
+        """
         self.owners.add(id(owner))
         self.keep.append(owner)
         views = self._look.views
         # A buffer that is none of NumPy's may be held by a name, too.
-        views[id(owner)] = views.get(id(owner), int(type(owner) is bytearray)) + 1
-        return self._content_of(value)
+        views[id(owner)] = views.get(id(owner), int(type(owner) in _BUFFERS)) + 1
+        return self._numbers.setdefault(id(owner), len(self._numbers))
 
-    def _content_of(self, value: Any) -> Any:
-        facts = (str(value.dtype), value.shape, value.flags.writeable, type(value))
-        if value.dtype.hasobject:
-            parts = tuple(value.ravel(order="K").tolist())
-            return _stand, facts, (parts,)
-        return _stand, (*facts, *_parts_of(value)), _extra(value)
+    def _lent(self, thing: Any) -> int:
+        """Note that a table uses memory, an index or an array of pandas; return its id."""
+        self.lent.add(id(thing))
+        self.keep.append(thing)
+        self._look.tables.add(id(thing))
+        return id(thing)
+
+    def _memoryview(self, value: memoryview) -> Any:
+        try:
+            of = exporter(value)
+            facts = (value.format, value.shape, value.strides)
+        except ValueError:  # it was released
+            return self._atom(value)
+        return _stand, ("memoryview", *facts, self._held(owner_of(of))), (of,)
+
+    def _array(self, value: Any) -> Any:
+        self.owners.add(id(value))
+        number = self._held(owner_of(value))
+        facts = (str(value.dtype), value.shape, value.flags.writeable, type(value), number)
+        # A subclass may do something else when it is looked at.
+        plain = self._numpy.ndarray.view(value, self._numpy.ndarray)
+        if plain.dtype.hasobject:
+            return _stand, facts, (_objects(plain), _extra(value))
+        return _stand, (*facts, *_parts_of(plain)), _extra(value)
 
     def _of_pandas(self, value: Any) -> Any:
         pandas = self._pandas
@@ -267,39 +311,69 @@ class _Pickler(pickle.Pickler):
             return None
         if isinstance(value, (pandas.DataFrame, pandas.Series)):
             manager = value._mgr  # noqa: SLF001 - a pickle of a small frame costs ten times that
-            owners: set[int] = set()
             blocks = tuple(
-                (self._block(block.values, owners), block.mgr_locs.as_array.tobytes())
-                for block in manager.blocks
+                (self._block(block), block.mgr_locs.as_array.tobytes()) for block in manager.blocks
             )
-            tables = self._look.tables
-            for owner in owners:
-                tables[owner] = tables.get(owner, 0) + 1
-            labels = getattr(value, "_name", None), tuple(manager.axes)
+            axes = tuple(map(self._axis, manager.axes))
+            labels = getattr(value, "_name", None), axes, notes_of(value)
             facts = (type(value), *labels, value.attrs, value.flags.allows_duplicate_labels)
             return _stand, ("pandas",), (blocks, facts)
-        if isinstance(value, pandas.Index) and not isinstance(value, pandas.MultiIndex):
-            if isinstance(value, pandas.RangeIndex):
-                return _stand, ("range", value.start, value.stop, value.step), (value.name,)
-            freq = getattr(value, "freqstr", None)
-            return _stand, (type(value), freq), (self._block(value._values, set()), value.name)  # noqa: SLF001
+        if isinstance(value, pandas.Index):
+            number = self._held(value)
+            for part in memory_of(value):
+                self._lent(owner_of(part))
+            return _stand, ("index", number), (self._labels(value), notes_of(value))
+        if isinstance(value, pandas.api.extensions.ExtensionArray):
+            numbers = [self._held(value)]
+            numbers += [self._held(owner_of(part)) for part in memory_of(value)]
+            return _stand, ("extension", *numbers), (self._content_of(value),)
         return None
 
-    def _block(self, values: Any, owners: set[int]) -> Any:
-        """Return the content of a column's array; its memory is pandas' own affair."""
-        numpy = self._numpy
-        inner = getattr(values, "_ndarray", None)
-        array = values if isinstance(values, numpy.ndarray) else inner
-        if not isinstance(array, numpy.ndarray):
-            return values  # an extension array, by its own pickle
-        owner = owner_of(array)
-        self.lent.add(id(owner))
-        owners.add(id(owner))
-        self.keep.append(owner)
-        facts = (type(values), _dtype(values.dtype), array.shape)
-        if array.dtype.hasobject:
-            return (*facts, tuple(array.ravel(order="K").tolist()))
-        return (*facts, *_parts_of(array))
+    def _block(self, block: Any) -> Any:
+        """Return the content of columns of one dtype; their memory is pandas' own affair."""
+        values = block.values
+        if not isinstance(values, self._numpy.ndarray):
+            self._look.refs.setdefault(id(block.refs), set()).add(self._lent(values))
+        for part in memory_of(values):
+            self._lent(owner_of(part))
+        return self._content_of(values)
+
+    def _axis(self, index: Any) -> Any:
+        """Return the content of an index of a table; itself it is pandas' own affair."""
+        self._lent(index)
+        for part in memory_of(index):
+            self._lent(owner_of(part))
+        return self._labels(index)
+
+    def _labels(self, index: Any) -> Any:
+        """Return the content of an index."""
+        kind = type(index)
+        if kind is self._pandas.RangeIndex:
+            return kind, index.start, index.stop, index.step, index.name
+        if kind is self._pandas.MultiIndex:
+            levels = tuple(map(self._labels, index.levels))
+            return kind, levels, tuple(map(self._content_of, index.codes)), tuple(index.names)
+        freq = getattr(index, "freqstr", None)
+        return kind, freq, self._content_of(index._values), index.name  # noqa: SLF001
+
+    def _dtype(self, dtype: Any) -> Any:
+        """Return what tells a dtype; the name of a categorical one says nothing of it."""
+        categories = getattr(dtype, "categories", None)
+        if categories is None:
+            return str(dtype)
+        return str(dtype), self._labels(categories), dtype.ordered
+
+    def _content_of(self, values: Any) -> Any:
+        """Return what an array of NumPy or pandas holds, whoever else is on its memory."""
+        facts = (type(values), self._dtype(values.dtype), values.shape)
+        if isinstance(values, self._numpy.ndarray):
+            inner = _objects(values) if values.dtype.hasobject else _parts_of(values)
+            return (*facts, inner)
+        parts = parts_of(values)
+        if parts is None:
+            return (*facts, self._reduced(values))  # by its own pickle
+        freq = getattr(values, "_freq", None)
+        return (*facts, freq, *map(self._content_of, parts.values()))
 
 
 #: References to what was made for a pickle: the state, the loop's tuple and name, and the call.
@@ -309,10 +383,8 @@ _CLASS_NOISE: Final = frozenset(
 )
 
 
-def _dtype(dtype: Any) -> Any:
-    """Return what tells a dtype of pandas; the name of a categorical one says nothing of it."""
-    categories = getattr(dtype, "categories", None)
-    return str(dtype) if categories is None else (str(dtype), categories, dtype.ordered)
+def _objects(values: Any) -> tuple[Any, ...]:
+    return tuple(values.ravel(order="K").tolist())
 
 
 def _function_behind(item: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .memory import is_hidden
 from .variables import is_missed
@@ -11,27 +11,31 @@ from .variables import is_missed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .variables import Missing
 
-def missed(missing: list[tuple[str, str, Any]], statements: Iterable[ast.stmt]) -> dict[str, str]:
-    """Return what is to be told: names, each with why it could not be stored.
+
+def missed(missing: list[Missing], statements: Iterable[ast.stmt]) -> list[Missing]:
+    """Return those of the objects that could not be stored of which the person is to be told.
 
     Args:
-        missing: for each object a key, why, and the object.
+        missing: the objects.
         statements: the code of the cell. What only its loops and ``with`` have bound was there to
             be used in them: a stub says enough if somebody uses it later.
     """
     left = leftovers(statements) if missing else set()
-    told = {}
-    for key, why, value in missing:
-        name, _, _ = key.partition("#")
-        if name not in left and not is_hidden(name) and is_missed(value):
-            told[key] = why
-    return told
+    return [
+        one
+        for one in missing
+        if one.name not in left and not is_hidden(one.name) and is_missed(one.value)
+    ]
 
 
-def in_words(step: str, told: dict[str, str]) -> str:
+def in_words(step: str, told: list[Missing]) -> str:
     """Return the warning."""
-    shown = "; ".join(f"{key.partition('#')[0]} ({reason})" for key, reason in told.items())
+    shown = "; ".join(
+        f"{f'the part {one.part} of {one.name}' if one.part else one.name} ({one.why})"
+        for one in told
+    )
     return (
         f"step {step!r} is recorded without {shown}. On replay, using "
         f"{'it' if len(told) == 1 else 'one of them'} raises NotStoredError."

@@ -108,7 +108,7 @@ class Restorer:
                 self._early = True
                 # What needs the class itself comes when that is there.
                 with contextlib.suppress(ArtifactError):
-                    self._restore(name)
+                    self._restore_early(name)
 
     def finish(self) -> None:
         """Bring back everything, as the cell has left it."""
@@ -161,6 +161,17 @@ class Restorer:
                 failed.append(f"{name}: {error}")
         return failed
 
+    def _restore_early(self, name: str) -> None:
+        """Bring back one name; of a group by itself, as others of it may need what comes later."""
+        group = self._entries[name].get("group")
+        if type(group) is not dict or TAG in group or name not in group:
+            self._restore(name)
+            return
+        with self._reading():
+            value = self._decode(group, "", only=name)
+        self._done[name] = value
+        self._set(name, value)
+
     def _restore(self, name: str) -> Any:
         if name in self._done:
             return self._done[name]
@@ -202,15 +213,21 @@ class Restorer:
                 value = NotStored(name, self._step, entry["type"], entry["missing"])
         return value
 
-    def _decode(self, node: Any, name: str) -> Any:
-        """Return what a node of the variable *name* stands for; of a group if that is empty."""
-        found_in: dict[int, str] = {}
+    def _decode(self, node: Any, name: str, *, only: str | None = None) -> Any:
+        """Return what a node of the variable *name* stands for; of a group if that is empty.
+
+        Args:
+            node: the node.
+            name: of the variable.
+            only: the member of a group that is asked for, not all of it.
+        """
+        found_in: dict[int, tuple[str, str]] = {}
 
         def stub(part: dict[str, Any]) -> Any:
             if not found_in:
                 found_in.update(holders(node, name))
             number = part.get("number", 0)
-            holder = found_in.get(number, name)
+            holder, _ = found_in.get(number, (name, ""))
             found = self._alive(f"{holder}#{number}")
             return (
                 NotStored(holder, self._step, part["type"], part["why"]) if found is None else found
@@ -222,6 +239,7 @@ class Restorer:
             self._notebook,
             hint=classes_in(self._names),
             where=f"{self._step}, variable {name}" if name else self._step,
+            only=only,
         )
 
     def _set(self, name: str, value: Any) -> None:

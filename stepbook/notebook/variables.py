@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
-from ..values.heap import ATOMS, is_tree
-from ..values.nodes import TAG
+from ..values.heap import ATOMS, SHARED_LIST, is_tree
+from ..values.nodes import TAG, step
 from ..values.types import living
 from .digest import OF_THE_MOMENT, library
 from .memory import is_hidden
@@ -54,17 +54,39 @@ def is_missed(value: Any) -> bool:
     return not isinstance(value, types.ModuleType) and library(value) not in OF_THE_MOMENT
 
 
+@dataclass(frozen=True)
+class Missing:
+    """An object that could not be stored.
+
+    Attributes:
+        key: the variable, and a number.
+        part: where in the variable it is; empty if it is the variable.
+        why: could it not be stored.
+        value: the object.
+    """
+
+    key: str
+    part: str
+    why: str
+    value: Any
+
+    @property
+    def name(self) -> str:
+        """The variable."""
+        return self.key.partition("#")[0]
+
+
 @dataclass
 class Stored:
     """What was stored of a cell's variables.
 
     Attributes:
         parts: the members of the JSON object.
-        missing: for each object that could not be stored a key, why, and the object.
+        missing: the objects that could not be stored.
     """
 
     parts: list[str] = field(default_factory=list)
-    missing: list[tuple[str, str, Any]] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
 
     def text(self, ran: list[int], chance: str | None) -> str:
         """Return the JSON text."""
@@ -213,14 +235,15 @@ class Storer:
                 raise
             # Not a part of it but the whole: there is no room on the disk.
             reason = error.reason or str(error)
-            self.stored.missing.append((f"{label}#0", reason, value))
+            self.stored.missing.append(Missing(f"{label}#0", "", reason, value))
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
             return json.dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
         finally:
             writer.graph = writer.strict = False
         held_by = holders(json.loads(text), name) if writer.missing else {}
         for number, (reason, part) in enumerate(writer.missing):
-            self.stored.missing.append((f"{held_by.get(number, label)}#{number}", reason, part))
+            holder, place = held_by.get(number, (label, ""))
+            self.stored.missing.append(Missing(f"{holder}#{number}", place, reason, part))
         return text
 
     def _part(self, name: str, text: str) -> None:
@@ -239,23 +262,46 @@ def owner_of(names: dict[str, Any], path: tuple[str, ...]) -> Any:
     return owner
 
 
-def holders(node: Any, name: str) -> dict[int, str]:
-    """Return the variable in which each part stands that could not be stored, by its number.
+def holders(node: Any, name: str) -> dict[int, tuple[str, str]]:
+    """Return in which variable each part stands that could not be stored, and where in it.
 
     Args:
         node: of the variable; of a group, whose members are its names, if *name* is empty.
         name: of the variable.
     """
-    found: dict[int, str] = {}
-    waiting = [(name, node)]
+    found: dict[int, tuple[str, str]] = {}
+    waiting = [(name, "", node)]
     if not name and type(node) is dict and TAG not in node:
-        waiting = [(one, part) for one, part in reversed(node.items())]
+        waiting = [(one, "", part) for one, part in reversed(node.items())]
     while waiting:
-        holder, part = waiting.pop()
-        if type(part) is list:
-            waiting.extend((holder, item) for item in part)
-        elif type(part) is dict:
-            if part.get(TAG) == "missing":
-                found.setdefault(part.get("number", 0), holder)
-            waiting.extend((holder, item) for item in part.values())
+        holder, path, part = waiting.pop()
+        if type(part) is dict and part.get(TAG) == "missing":
+            found.setdefault(part.get("number", 0), (holder, path))
+        waiting.extend((holder, path + more, inner) for more, inner in _inside(part))
     return found
+
+
+def _inside(node: Any) -> Iterable[tuple[str, Any]]:
+    """Yield what is in a node, each with how that is reached from what the node stands for."""
+    if type(node) is list:
+        marked = bool(node) and type(node[0]) is dict and node[0].get(TAG) == SHARED_LIST
+        return [(f"[{i - marked}]", item) for i, item in enumerate(node)]
+    if type(node) is not dict:
+        return []
+    if TAG not in node:
+        return [(step(key), item) for key, item in node.items()]
+    found = []
+    for key, item in node.items():
+        if key == "items" and node[TAG] in _PAIRS:
+            found += [("" if type(k) is dict else step(k), part) for k, part in item]
+        elif key in ("slots", "notes", "kwargs"):
+            found += [(step(name), part) for name, part in item.items()]
+        else:
+            found.append((_REACHED.get(key, f".{key}"), item))
+    return found
+
+
+#: Kinds of which the items are pairs of a key and a value.
+_PAIRS: Final = ("dict", "defaultdict", "OrderedDict", "Counter")
+#: What is reached without a word: the content of what stands there.
+_REACHED: Final = dict.fromkeys(("value", "items", "fields", "content", "attributes", "of"), "")

@@ -58,8 +58,17 @@ class Codec:
 
         return HeapWriter(self.artifacts, world, allow_pickle=self.allow_pickle, known=self._known)
 
-    def decode_graph(self, text: str, world: World, *, hint: Any = None, where: str = "") -> Any:
+    def decode_graph(
+        self, text: str, world: World, *, hint: Any = None, where: str = "", only: str | None = None
+    ) -> Any:
         """Return a fresh graph from *text*, which a writer of graphs has written.
+
+        Args:
+            text: JSON.
+            world: what the host knows of its code.
+            hint: as in :meth:`encode`.
+            where: whose value it is, for errors.
+            only: the one member of a dict that is to be rebuilt, with what it holds.
 
         Raises:
             ArtifactError: as :meth:`decode`.
@@ -70,6 +79,7 @@ class Codec:
             reader = HeapReader(
                 self.artifacts, world, hint, allow_pickle=self.allow_pickle, known=self._known
             )
+            reader.only = only
             return reader.decode(text)
 
         try:

@@ -23,7 +23,7 @@ from ..errors import ArtifactError, NotSerializableError
 from .kinds import no_constant
 from .nodes import TAG, WITHOUT_TEXT, expect, name_of, unstorable
 from .reader import Reader
-from .types import classes, living, tables
+from .types import carried, classes, living, tables, views
 from .writer import OddTextError, Writer
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ SHARED: Final = "shared"
 SHARED_LIST: Final = "shared.list"
 AGAIN: Final = "again"
 MISSING: Final = "missing"
+#: Modules that tell of arrays, and of rows of arrays.
+_OF_ARRAYS: Final = ("numpy", "numpy.rec")
 
 
 class _Seen:
@@ -86,12 +88,14 @@ class HeapWriter(Writer):
         self.graph = True
         self.strict = False
         self._seen: dict[int, _Seen] = {}
+        self._things: dict[int, tuple[int, Any]] = {}
         self._count = 0
 
     def restart(self) -> None:
         """Begin another graph."""
         super().restart()
         self._seen.clear()
+        self._things.clear()
         self.bases.clear()
         self._count = 0
         self.missing = []
@@ -121,9 +125,9 @@ class HeapWriter(Writer):
                 _mark(seen)
             return {TAG: AGAIN, "id": seen.id}
         seen = self._seen[id(value)] = _Seen(value)
-        levels = self._levels
+        levels, met, missed = self._levels, len(self._seen), len(self.missing)
         try:
-            node = living.view(self, value) if self.owners else None
+            node = views.encode(self, value) if type(value).__module__ in _OF_ARRAYS else None
             if node is None:
                 node = super().node(value)
         except NotSerializableError as error:
@@ -131,6 +135,7 @@ class HeapWriter(Writer):
                 raise
             self._levels = levels
             self._above.discard(id(value))
+            self._take_back(met, missed)
             node = self._left_out(value, error.reason or str(error))
         if type(node) not in (dict, list):
             del self._seen[id(value)]
@@ -140,6 +145,12 @@ class HeapWriter(Writer):
             _mark(seen)
         return node
 
+    def _take_back(self, met: int, missed: int) -> None:
+        """Forget objects that were met last: what held them is left out, and they with it."""
+        for key in list(self._seen)[met:]:
+            del self._seen[key]
+        del self.missing[missed:]
+
     def _left_out(self, value: Any, reason: str) -> dict[str, Any]:
         if self.strict:
             raise unstorable(reason)
@@ -147,6 +158,21 @@ class HeapWriter(Writer):
         reason = reason.encode("utf-8", "backslashreplace").decode()  # it may name a file
         self.missing.append((reason, value))
         return {TAG: MISSING, "number": number, "type": name_of(type(value)), "why": reason}
+
+    def needed(self, value: Any) -> Any:
+        """Return the node of a part without which what it is a part of could not be made."""
+        node = self.node(value)
+        seen = self._seen.get(id(value))
+        content = node if seen is None else seen.node
+        while type(content) is dict and content.get(TAG) == SHARED:
+            content = content["value"]
+        if type(content) is dict and content.get(TAG) == MISSING:
+            raise unstorable(content["why"])
+        return node
+
+    def has_met(self, value: Any) -> bool:
+        """Whether an object stands in the graph already."""
+        return id(value) in self._seen
 
     def wants_copy(self, size: int) -> bool:  # noqa: ARG002 - whatever the size
         """Return False: nobody asks for what a graph would be read as."""
@@ -203,10 +229,18 @@ class HeapWriter(Writer):
 
     def _table(self, value: Any) -> Any:
         """Return the node of what pandas has."""
-        items = living.items_of(value)
-        alone = len(self._seen) == 1 and len(set(map(id, items))) == len(items)
-        found = None if alone else tables.encode(self, value)
+        found = carried.encode(self, value)
+        if found is None:
+            if tables.is_noted(value):
+                raise unstorable("an index that was given attributes of its own")
+            items = living.items_of(value)
+            alone = len(self._seen) == 1 and len(set(map(id, items))) == len(items)
+            found = tables.encode(self, value, alone=alone)
         return self.table(value) if found is None else found
+
+    def number_of(self, thing: Any) -> int:
+        """Return the number of something that is no value of the graph."""
+        return self._things.setdefault(id(thing), (len(self._things), thing))[0]
 
     def table(self, value: Any) -> Any:
         """Return the node of a table by itself: its items are texts of their own."""
@@ -248,7 +282,12 @@ def is_tree(value: Any) -> bool:
     return True
 
 
-_KINDS: Final = (SHARED, SHARED_LIST, AGAIN, MISSING, tables.SHARED_TABLE, *living.KINDS)
+_KINDS: Final = (
+    *(SHARED, SHARED_LIST, AGAIN, MISSING, tables.SHARED_TABLE, tables.SHARED_COLUMNS),
+    *living.KINDS,
+)
+#: All kinds that are made in two parts.
+_SHELLS: Final = {**living.SHELLS, tables.SHARED_TABLE: tables.SHELL}
 _GRAPH: Final = re.compile(
     r'"\$stepbook":"(?:' + "|".join(map(re.escape, _KINDS)) + r"|host\.[a-z]+)\""
 )
@@ -276,17 +315,20 @@ class HeapReader(Reader):
     ) -> None:
         super().__init__(artifacts, hint, allow_pickle=allow_pickle, known=known)
         self.world = world
+        self.refs: dict[int, Any] = {}
+        #: The one member of a dict that is wanted, with what it holds; all of it if None.
+        self.only: str | None = None
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
         self._open: set[int] = set()
         self._later: list[Callable[[], object]] = []
 
     def _decoded(self, text: str) -> Any:
-        if not _GRAPH.search(text):
+        if self.only is None and not _GRAPH.search(text):
             return super()._decoded(text)
         raw = json.loads(text, parse_constant=no_constant)
         self._find(raw)
-        value = self.resolve(raw)
+        value = self.resolve(raw if self.only is None else raw[self.only])
         while self._later:
             self._later.pop()()
         return value
@@ -326,14 +368,14 @@ class HeapReader(Reader):
             return self.world.missing(node)
         if type(kind) is str and kind.startswith("host."):
             return self.world.made({key: self.resolve(item) for key, item in node.items()})
-        shell = living.SHELLS.get(kind) if type(kind) is str else None
+        shell = _SHELLS.get(kind) if type(kind) is str else None
         if shell is not None:
             return self._begin(shell, node)
         inner = {key: self.resolve(item) for key, item in node.items()}
         if kind is None:
             return inner
-        if kind == tables.SHARED_TABLE:
-            return tables.decode(inner)
+        if kind == tables.SHARED_COLUMNS:
+            return tables.decode_columns(inner)
         return living.decode(self, kind, inner) if kind in living.WHOLE else self._hook(inner)
 
     def _at(self, number: Any) -> Any:
@@ -343,7 +385,7 @@ class HeapReader(Reader):
         if type(raw) is not dict:
             shell: living.Shell | None = living.LIST
         else:
-            shell = living.SHELLS.get(raw[TAG]) if TAG in raw else living.DICT
+            shell = _SHELLS.get(raw[TAG]) if TAG in raw else living.DICT
         if shell is not None:
             return self._begin(shell, raw, number)
         value = self._made[number] = self.resolve(raw)

@@ -71,6 +71,15 @@ class GraphWriter(Protocol):
     def table(self, value: Any) -> Any:
         """Return what stands for a table by itself."""
 
+    def needed(self, value: Any) -> Any:
+        """Return the node of a part without which what it is a part of could not be made."""
+
+    def has_met(self, value: Any) -> bool:
+        """Whether an object stands in the graph already."""
+
+    def number_of(self, thing: Any) -> int:
+        """Return the number of something that is no value of the graph."""
+
     def forbid(self, value: Any, reason: str) -> None:
         """Refuse an object that is a part of another one and could not be shared with it."""
 
@@ -86,9 +95,11 @@ class GraphReader(Protocol):
 
     Attributes:
         world: what the host knows of its code.
+        refs: by what pandas knows that blocks are on the same memory, by number.
     """
 
     world: World
+    refs: dict[int, Any]
 
     def resolve(self, node: Any) -> Any:
         """Return the object of a node; what it holds may be filled in later."""

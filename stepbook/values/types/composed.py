@@ -49,15 +49,16 @@ def _array(w: Encoder, value: Any) -> dict[str, Any] | None:
         fill = vars(value).get("_fill_value")  # reading the public one sets it
         return {
             TAG: "numpy.masked",
-            "data": w.field("data", value.data),
+            "data": w.field("data", value.view(np.ndarray)),
             "mask": None if mask is np.ma.nomask else w.field("mask", mask),
             "fill": None if fill is None else w.field("fill_value", np.asarray(fill)),
             "hard": bool(value.hardmask),
         }
     if type(value) is np.rec.recarray:
         plain = value.view(np.ndarray)
-        dtype = np.dtype(plain.dtype.descr) if plain.dtype.names else plain.dtype
-        return {TAG: "numpy.recarray", "array": w.field("array", plain.view(dtype))}
+        if issubclass(plain.dtype.type, np.record):
+            plain = plain.view(np.dtype((np.void, plain.dtype)))
+        return {TAG: "numpy.recarray", "array": w.field("array", plain)}
     return None
 
 
@@ -68,9 +69,11 @@ def _to_masked(data: Any, mask: Any, fill: Any, hard: Any) -> Any:
         expect(data, np.ndarray),
         np.ma.nomask if mask is None else expect(mask, np.ndarray),
         hard_mask=expect(hard, bool),
+        copy=False,
     )
     if fill is not None:
-        value.set_fill_value(fill)
+        value.fill_value = fill
+        value._fill_value = fill  # type: ignore[attr-defined]  # noqa: SLF001 - views have the same
     return value
 
 

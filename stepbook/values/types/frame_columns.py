@@ -163,12 +163,10 @@ def _encode_objects(w: Encoder, values: np.ndarray[Any, Any]) -> tuple[Any, Spec
 class Filled:
     """A NumPy column that is filled batch by batch: no second copy of the whole in between."""
 
-    def __init__(self, dtype: np.dtype[Any], length: int) -> None:
+    def __init__(self, dtype: np.dtype[Any], length: int, into: Any = None) -> None:
         import numpy as np  # noqa: PLC0415
 
-        if dtype.hasobject:
-            raise ValueError("a column of objects is never read as memory")
-        self._values = np.empty(length, dtype)
+        self._values = np.empty(length, dtype) if into is None else into
         self._at = 0
 
     def add(self, chunk: Any) -> None:
@@ -219,7 +217,21 @@ class Collected:
         return self._build(pa.chunked_array(self._chunks, self._kind))
 
 
-def decoder(spec: Spec, kind: Any, length: int, parse: Callable[[str], Any]) -> Filled | Collected:
+def memory_of(spec: Spec) -> np.dtype[Any] | None:
+    """Return the dtype of a column that is read as memory, None for any other."""
+    import numpy as np  # noqa: PLC0415
+
+    if spec["is"] != "numpy":
+        return None
+    dtype: np.dtype[Any] = np.dtype(expect(spec["dtype"], str))
+    if dtype.hasobject:
+        raise ValueError("a column of objects is never read as memory")
+    return dtype
+
+
+def decoder(
+    spec: Spec, kind: Any, length: int, parse: Callable[[str], Any], into: Any = None
+) -> Filled | Collected:
     """Return what rebuilds a column from its Arrow parts.
 
     Args:
@@ -227,12 +239,12 @@ def decoder(spec: Spec, kind: Any, length: int, parse: Callable[[str], Any]) -> 
         kind: the column's Arrow type.
         length: rows of the table.
         parse: makes a value of the text of a node.
+        into: memory for a column that is read as such; its own if None.
     """
-    import numpy as np  # noqa: PLC0415
-
     take(spec, "is", *_FIELDS[spec["is"]], optional=("range",))
-    if spec["is"] == "numpy":
-        return Filled(np.dtype(expect(spec["dtype"], str)), length)
+    dtype = memory_of(spec)
+    if dtype is not None:
+        return Filled(dtype, length, into)
     return Collected(lambda whole: _build(spec, whole, parse), kind)
 
 

@@ -9,6 +9,7 @@ from ...errors import NotSerializableError
 from ..nodes import TAG, Encoder, expect, take, unstorable
 from . import frame_columns
 from .arrow import DTYPES, preview
+from .blocks import Joined, frame_of, layout
 from .ipc import alike, divided, read_columns, write_ipc
 
 if TYPE_CHECKING:
@@ -85,6 +86,9 @@ def _encode_frame(w: Encoder, value: pd.DataFrame) -> dict[str, Any]:
         "columns": _encode_labels(w, value.columns),
         **_extras(w, value),
     }
+    blocks = layout(value)
+    if blocks:
+        facts["blocks"] = blocks
     return _encode_table(w, "pandas.DataFrame", columns, value.index, facts, value, ready)
 
 
@@ -288,18 +292,17 @@ def decode(
         content: its bytes.
         parse: makes a value of the text of a node.
     """
-    import pandas as pd  # noqa: PLC0415
-
     simple = _SIMPLE.get(kind)
     if simple is not None:
         return simple(node)
     names = _FIELDS[kind]
     fields = dict(zip((*names, *_OPTIONAL), take(node, *names, optional=_OPTIONAL), strict=True))
     rows = expect(fields["rows"], int)
-    arrays = _read_columns(content, fields["arrays"], rows, parse)
+    joined = _joined(fields, rows) if "blocks" in node else []
+    arrays = _read_columns(content, fields["arrays"], rows, parse, joined)
     if kind == "pandas.Array":
         (values,) = arrays
-        return pd.array(values, copy=False) if not hasattr(values, "dtype") else values
+        return _as_extension(values)
     index = _decode_index(fields["index"], arrays, fields["arrays"])
     if len(index) != rows:
         raise ValueError("the index has another length")
@@ -312,10 +315,9 @@ def decode(
     else:
         labels = _decode_labels(fields["columns"])
         columns = arrays[: len(arrays) - _levels(fields["index"])]
-        whole = pd.DataFrame(
-            {i: _series(values, index) for i, values in enumerate(columns)}, index=index, copy=False
-        )
-        whole.columns = labels
+        together = {place for block in joined for place in block.at}
+        blocks = [(column, [i]) for i, column in enumerate(columns) if i not in together]
+        whole = frame_of([block.block(columns) for block in joined] + blocks, index, labels)
     if list(whole.shape) != fields["shape"]:
         raise ValueError("the table has another shape")
     whole.attrs = fields["attrs"] or {}
@@ -325,7 +327,7 @@ def decode(
 
 
 _TABLE: Final = ("rows", "arrays", "index")
-_OPTIONAL: Final = ("attrs", "unique_labels")
+_OPTIONAL: Final = ("attrs", "unique_labels", "blocks")
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "pandas.DataFrame": (*_TABLE, "shape", "dtypes", "columns"),
     "pandas.Series": (*_TABLE, "shape", "dtypes", "name"),
@@ -341,17 +343,42 @@ def _series(values: Any, index: pd.Index[Any]) -> Any:
     return pd.Series(values, index=index, dtype=values.dtype, copy=False)
 
 
+def _as_extension(values: Any) -> Any:
+    """Return a column that was read as the array of pandas that it was."""
+    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+
+    if not isinstance(values, np.ndarray):
+        return values
+    if values.dtype.kind in "mM":
+        return pd.array(values, dtype=values.dtype, copy=False)
+    return pd.arrays.NumpyExtensionArray(values)
+
+
+def _joined(fields: dict[str, Any], rows: int) -> list[Joined]:
+    """Return the columns that were together in memory."""
+    dtypes = [frame_columns.memory_of(spec) for spec in fields["arrays"]]
+    found = [Joined(node, dtypes, rows) for node in expect(fields["blocks"], list)]
+    places = [place for block in found for place in block.at]
+    if not found or "columns" not in fields or len(set(places)) != len(places):
+        raise ValueError("not the blocks of a table")
+    return found
+
+
 def _read_columns(
     content: Content,
     specs: list[dict[str, Any]],
     rows: int,
     parse: Callable[[str], Any],
+    joined: list[Joined],
 ) -> list[Any]:
-    arrays = read_columns(
-        content,
-        len(expect(specs, list)),
-        lambda number, kind: frame_columns.decoder(specs[number], kind, rows, parse),
-    )
+    blocks = {place: block for block in joined for place in block.at}
+
+    def start(number: int, kind: Any) -> Any:
+        into = blocks[number].row(number) if number in blocks else None
+        return frame_columns.decoder(specs[number], kind, rows, parse, into)
+
+    arrays = read_columns(content, len(expect(specs, list)), start)
     if any(len(array) != rows for array in arrays):
         raise ValueError("the table has another length")
     content.note(alike(rows))

@@ -6,6 +6,7 @@ is called: no ``__init__``, no ``__setstate__``, no decorator.
 
 from __future__ import annotations
 
+import array
 import functools
 import gc
 import logging
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ArtifactError
 from ..nodes import TAG, expect, name_of, take, unstorable
+from . import carried, views
 from .builtin import FACTORIES
 
 if TYPE_CHECKING:
@@ -159,12 +161,22 @@ def _encode_builtin(w: GraphWriter, value: types.BuiltinMethodType) -> dict[str,
 
 
 def _encode_partial(w: GraphWriter, value: functools.partial[Any]) -> dict[str, Any]:
-    return {
+    node = {
         TAG: "partial",
         "function": w.node(value.func),
         "args": [w.node(item) for item in value.args],
-        "kwargs": {key: w.node(item) for key, item in value.keywords.items()},
+        "kwargs": w.node(value.keywords),  # the dict itself may be held by others, too
     }
+    return {**node, "attributes": w.node(vars(value))} if vars(value) else node
+
+
+def _encode_property(w: GraphWriter, value: property) -> dict[str, Any]:
+    parts = {"fget": value.fget, "fset": value.fset, "fdel": value.fdel}
+    return {TAG: "property", **{name: w.node(part) for name, part in parts.items()}}
+
+
+def _encode_static(w: GraphWriter, value: Any) -> dict[str, Any]:
+    return {TAG: "bound", "kind": type(value).__name__, "function": w.node(value.__func__)}
 
 
 def _encode_cached(w: GraphWriter, value: Any) -> dict[str, Any]:
@@ -216,7 +228,7 @@ def _encode_object(w: GraphWriter, value: Any) -> dict[str, Any]:
     if base is not object and base is not None:
         node["content"] = w.node(base(value) if base is not deque else list(value))
     fields = getattr(value, "__dict__", None)
-    if fields:
+    if fields is not None:
         node["fields"] = w.node(fields)  # the dict itself may be held by others, too
     slots = {
         name: w.field(name, item)
@@ -234,8 +246,6 @@ _STILL: Final = frozenset(
     {"builtins", "datetime", "decimal", "fractions", "uuid", "pathlib", "zoneinfo", "numpy"}
     | {"pandas", "ipaddress", "enum"}
 )
-#: The class of what numpy's as_strided puts between an array and its view.
-_BETWEEN: Final = "DummyArray"
 
 
 def slots_of(cls: type) -> list[str]:
@@ -295,44 +305,17 @@ def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
         if by_statement and not (item.__defaults__ or item.__kwdefaults__ or item.__dict__):
             return False
         return w.world.place_of(item.__code__) is not None or not by_statement
-    if isinstance(item, staticmethod | classmethod | property | functools.cached_property):
+    if isinstance(item, staticmethod | classmethod | property):
+        of = item.fget if isinstance(item, property) else item.__func__
+        # Those of the statement itself are made by it again.
+        return not str(getattr(of, "__qualname__", "")).startswith(f"{cls.__qualname__}.")
+    if isinstance(item, functools.cached_property):
         return False
     if issubclass(cls, Enum) and (name.startswith("_") or name in cls.__members__):
         return False
     return not hasattr(type(item), "__set_name__") and not isinstance(
         item, types.MemberDescriptorType | types.GetSetDescriptorType
     )
-
-
-def view(w: GraphWriter, value: Any) -> dict[str, Any] | None:
-    """Return the node of an array that shares its memory with another of the graph."""
-    import numpy as np  # noqa: PLC0415 - there are arrays
-
-    if not isinstance(value, np.ndarray):
-        return None
-    owner = owner_of(value)
-    if id(owner) not in w.owners or type(value) is not np.ndarray:
-        return None
-    base = owner if type(owner) is bytearray else _base_of(value)
-    base = w.bases.setdefault(id(owner), base)
-    if base is value or type(base) not in (np.ndarray, bytearray):
-        return None
-    whole = base if isinstance(base, np.ndarray) else np.frombuffer(base, np.uint8)
-    if whole.dtype.hasobject != value.dtype.hasobject:
-        return None
-    start = whole.__array_interface__["data"][0]
-    offset = value.__array_interface__["data"][0] - start
-    if not 0 <= offset <= whole.nbytes:
-        raise unstorable("it shares a buffer with another array, and is no view of that")
-    return {
-        TAG: "numpy.view",
-        "base": w.node(base),
-        "offset": offset,
-        "shape": list(value.shape),
-        "strides": list(value.strides),
-        "dtype": w.node(value.dtype) if value.dtype != whole.dtype else None,
-        "writeable": bool(value.flags.writeable),
-    }
 
 
 def can_change(item: Any) -> bool:
@@ -365,32 +348,10 @@ def items_of(value: Any) -> list[Any]:
     ]
 
 
-def _base_of(value: Any) -> Any:
-    """Return the last array on the way to what owns the memory, which may be another buffer."""
-    import numpy as np  # noqa: PLC0415 - there are arrays
-
-    found = value
-    while isinstance(found.base, np.ndarray) or type(found.base).__name__ == _BETWEEN:
-        found = found.base if isinstance(found.base, np.ndarray) else found.base.base
-    return found
-
-
-def owner_of(value: Any) -> Any:
-    """Return what owns the memory of an array: itself, another array, or some other buffer."""
-    import numpy as np  # noqa: PLC0415 - there are arrays
-
-    while isinstance(value, np.ndarray) and value.base is not None:
-        base = value.base
-        value = base.base if type(base).__name__ == _BETWEEN else base
-    if type(value) is memoryview and type(value.obj) is bytearray:
-        return value.obj
-    return value
-
-
 def _viewed(value: Any) -> Any:
     """Return the dict behind one of its views; those give only a proxy of it."""
     found = gc.get_referents(value)
-    if len(found) != 1 or type(found[0]) is not dict:
+    if len(found) != 1 or type(found[0]) is not dict or "__module__" in found[0]:
         raise unstorable("a view of something else than a dict")
     return found[0]
 
@@ -422,7 +383,18 @@ def _encode_iterator(w: GraphWriter, value: Any) -> dict[str, Any]:
     }
 
 
+_BOUND: Final[dict[str, Callable[[Any], Any]]] = {
+    "staticmethod": staticmethod,
+    "classmethod": classmethod,
+}
+
 _ENCODERS: Final[dict[type, Callable[[GraphWriter, Any], dict[str, Any]]]] = {
+    property: _encode_property,
+    staticmethod: _encode_static,
+    classmethod: _encode_static,
+    array.array: views.encode_array,
+    memoryview: views.encode_memoryview,
+    types.MappingProxyType: lambda w, v: {TAG: "mappingproxy", "of": w.node(_viewed(v))},
     types.FunctionType: _encode_function,
     types.CellType: _encode_cell,
     types.MethodType: _encode_method,
@@ -494,6 +466,16 @@ def _fill_function(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
         value.__annotations__ = {k: r.resolve(v) for k, v in node["annotations"].items()}
     if "doc" in node:
         value.__doc__ = r.resolve(node["doc"])
+
+
+def _fill_partial(r: GraphReader, value: functools.partial[Any], node: dict[str, Any]) -> None:
+    function, args, kwargs, attributes = take(
+        node, "function", "args", "kwargs", optional=("attributes",)
+    )
+    kwargs = expect(r.resolve(kwargs), dict)
+    attributes = None if attributes is None else expect(r.resolve(attributes), dict)
+    state = r.resolve(function), tuple(r.resolve(args)), kwargs, attributes
+    value.__setstate__(state)  # type: ignore[attr-defined]
 
 
 def _fill_cell(r: GraphReader, value: types.CellType, node: dict[str, Any]) -> None:
@@ -630,6 +612,7 @@ DICT: Final = Shell(lambda _r, _n: {}, _fill_dict)
 _OWN: Final[dict[str, Shell]] = {
     "function": Shell(_make_function, _fill_function),
     "cell": Shell(lambda _r, _n: types.CellType(), _fill_cell, late=True),
+    "partial": Shell(lambda _r, _n: functools.partial(len), _fill_partial),
     "object": Shell(_make_object, _fill_object),
     "exception": Shell(_make_exception, _fill_exception),
     "class": Shell(_make_class, _fill_class),
@@ -650,7 +633,7 @@ SHELLS: Final[dict[str, Shell]] = {
 }
 
 
-def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911 - as above
+def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C901, PLR0911, PLR0912 - as above
     """Return what a node stands for, of which everything inside is rebuilt.
 
     Raises:
@@ -680,9 +663,13 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
         if state is not None:
             iterator.__setstate__(state)
         return iterator
-    if kind == "partial":
-        function, args, kwargs = take(node, "function", "args", "kwargs")
-        return functools.partial(function, *args, **kwargs)
+    if kind == "property":
+        return property(*take(node, "fget", "fset", "fdel"))
+    if kind == "bound":
+        name, function = take(node, "kind", "function")
+        return _BOUND[name](function)
+    if kind == "mappingproxy":
+        return types.MappingProxyType(expect(*take(node, "of"), dict))
     if kind == "numpy.readonly":
         (array,) = take(node, "of")
         array.flags.writeable = False
@@ -690,20 +677,9 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
     if kind == "lru_cache":
         function, maxsize, typed = take(node, "function", "maxsize", "typed")
         return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
-    return _decode_view(*take(node, "base", "offset", "shape", "strides", "dtype", "writeable"))
-
-
-def _decode_view(
-    base: Any, offset: int, shape: list[int], strides: list[int], dtype: Any, writeable: Any
-) -> Any:
-    import numpy as np  # noqa: PLC0415
-
-    if type(base) is bytearray:
-        base = np.frombuffer(base, np.uint8)
-    # numpy checks that the view stays within the memory of its base.
-    made = np.ndarray(shape, dtype or base.dtype, base, offset, strides)
-    made.flags.writeable = writeable and base.flags.writeable
-    return made
+    if kind == carried.CARRIED:
+        return carried.decode(node)
+    return views.decode(kind, node)
 
 
 #: Kinds that are rebuilt when everything inside is.
@@ -712,11 +688,14 @@ WHOLE: Final = (
     "logger",
     "method",
     "dict.view",
+    "mappingproxy",
+    "property",
+    "bound",
     "iterator",
-    "partial",
     "lru_cache",
     "numpy.readonly",
-    "numpy.view",
+    carried.CARRIED,
+    *views.KINDS,
 )
 #: Kinds by which a text is known to be of a graph.
 KINDS: Final = (*_OWN, *WHOLE)
