@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ..values.heap import HeapWriter
     from ..values.writer import Writer
     from .files import Found
+    from .places import Change
     from .session import Session
     from .transform import Body, Request
     from .variables import Stored
@@ -181,6 +182,8 @@ class CellStep:
             self._session.note_definitions(self._body.statements, self._body.effects)
             self._reached = self._session.reached(self._body.statements, self._body.effects)
             with calm():
+                self._session.places.begin(attempt.name, self._reached.words)
+                self._reached.reads |= self._session.places.held()
                 self._session.memory.before(attempt.name, self._reached)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
@@ -262,12 +265,12 @@ class CellStep:
         flush_figures()
         recorder.stop()
         session = self._session
-        around = session.surroundings.end()
+        around, changes = session.surroundings.end(), session.places.end()
         with calm():
             with run.codec.writing_graphs(session.notebook) as writer:
                 writer.graph = False
                 text, refusal = self._encode_value(writer, attempt)
-                stored = self._stored(writer, attempt, around)
+                stored = self._stored(writer, attempt, around, changes)
                 shown = self._outputs.stored(writer, recorder, self._value, refusal)
                 chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
                 variables = stored.text(
@@ -304,12 +307,19 @@ class CellStep:
     def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
         session, run = self._session, self._running
         text, attributes = self._request.source, self._body.effects.attributes
-        restorer = Restorer(run.codec, session.notebook, variables, step, alive, text, attributes)
+        may_set = session.places.may_set
+        restorer = Restorer(
+            run.codec, session.notebook, variables, step, alive, text, attributes, may_set
+        )
         restorer.finish()
         session.memory.restored(step, restorer.names)
 
     def _stored(
-        self, writer: HeapWriter, attempt: Attempt, around: dict[str, dict[str, Any]]
+        self,
+        writer: HeapWriter,
+        attempt: Attempt,
+        around: dict[str, dict[str, Any]],
+        changes: list[Change],
     ) -> Stored:
         """Store what a replay cannot make: what was bound or changed, and not by a definition."""
         memory, effects = self._session.memory, self._body.effects
@@ -319,6 +329,9 @@ class CellStep:
         groups = memory.after(attempt.name, self._reached, self._before)
         storer.add_around(around)
         storer.add_attributes(effects.attributes)
+        places = self._session.places
+        bound = set().union(*groups)
+        storer.add_places(changes, places.shared(bound), effects.attributes)
         storer.add_files(written(self._files, names_of(effects.texts)))
         out = self._request.out
         if out is not None:
@@ -328,12 +341,14 @@ class CellStep:
             storer.add(out)
             return storer.end()
         executed = self._definitions.again(storer)
+        # What a module holds, and comes back with it.
+        imported = places.imported_from(changes)
         # They are IPython's, until a cell binds them: `for _ in range(3)`, `_ = gettext`.
         for name in sorted(effects.binds & history.LAST & self._names.keys() - executed):
             storer.add([name])
         for group in sorted(groups, key=lambda g: min(effects.order.get(n, 1 << 30) for n in g)):
             names = sorted(group, key=lambda n: (effects.order.get(n, 1 << 30), n))
-            names = [name for name in names if name not in executed]
+            names = [n for n in names if n not in executed and n not in imported]
             if names:
                 storer.add(names)
         return storer.end()
@@ -358,6 +373,7 @@ class CellStep:
                     self._session.memory.failed(self._reached)
                 self._session.draws.end(attempt.name, self._chance)
                 self._session.surroundings.end()
+                self._session.places.failed()
         finally:
             self._around.close()
 
@@ -403,6 +419,7 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
+        session.places.begin(step.name, self._body.effects.words)
         self._held = history.held(self._shell)
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)
@@ -415,6 +432,7 @@ class CellStep:
             lambda key: session.alive(run, step, key),
             self._request.source,
             self._body.effects.attributes,
+            session.places.may_set,
         )
         return True
 
@@ -442,7 +460,8 @@ class CellStep:
             self._restorer.finish()
             others = self._restorer.names - self._body.effects.binds
             history.follow(self._shell, self._held, others)
-            session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
+            others = self._body.effects.binds | session.places.imported_from(session.places.end())
+            session.memory.restored(step.name, self._restorer.names | others)
         session.draws.end(step.name, self._chance)
         session.surroundings.end()
         session.files.replayed(step.name, self._restorer.files)

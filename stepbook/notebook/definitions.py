@@ -42,6 +42,7 @@ class Definitions:
         if isinstance(node, ast.Import | ast.ImportFrom):
             self._session.memory.baseline(self._bound_by(node))
             self._session.surroundings.loaded()
+            self._session.places.loaded()
         elif number < self._body.noted:
             self._made[number] = [self._names.get(name) for name in defined_names(node)]
 

@@ -8,9 +8,13 @@ where a magic that executes it is known, as ``%%time``.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DEFINITIONS: Final = (
@@ -52,6 +56,8 @@ _HARMLESS: Final = frozenset(
     file debug
     """.split()
 )
+#: A name, or the name of a module within another one.
+_NAME: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 #: Where statements hold statements.
 BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 #: Names by which code reaches every other name.
@@ -110,6 +116,7 @@ class Effects:
         awaits: whether the cell awaits something itself.
         attributes: what is assigned or deleted behind a name, as ``pd.options.x``, in its parts.
         texts: the texts in it.
+        words: names, of attributes and imports, too, and texts that may be names.
     """
 
     order: dict[str, int] = field(default_factory=dict)
@@ -118,6 +125,7 @@ class Effects:
     awaits: bool = False
     attributes: set[tuple[str, ...]] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
 
     @property
     def binds(self) -> set[str]:
@@ -134,7 +142,26 @@ def effects_of(body: list[ast.stmt]) -> Effects:
     parts = [node for s in (*body, *chain(*nested_code(body))) for node in ast.walk(s)]
     constants = (node.value for node in parts if isinstance(node, ast.Constant))
     visitor.effects.texts = {text for text in constants if type(text) is str}
+    visitor.effects.words = set(_words(parts, visitor.effects))
     return visitor.effects
+
+
+def _words(parts: list[ast.AST], effects: Effects) -> Iterator[str]:
+    """Give the names in code, and the texts that may be names."""
+    for node in parts:
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+            if isinstance(node, ast.ImportFrom):
+                yield node.module or ""
+    for text in effects.texts:
+        if effects.everything:  # it may be code
+            yield from re.findall(r"\w+", text)
+        elif _NAME.fullmatch(text):
+            yield text
 
 
 def defined_in(body: list[ast.stmt]) -> set[str]:

@@ -20,6 +20,7 @@ from .digest import look, names_in
 from .effects import Effects, defined_in, effects_of
 from .files import Files, names_of
 from .memory import Memory
+from .places import Places
 from .quiet import is_quiet
 from .sources import Sources
 from .surroundings import Surroundings
@@ -73,6 +74,7 @@ class Session:
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
         memory: what a replay would have.
+        places: what is in modules, and what these hold.
         surroundings: what is around the notebook: its folder, environment and options.
         files: what replayed steps had written.
         executed: its cells, for a verification.
@@ -90,6 +92,7 @@ class Session:
         self.surroundings = Surroundings()
         self.files = Files()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
+        self.places = Places(shell.user_ns, self.notebook.is_own, self.memory.look)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
         )
@@ -155,6 +158,7 @@ class Session:
     def note_definitions(self, body: list[ast.stmt], effects: Effects) -> None:
         """Note which names a cell binds by imports and definitions, and which otherwise."""
         self._given |= effects.attributes
+        self.places.imported(body)
         defined = defined_in(body)
         self.notebook.defined -= effects.binds - defined
         self.notebook.defined |= defined

@@ -137,6 +137,8 @@ def apply(stored: Any, source: str) -> list[str]:
                 if isinstance(value, NotStored):
                     failed.append(f"{area} {name}: it could not be stored")
                     continue
+                if area == "environ" and os.environ.get(name) == value:
+                    continue  # an import has set it again
                 if write is None or not _is_named(area, name, value, source):
                     failed.append(f"{area} {name}: the cell does not name it")
                     continue
