@@ -217,7 +217,11 @@ class Reach:
         if self._is_own(value) and id(value) not in self._ids:
             self._ids.add(id(value))
             for part in vars(value).values():
-                self._function(getattr(part, "__func__", part), found)
+                wraps = isinstance(part, staticmethod | classmethod)
+                self._function(part.__func__ if wraps else part, found)
+                if isinstance(part, property):
+                    self._function(part.fget, found)
+                    self._function(part.fset, found)
 
     def _add(self, label: str, owner: Any, found: set[str]) -> None:
         package = label.partition(".")[0].partition(":")[0]
@@ -245,11 +249,6 @@ class Reach:
             for word in self.words & fields.keys():
                 if (label, word) not in _PROCESS and not word.startswith("__"):
                     yield (label, word), fields[word]
-
-    def imported_from(self, changes: Iterable[Change]) -> set[str]:
-        """Return the names that come back with what was changed, as they were imported from it."""
-        places = {change.place for change in changes if change.kept}
-        return {n for n, p in self._origins.items() if p in places and self.is_imported(n, p)}
 
     def may_set(self, place: Place) -> bool:
         """Whether the code of the cell can set what is at a place."""

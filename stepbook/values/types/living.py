@@ -291,6 +291,8 @@ def _names(cls: type) -> set[str]:
 
 def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
     if isinstance(item, types.FunctionType):
+        if item.__module__ == "enum":  # every Enum is given some by its metaclass
+            return False
         by_statement = item.__qualname__ == f"{cls.__qualname__}.{name}"
         if by_statement and not (item.__defaults__ or item.__kwdefaults__ or item.__dict__):
             return False
