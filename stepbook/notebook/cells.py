@@ -18,12 +18,11 @@ from ..errors import NotSerializableError, StaleStepError
 from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
-from . import history, missing, names
+from . import history, missing, names, settings
 from .calm import calm, warn
 from .chance import changed
 from .definitions import Definitions
 from .effects import effects_of
-from .files import found, names_of, written
 from .late import Late
 from .listen import listener
 from .memory import is_hidden
@@ -31,6 +30,7 @@ from .outputs import Recorder, flush_figures
 from .restore import Restorer
 from .shown import StepOutputs
 from .stub import NotStored, refuse
+from .surroundings import REGISTERED
 from .variables import Storer, classes_in
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from ..model.rows import StepRow
     from ..values.heap import HeapWriter
     from ..values.writer import Writer
-    from .files import Found
     from .places import Change
     from .session import Session
     from .transform import Body, Request
@@ -78,7 +77,6 @@ class CellStep:
         self._outputs = StepOutputs(session.shell, request.name)
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
-        self._files: Found = {}
         self._reached = body.effects
         # On replay:
         self._restorer: Restorer | None = None
@@ -187,8 +185,7 @@ class CellStep:
                 self._session.memory.before(attempt.name, self._reached)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
-            self._session.tell_files(self._body.effects)
-            self._files = found(names_of(self._body.effects.texts))
+            self._session.begin_files(self._body.effects, str(run.book.path or ""))
             self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
@@ -266,6 +263,9 @@ class CellStep:
         recorder.stop()
         session = self._session
         around, changes = session.surroundings.end(), session.places.end()
+        called = settings.unseen(*session.places.reached())
+        if called:
+            around = {**around, REGISTERED: {**around.get(REGISTERED, {}), **called}}
         with calm():
             with run.codec.writing_graphs(session.notebook) as writer:
                 writer.graph = False
@@ -332,7 +332,7 @@ class CellStep:
         places = self._session.places
         bound = set().union(*groups)
         storer.add_places(changes, places.shared(bound), effects.attributes)
-        storer.add_files(written(self._files, names_of(effects.texts)))
+        storer.add_files(self._session.files.written())
         out = self._request.out
         if out is not None:
             for name in out:
@@ -420,6 +420,7 @@ class CellStep:
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
         session.places.begin(step.name, self._body.effects.words)
+        session.files.set_folder()
         self._held = history.held(self._shell)
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)

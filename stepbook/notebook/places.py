@@ -448,6 +448,12 @@ class Places:
     def _reach(self) -> Reach:
         return Reach(self._words, self._names, self._is_own, self._seen, self._origins)
 
+    def reached(self) -> tuple[set[str], list[Any]]:
+        """Return the names in the code of the step that was begun last, and what they hold."""
+        reach = self._reach()
+        held = [self._names[name] for name in reach.words & self._names.keys()]
+        return reach.words, [*held, *reach.owners.values()]
+
     # ---- sharing and setting --------------------------------------------------------------------
 
     def shared(self, names: Iterable[str]) -> dict[Place, str]:

@@ -130,7 +130,8 @@ class Restorer:
             set_hidden(self._decode(self._chance, CHANCE))
         failed = []
         if self._around is not None:
-            failed = surroundings.apply(self._decode(self._around, AROUND), self._source)
+            around = self._decode(self._around, AROUND)
+            failed = surroundings.apply(around, self._source, self._notebook.told)
         failed += self._set_attributes()
         failed += self._set_places()
         if failed:
