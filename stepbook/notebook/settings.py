@@ -10,6 +10,7 @@ import abc
 import contextlib
 import csv
 import decimal
+import functools
 import gc
 import locale
 import signal
@@ -253,13 +254,20 @@ def _new_in(*classes: str) -> list[str]:
     """Return what others have put into classes of pandas."""
     pandas = sys.modules["pandas"]
     return [
-        f"{cls}.{name}"
-        for cls in classes
-        for name, value in list(vars(getattr(pandas, cls)).items())
-        if not name.startswith("_")
-        and not (getattr(value, "__module__", None) or "pandas").startswith("pandas")
-        and callable(value)
+        f"{name}.{method}"
+        for name in classes
+        for method in sorted(vars(getattr(pandas, name)).keys() - _came_with(getattr(pandas, name)))
+        if not method.startswith("_")
     ]
+
+
+@functools.cache
+def _came_with(cls: type) -> frozenset[str]:
+    def is_its_own(value: Any) -> bool:
+        module = getattr(value, "__module__", None)
+        return not (callable(value) and isinstance(module, str)) or module.startswith("pandas")
+
+    return frozenset(name for name, value in vars(cls).items() if is_its_own(value))
 
 
 def _shell() -> Any:
@@ -285,7 +293,7 @@ def _transformers() -> list[str]:
 
 def _magics() -> list[str]:
     kinds = _shell().magics_manager.magics
-    return [name for kind in kinds.values() for name, f in kind.items() if _foreign([f])]
+    return [n for kind in kinds.values() for n, f in kind.items() if _is_of_notebook(f)]
 
 
 def _printers() -> list[str]:

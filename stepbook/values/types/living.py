@@ -276,7 +276,11 @@ def _encode_class(w: GraphWriter, value: ClassState) -> dict[str, Any]:
     node = {TAG: "class", "class": _ref(cls), "fields": state, "names": sorted(_names(cls))}
     members = cls.__members__.items() if issubclass(cls, Enum) else ()
     given = {
-        name: {key: w.field(key, item) for key, item in vars(member).items() if key not in _MEMBER}
+        name: {
+            key: w.field(key, item)
+            for key, item in vars(member).items()
+            if key not in _MEMBER or (key == "_value_" and type(item) in (list, dict, set))
+        }
         for name, member in members
     }
     if any(given.values()):
