@@ -42,13 +42,7 @@ def open_run(
     book.check_fork()
     if HOOKS.before_open is not None:
         HOOKS.before_open()
-    if not isinstance(loop, str) or not loop.strip():
-        raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
-    loop = spellings(checked_text(loop, "name of the loop"))[0]
-    if reopen not in (None, "unfinished"):
-        raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
-    if trigger_type not in ("user", "api_token", "system"):
-        raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
+    loop = _checked(loop, reopen, trigger_type)
     wishes = HOOKS.wishes or _NONE
     if input is UNSET:
         input = wishes.input  # noqa: A001 - as above
@@ -82,6 +76,17 @@ def open_run(
             f"or {asks_new.get()} to start a fresh run of this key."
         )
     return _walk_again(run, retry_handled=retry_handled)
+
+
+def _checked(loop: object, reopen: object, trigger_type: object) -> str:
+    """Return the loop's name as it is recorded, once all three can be used."""
+    if not isinstance(loop, str) or not loop.strip():
+        raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
+    if reopen not in (None, "unfinished"):
+        raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
+    if trigger_type not in ("user", "api_token", "system"):
+        raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
+    return spellings(checked_text(loop, "name of the loop"))[0]
 
 
 def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenRun:

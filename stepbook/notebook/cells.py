@@ -18,12 +18,11 @@ from ..errors import NotSerializableError, StaleStepError
 from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
-from . import history, missing, names
+from . import history, missing, names, settings
 from .calm import calm, warn
 from .chance import changed
 from .definitions import Definitions
 from .effects import effects_of
-from .files import found, names_of, written
 from .late import Late
 from .listen import listener
 from .memory import is_hidden
@@ -31,6 +30,7 @@ from .outputs import Recorder, flush_figures
 from .restore import Restorer
 from .shown import StepOutputs
 from .stub import NotStored, refuse
+from .surroundings import REGISTERED
 from .variables import Storer, classes_in
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ..model.rows import StepRow
     from ..values.heap import HeapWriter
     from ..values.writer import Writer
-    from .files import Found
+    from .places import Change
     from .session import Session
     from .transform import Body, Request
     from .variables import Stored
@@ -78,7 +78,6 @@ class CellStep:
         self._outputs = StepOutputs(session.shell, request.name)
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
-        self._files: Found = {}
         self._reached = body.effects
         # On replay:
         self._restorer: Restorer | None = None
@@ -183,11 +182,12 @@ class CellStep:
             self._session.note_definitions(self._body.statements, self._body.effects)
             self._reached = self._session.reached(self._body.statements, self._body.effects)
             with calm():
+                self._session.places.begin(attempt.name, self._reached.words)
+                self._reached.reads |= self._session.places.held()
                 self._session.memory.before(attempt.name, self._reached)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
             self._session.surroundings.begin(attempt.name)
-            self._session.tell_files(self._body.effects)
-            self._files = found(names_of(self._body.effects.texts))
+            self._session.begin_files(self._body.effects, str(run.book.path or ""))
             self._chance = self._session.draws.begin(attempt.name)
             if self._body.effects.awaits:
                 around.enter_context(heartbeat())
@@ -264,12 +264,15 @@ class CellStep:
         flush_figures()
         recorder.stop()
         session = self._session
-        around = session.surroundings.end()
+        around, changes = session.surroundings.end(), session.places.end()
+        called = settings.unseen(*session.places.reached())
+        if called:
+            around = {**around, REGISTERED: {**around.get(REGISTERED, {}), **called}}
         with calm():
             with run.codec.writing_graphs(session.notebook) as writer:
                 writer.graph = False
                 text, refusal = self._encode_value(writer, attempt)
-                stored = self._stored(writer, attempt, around)
+                stored = self._stored(writer, attempt, around, changes)
                 shown = self._outputs.stored(writer, recorder, self._value, refusal)
                 chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
                 variables = stored.text(
@@ -306,12 +309,19 @@ class CellStep:
     def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
         session, run = self._session, self._running
         text, attributes = self._request.source, self._body.effects.attributes
-        restorer = Restorer(run.codec, session.notebook, variables, step, alive, text, attributes)
+        may_set = session.places.may_set
+        restorer = Restorer(
+            run.codec, session.notebook, variables, step, alive, text, attributes, may_set
+        )
         restorer.finish()
         session.memory.restored(step, restorer.names)
 
     def _stored(
-        self, writer: HeapWriter, attempt: Attempt, around: dict[str, dict[str, Any]]
+        self,
+        writer: HeapWriter,
+        attempt: Attempt,
+        around: dict[str, dict[str, Any]],
+        changes: list[Change],
     ) -> Stored:
         """Store what a replay cannot make: what was bound or changed, and not by a definition."""
         memory, effects = self._session.memory, self._body.effects
@@ -321,7 +331,10 @@ class CellStep:
         groups = memory.after(attempt.name, self._reached, self._before)
         storer.add_around(around)
         storer.add_attributes(effects.attributes)
-        storer.add_files(written(self._files, names_of(effects.texts)))
+        places = self._session.places
+        bound = set().union(*groups)
+        storer.add_places(changes, places.shared(bound), effects.attributes)
+        storer.add_files(self._session.files.written())
         out = self._request.out
         if out is not None:
             for name in out:
@@ -330,12 +343,14 @@ class CellStep:
             storer.add(out)
             return storer.end()
         executed = self._definitions.again(storer)
+        # What a module holds, and comes back with it.
+        imported = places.imported_from(changes)
         # They are IPython's, until a cell binds them: `for _ in range(3)`, `_ = gettext`.
         for name in sorted(effects.binds & history.LAST & self._names.keys() - executed):
             storer.add([name])
         for group in sorted(groups, key=lambda g: min(effects.order.get(n, 1 << 30) for n in g)):
             names = sorted(group, key=lambda n: (effects.order.get(n, 1 << 30), n))
-            names = [name for name in names if name not in executed]
+            names = [n for n in names if n not in executed and n not in imported]
             if names:
                 storer.add(names)
         return storer.end()
@@ -360,6 +375,7 @@ class CellStep:
                     self._session.memory.failed(self._reached)
                 self._session.draws.end(attempt.name, self._chance)
                 self._session.surroundings.end()
+                self._session.places.failed()
         finally:
             self._around.close()
 
@@ -405,6 +421,8 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
+        session.places.begin(step.name, self._body.effects.words)
+        session.files.set_folder()
         self._held = history.held(self._shell)
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)
@@ -417,6 +435,7 @@ class CellStep:
             lambda key: session.alive(run, step, key),
             self._request.source,
             self._body.effects.attributes,
+            session.places.may_set,
         )
         return True
 
@@ -444,7 +463,8 @@ class CellStep:
             self._restorer.finish()
             others = self._restorer.names - self._body.effects.binds
             history.follow(self._shell, self._held, others)
-            session.memory.restored(step.name, self._restorer.names | self._body.effects.binds)
+            others = self._body.effects.binds | session.places.imported_from(session.places.end())
+            session.memory.restored(step.name, self._restorer.names | others)
         session.draws.end(step.name, self._chance)
         session.surroundings.end()
         session.files.replayed(step.name, self._restorer.files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .effects import defined_names, effects_of, is_definition
 from .memory import is_hidden
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .session import Session
     from .transform import Body
     from .variables import Storer
+
+
+#: Decorators that give a function to the shell.
+_REGISTERING: Final = ("register_line_magic", "register_cell_magic", "register_line_cell_magic")
 
 
 class Definitions:
@@ -42,6 +46,7 @@ class Definitions:
         if isinstance(node, ast.Import | ast.ImportFrom):
             self._session.memory.baseline(self._bound_by(node))
             self._session.surroundings.loaded()
+            self._session.places.loaded()
         elif number < self._body.noted:
             self._made[number] = [self._names.get(name) for name in defined_names(node)]
 
@@ -70,6 +75,10 @@ class Definitions:
         decorators = getattr(node, "decorator_list", ())
         reads = effects_of([ast.Expr(d) for d in decorators]).reads & self._names.keys()
         if reads & remade:  # `@area.register`, of an `area` that is made anew
+            return False
+        magic: Any = sys.modules.get("IPython.core.magic")
+        registers = [getattr(magic, name, None) for name in _REGISTERING]
+        if any(self._names.get(name) in registers for name in reads):
             return False
         if not decorators or all(map(storer.can_store, names)):
             return True

@@ -8,9 +8,13 @@ where a magic that executes it is known, as ``%%time``.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _DEFINITIONS: Final = (
@@ -52,6 +56,19 @@ _HARMLESS: Final = frozenset(
     file debug
     """.split()
 )
+#: Magics that only change how the shell works: a replay executes their lines again.
+_SETTING: Final = frozenset(
+    """
+    alias alias_magic autoawait autocall automagic autoreload colors config load_ext matplotlib
+    pdb precision reload_ext unalias unload_ext xmode
+    """.split()
+)
+#: How lines for the system's shell are executed.
+_SYSTEM: Final = frozenset({"system", "getoutput", "getsystem"})
+_SHELLS: Final = frozenset({"bash", "sh", "script", "sx", "system"})
+_BETWEEN: Final = re.compile(r"[\s;|&<>()'\"=]+")
+#: A name, or the name of a module within another one.
+_NAME: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 #: Where statements hold statements.
 BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 #: Names by which code reaches every other name.
@@ -87,6 +104,16 @@ def makes_class(node: Any) -> bool:
     )
 
 
+def sets_shell(node: Any) -> bool:
+    """Whether a statement is a magic's line that only changes how the shell works."""
+    magic = _magic(node.value) if _is_call(node) else None
+    return magic is not None and magic[0] == "run_line_magic" and magic[1] in _SETTING
+
+
+def _is_call(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+
+
 def defined_names(node: ast.stmt) -> list[str]:
     """Return the names that a definition binds; ``*`` for ``import *``."""
     if isinstance(node, ast.Import):
@@ -95,6 +122,8 @@ def defined_names(node: ast.stmt) -> list[str]:
         return [alias.asname or alias.name for alias in node.names]
     if isinstance(node, ast.Assign):
         return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    if isinstance(node, ast.Expr):
+        return []
     name = getattr(node, "name", None)
     return [name.id if isinstance(name, ast.Name) else str(name)]
 
@@ -110,6 +139,7 @@ class Effects:
         awaits: whether the cell awaits something itself.
         attributes: what is assigned or deleted behind a name, as ``pd.options.x``, in its parts.
         texts: the texts in it.
+        words: names, of attributes and imports, too, and texts that may be names.
     """
 
     order: dict[str, int] = field(default_factory=dict)
@@ -118,6 +148,7 @@ class Effects:
     awaits: bool = False
     attributes: set[tuple[str, ...]] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
 
     @property
     def binds(self) -> set[str]:
@@ -134,7 +165,37 @@ def effects_of(body: list[ast.stmt]) -> Effects:
     parts = [node for s in (*body, *chain(*nested_code(body))) for node in ast.walk(s)]
     constants = (node.value for node in parts if isinstance(node, ast.Constant))
     visitor.effects.texts = {text for text in constants if type(text) is str}
+    visitor.effects.texts |= {word for node in parts for word in _shell_words(node)}
+    visitor.effects.words = set(_words(parts, visitor.effects))
     return visitor.effects
+
+
+def _shell_words(node: ast.AST) -> list[str]:
+    """Return the words of a line for the system's shell, of which some may be names of files."""
+    magic = _magic(node) if isinstance(node, ast.Call) else None
+    if magic is None:
+        return []
+    if magic[0] not in _SYSTEM and not (magic[0].startswith("run_") and magic[1] in _SHELLS):
+        return []
+    return [word for text in magic[1:2] + tuple(magic[2]) for word in _BETWEEN.split(text) if word]
+
+
+def _words(parts: list[ast.AST], effects: Effects) -> Iterator[str]:
+    """Give the names in code, and the texts that may be names."""
+    for node in parts:
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.name for alias in node.names)
+            if isinstance(node, ast.ImportFrom):
+                yield node.module or ""
+    for text in effects.texts:
+        if effects.everything:  # it may be code
+            yield from re.findall(r"\w+", text)
+        elif _NAME.fullmatch(text):
+            yield text
 
 
 def defined_in(body: list[ast.stmt]) -> set[str]:
@@ -274,7 +335,7 @@ class _Visitor(ast.NodeVisitor):
             self.generic_visit(node)
             return
         method, name, texts = magic
-        if method in ("system", "getoutput", "getsystem"):
+        if method in _SYSTEM:
             return
         inner = _code_in(node)
         if name == "capture" and len(texts) > 1:

@@ -14,6 +14,7 @@ from ..values.nodes import TAG, expect
 from . import surroundings
 from .calm import warn
 from .chance import from_state, set_hidden
+from .places import put
 from .stub import NotStored
 from .variables import (
     AROUND,
@@ -22,6 +23,7 @@ from .variables import (
     DEFINITIONS,
     FILES,
     GROUPS,
+    PLACES,
     classes_in,
     holders,
     owner_of,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..values.codec import Codec
+    from .places import Place
     from .world import Notebook
 
 _MISSING: Final[Any] = object()
@@ -47,6 +50,7 @@ class Restorer:
         alive: returns an object that could not be stored and still lives in this kernel, or None.
         source: the text of the cell, as it is here.
         attributes: to which it assigns, see :class:`.effects.Effects`.
+        may_set: says whether code that is here can set what is at a place.
     """
 
     def __init__(
@@ -58,7 +62,9 @@ class Restorer:
         alive: Callable[[str], Any],
         source: str,
         attributes: Iterable[tuple[str, ...]],
+        may_set: Callable[[Place], bool],
     ) -> None:
+        self._may_set = may_set
         self._source = source
         self._attributes_of_text = frozenset(attributes)
         self._alive = alive
@@ -72,6 +78,7 @@ class Restorer:
             self._chance: Any = self._entries.pop(CHANCE, None)
             self._around: Any = self._entries.pop(AROUND, None)
             self._attributes: Any = expect(self._entries.pop(ATTRIBUTES, {}), dict)
+            self._places: Any = expect(self._entries.pop(PLACES, {}), dict)
             self.files: dict[str, list[Any]] = {
                 name: [expect(size, int), expect(time, int), hashed]
                 for name, (size, time, hashed) in expect(self._entries.pop(FILES, {}), dict).items()
@@ -123,8 +130,10 @@ class Restorer:
             set_hidden(self._decode(self._chance, CHANCE))
         failed = []
         if self._around is not None:
-            failed = surroundings.apply(self._decode(self._around, AROUND), self._source)
+            around = self._decode(self._around, AROUND)
+            failed = surroundings.apply(around, self._source, self._notebook.told)
         failed += self._set_attributes()
+        failed += self._set_places()
         if failed:
             warn(
                 f"step {self._step!r} had changed what could not be set again: "
@@ -171,6 +180,24 @@ class Restorer:
             value = self._decode(group, "", only=name)
         self._done[name] = value
         self._set(name, value)
+
+    def _set_places(self) -> list[str]:
+        """Set what was changed in modules and in what they hold; return what could not be set."""
+        if not self._places:
+            return []
+        failed = []
+        values = self._decode(self._places["values"], "")
+        for name, how in self._places["places"].items():
+            label, word = how["at"]
+            try:
+                if not self._may_set((label, word)):
+                    failed.append(f"{name}: the code of the cell does not name it")
+                    continue
+                value = self._names[how["variable"]] if "variable" in how else values.get(name)
+                put((label, word), how, value)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
+                failed.append(f"{name}: {error}")
+        return failed
 
     def _restore(self, name: str) -> Any:
         if name in self._done:

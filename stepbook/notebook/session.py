@@ -17,8 +17,9 @@ from .background import goes_on
 from .chance import Draws
 from .digest import look, names_in
 from .effects import Effects, defined_in, effects_of
-from .files import Files, names_of
+from .files import Files
 from .memory import Memory
+from .places import Places
 from .quiet import is_quiet
 from .sources import Sources
 from .surroundings import Surroundings
@@ -64,6 +65,7 @@ class Session:
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
         memory: what a replay would have.
+        places: what is in modules, and what these hold.
         surroundings: what is around the notebook: its folder, environment and options.
         files: what replayed steps had written.
         executed: its cells, for a verification.
@@ -81,6 +83,7 @@ class Session:
         self.surroundings = Surroundings()
         self.files = Files()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
+        self.places = Places(shell.user_ns, self.notebook.is_own, self.memory.look)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
         )
@@ -116,7 +119,7 @@ class Session:
     def _plain(self, body: list[ast.stmt]) -> None:
         """Take in a cell that is no step, before it executes."""
         effects = effects_of(body)
-        self.tell_files(effects)
+        self.begin_files(effects)
         self.memory.plain(self.reached(body, effects))
         self.note_definitions(body, effects)
 
@@ -137,14 +140,15 @@ class Session:
         functions = (f for f in found if isinstance(f, types.FunctionType))
         return {name for f in functions for name in names_in(f.__code__)}
 
-    def tell_files(self, effects: Effects) -> None:
-        """Say which files that a cell names are not what replayed steps had written."""
-        for line in self.files.missed(names_of(effects.texts)):
+    def begin_files(self, effects: Effects, ours: str = "") -> None:
+        """Follow the files that a cell opens; say which it names are not what steps had written."""
+        for line in self.files.begin(effects.texts, ours):
             tell(f"stepbook: {line}")
 
     def note_definitions(self, body: list[ast.stmt], effects: Effects) -> None:
         """Note which names a cell binds by imports and definitions, and which otherwise."""
         self._given |= effects.attributes
+        self.places.imported(body)
         defined = defined_in(body)
         self.notebook.defined -= effects.binds - defined
         self.notebook.defined |= defined
@@ -152,6 +156,8 @@ class Session:
     def cell_ended(self) -> None:
         """Take away what cells have left, once none is executing any more."""
         self._background = goes_on()
+        for line in self.files.end():
+            tell(f"stepbook: {line}")
         steps, self._steps = self._steps, {}
         for name, step in steps.items():
             self.shell.user_ns.pop(name, None)

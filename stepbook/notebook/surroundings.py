@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import decimal
 import os
 import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from . import loggers
+from . import loggers, settings
 from .stub import NotStored
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     Snapshot = dict[str, dict[str, Any]]
 
 _GONE: Final = None
+#: The area of what can only be read.
+REGISTERED: Final = "registered"
 #: Parameters of matplotlib that belong to the front end.
 _OF_FRONT_END: Final = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
 
@@ -34,7 +35,12 @@ _OF_FRONT_END: Final = frozenset({"backend", "backend_fallback", "interactive", 
 
 def snapshot() -> Snapshot:
     """Return how things are around the notebook: for each area a flat dict."""
-    found: Snapshot = {"environ": dict(os.environ), "python": _python(), "logging": loggers.read()}
+    found: Snapshot = {
+        "environ": dict(os.environ),
+        "python": _python(),
+        "logging": loggers.read(),
+        REGISTERED: settings.registered(),
+    }
     for name, (read, _) in _LIBRARIES.items():
         module = sys.modules.get(name)
         if module is not None:
@@ -45,11 +51,9 @@ def snapshot() -> Snapshot:
 
 
 def _python() -> dict[str, Any]:
-    context = decimal.getcontext()
     found: dict[str, Any] = {
+        **settings.read(),
         "path": list(sys.path),
-        "recursion": sys.getrecursionlimit(),
-        "decimal": [context.prec, context.rounding],
         "warnings": [_filter(item) for item in warnings.filters],
     }
     with contextlib.suppress(OSError):  # it was removed
@@ -121,22 +125,28 @@ def _same(old: dict[str, Any], name: str, value: Any) -> bool:
 # ---- setting again ------------------------------------------------------------------------------
 
 
-def apply(stored: Any, source: str) -> list[str]:
+def apply(stored: Any, source: str, told: set[str]) -> list[str]:
     """Set what a cell has changed; return what could not be set, in words.
 
     Args:
         stored: what :meth:`Surroundings.end` has given.
+        told: kinds of what can only be read that were told of already; the others are added.
         source: the text of the cell, as it is here. Where programs, modules and files are searched
             for is set only to what stands in it: a book must not say where code comes from.
     """
     failed = []
     for area, values in stored.items():
+        if area == REGISTERED:
+            failed += _missing(values, told)
+            continue
         write = _WRITERS.get(area)
         for name, value in values.items():
             try:
                 if isinstance(value, NotStored):
                     failed.append(f"{area} {name}: it could not be stored")
                     continue
+                if area == "environ" and os.environ.get(name) == value:
+                    continue  # an import has set it again
                 if write is None or not _is_named(area, name, value, source):
                     failed.append(f"{area} {name}: the cell does not name it")
                     continue
@@ -144,6 +154,24 @@ def apply(stored: Any, source: str) -> list[str]:
             except Exception as error:  # noqa: BLE001 - a library's own check of an option
                 failed.append(f"{area} {name}: {error}")
     return failed
+
+
+def _missing(recorded: dict[str, Any], told: set[str]) -> list[str]:
+    """Return what was registered when a cell was recorded, and is not here; each kind once."""
+    now = settings.registered()
+    found = []
+    for name, value in recorded.items():
+        here = now.get(name)
+        same = here == value or (
+            isinstance(value, list) and isinstance(here, list) and set(value) <= set(here)
+        )
+        if not same and name not in told:
+            told.add(name)
+            lost = (
+                [v for v in value if v not in (here or [])] if isinstance(value, list) else [value]
+            )
+            found.append(f"{name} ({', '.join(map(str, lost[:5]))})")
+    return found
 
 
 def _is_named(area: str, name: str, value: Any, source: str) -> bool:
@@ -168,13 +196,10 @@ def _set_python(name: str, value: Any) -> None:
         os.chdir(value)
     elif name == "path":
         sys.path[:] = [str(item) for item in value]
-    elif name == "recursion":
-        sys.setrecursionlimit(value)
-    elif name == "decimal":
-        context = decimal.getcontext()
-        context.prec, context.rounding = value
     elif name == "warnings":
         _set_filters(value)
+    else:
+        settings.write(name, value)
 
 
 def _set_filters(items: Any) -> None:
@@ -221,6 +246,7 @@ _LIBRARIES: Final[dict[str, tuple[Callable[[Any], dict[str, Any]], Callable[[str
     "pandas": (_pandas, _set_pandas),
     "numpy": (_numpy, _set_numpy),
     "matplotlib": (_matplotlib, _set_matplotlib),
+    **settings.LIBRARIES,
 }
 _WRITERS: Final[dict[str, Callable[[str, Any], None]]] = {
     "environ": _set_environ,

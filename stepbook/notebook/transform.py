@@ -24,7 +24,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..errors import StepbookWarning
-from .effects import BLOCKS, Effects, effects_of, is_definition, makes_class, nested_code
+from .effects import (
+    BLOCKS,
+    Effects,
+    effects_of,
+    is_definition,
+    makes_class,
+    nested_code,
+    sets_shell,
+)
 from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
@@ -305,9 +313,10 @@ def _rewritten(  # noqa: C901 - one shape of code, told from top to bottom
     for number, statement in enumerate(body):
         _collect(statement, number, number, found)
     # Behind the others, whose numbers are in records of earlier versions.
-    for number, statement in enumerate(body):
-        if makes_class(statement):
-            _define(statement, number, number, found)
+    for belongs in (makes_class, sets_shell):
+        for number, statement in enumerate(body):
+            if belongs(statement):
+                _define(statement, number, number, found)
     found.noted = len(found.definitions)
     for number, statement in enumerate(body):
         for inner in nested_code([statement]):
@@ -377,7 +386,9 @@ def _noting(
     """Return each statement with what notes, behind each definition, that it was executed."""
     groups: list[list[ast.stmt]] = []
     for statement in body:
-        if isinstance(statement, ast.stmt) and (is_definition(statement) or makes_class(statement)):
+        if isinstance(statement, ast.stmt) and any(
+            belongs(statement) for belongs in (is_definition, makes_class, sets_shell)
+        ):
             groups.append(noted(statement) if top or is_definition(statement) else [statement])
             continue
         for block in BLOCKS:

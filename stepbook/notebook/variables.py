@@ -6,8 +6,9 @@ graphs writes it, ``{"class": ...}`` for what a class has beside its statement,
 together: ``$groups`` is a list of names with one value for all. ``$around`` is what the cell has
 changed around the names, ``$definitions`` are the numbers of the definitions that a replay
 executes, ``$random`` is how it has left the random generators of the modules random and numpy, and
-``$attributes`` what it has assigned to attributes of modules and of classes of libraries, and
-``$files`` size, time and hash of files that it has written.
+``$attributes`` what it has assigned to attributes of modules and of classes of libraries,
+``$places`` what else it has changed in these and in what they hold, and ``$files`` size, time and
+hash of files that it has written.
 Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, too.
 """
 
@@ -25,12 +26,14 @@ from ..values.nodes import TAG, step
 from ..values.types import living
 from .digest import OF_THE_MOMENT, library
 from .memory import is_hidden
+from .places import GONE, owner_at, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..values.heap import HeapWriter
     from .memory import Memory
+    from .places import Change, Place
     from .world import Notebook
 
 _MISSING: Final[Any] = object()
@@ -39,6 +42,7 @@ GROUPS: Final = "$groups"
 CHANCE: Final = "$random"
 AROUND: Final = "$around"
 ATTRIBUTES: Final = "$attributes"
+PLACES: Final = "$places"
 FILES: Final = "$files"
 
 
@@ -162,6 +166,53 @@ class Storer:
             found.append(f"{json.dumps(name)}:{{{entry}}}")
         if found:
             self._part(ATTRIBUTES, f"{{{','.join(found)}}}")
+
+    def add_places(
+        self,
+        changes: Iterable[Change],
+        shared: dict[Place, str],
+        assigned: Iterable[tuple[str, ...]],
+    ) -> None:
+        """Store what the cell has changed in modules and in what they hold.
+
+        Args:
+            changes: what :meth:`.places.Places.end` has given.
+            assigned: what :meth:`add_attributes` has stored.
+            shared: places that hold what is in a variable of the cell, too.
+        """
+        places: dict[str, dict[str, Any]] = {}
+        values: dict[str, Any] = {}
+        for place, name in shared.items():
+            places[shown(place)] = {"at": place, "variable": name}
+        known = {(id(owner_of(self._names, path)), path[-1]) for path in assigned}
+        for change in changes:
+            label, word = change.place
+            if (id(owner_at(label)), word) in known:
+                continue
+            name = shown(change.place)
+            places[name] = how = {"at": change.place, **self._how(change)}
+            if "variable" not in how and "deleted" not in how:
+                values[name] = change.difference() if "gone" in how else change.value
+        if places:
+            strict, self._strict, self._writer.owners = self._strict, False, set()
+            text = self._encoded("", values) if values else "{}"
+            self._part(PLACES, f'{{"places":{json.dumps(places)},"values":{text}}}')
+            self._strict = strict
+
+    def _how(self, change: Change) -> dict[str, Any]:
+        value = change.value
+        if value is GONE:
+            return {"deleted": True}
+        if type(value) not in ATOMS and not change.imported:
+            for name, held in self._names.items():
+                if held is value and not is_hidden(name):
+                    return {"variable": name}
+        if not change.kept:
+            return {}
+        return {
+            "kept": True,
+            **({"gone": True} if change.before.items is not None and type(value) is dict else {}),
+        }
 
     def add_files(self, written: dict[str, list[Any]]) -> None:
         """Store what is known of files that the cell has written."""

@@ -62,6 +62,7 @@ class Notebook:
 
     Attributes:
         defined: names that imports and definitions have bound last.
+        told: kinds of what a replay does not set again, of which it was told.
         stub: makes what stands for an object that was not stored, from its node.
     """
 
@@ -69,6 +70,7 @@ class Notebook:
         self.names = names
         self.sources = sources
         self.defined: set[str] = set()
+        self.told: set[str] = set()
         self.stub: Callable[[dict[str, Any]], Any] = lambda node: NotStored(
             "a part of it", "?", node["type"], node["why"]
         )

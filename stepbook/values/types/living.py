@@ -286,7 +286,11 @@ def _encode_class(w: GraphWriter, value: ClassState) -> dict[str, Any]:
     node = {TAG: "class", "class": _ref(cls), "fields": state, "names": sorted(_names(cls))}
     members = cls.__members__.items() if issubclass(cls, Enum) else ()
     given = {
-        name: {key: w.field(key, item) for key, item in vars(member).items() if key not in _MEMBER}
+        name: {
+            key: w.field(key, item)
+            for key, item in vars(member).items()
+            if key not in _MEMBER or (key == "_value_" and type(item) in (list, dict, set))
+        }
         for name, member in members
     }
     if any(given.values()):
@@ -301,6 +305,8 @@ def _names(cls: type) -> set[str]:
 
 def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
     if isinstance(item, types.FunctionType):
+        if item.__module__ == "enum":  # every Enum is given some by its metaclass
+            return False
         by_statement = item.__qualname__ == f"{cls.__qualname__}.{name}"
         if by_statement and not (item.__defaults__ or item.__kwdefaults__ or item.__dict__):
             return False

@@ -1,0 +1,554 @@
+"""What cells change in modules, in classes of libraries and in objects that these hold.
+
+A place is a name in such an owner: ``string.items`` is the place ``string`` / ``items``. A cell can
+reach the places whose names stand in its text, or in that of the functions that it uses, in the
+owners that it can reach by such names. They are compared before and after, and what differs is
+stored. A replay sets again only what the code that is here can reach: a book must not say where.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import itertools
+import sys
+import types
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from .digest import OF_THE_MOMENT, library, look
+from .memory import is_hidden
+from .stub import NotStored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .digest import Look
+
+GONE: Final[Any] = object()
+#: Owners of which others take care, or which are of the moment.
+_OTHERS: Final = OF_THE_MOMENT | {
+    "__main__",
+    "builtins",
+    "warnings",
+    "random",
+    "decimal",
+    "stepbook",
+}
+#: Places that belong to the process, or of which `surroundings` takes care.
+_PROCESS: Final = frozenset(
+    {
+        *(("sys", name) for name in ("path", "modules", "stdin", "stdout", "stderr", "argv")),
+        *(("sys", name) for name in ("path_importer_cache", "last_exc", "ps1", "ps2", "meta_path")),
+        ("os", "environ"),
+    }
+)
+_PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
+_CONTAINERS: Final = (list, tuple, dict, set, frozenset)
+#: Objects in one container that are compared, at most; beyond, its length alone is.
+_MOST: Final = 10_000
+#: Items of a container in which functions are looked for.
+_MOST_PARTS: Final = 100
+#: Owners that one cell reaches, at most.
+_MOST_OWNERS: Final = 1_000
+
+Place = tuple[str, str]
+
+
+@dataclass
+class Found:
+    """What was at a place.
+
+    Attributes:
+        value: the object, or GONE.
+        token: equal as long as nothing has changed.
+        items: of a dict or list, as it was.
+    """
+
+    value: Any
+    token: Any
+    items: Any = None
+
+
+#: That there is nothing at a place.
+_NOTHING: Final = Found(GONE, None)
+
+
+@dataclass
+class Change:
+    """What a cell has changed at a place.
+
+    Attributes:
+        place: where: the owner and the name in it.
+        value: what is there now, or GONE.
+        before: what was there before.
+        is_own: whether a function or class was written by the person.
+        imported: whether a name of the notebook was imported from there.
+    """
+
+    place: Place
+    value: Any
+    before: Found
+    is_own: Callable[[Any], bool]
+    imported: bool = False
+
+    def difference(self) -> dict[str, Any]:
+        """Return which entries of a dict have come, changed or gone."""
+        old, new = self.before.items, self.value
+        before = dict(zip(old, self.before.token[1], strict=True))
+        now = dict(zip(new, _Tokens(self.is_own).of(new)[1], strict=True))
+        return {
+            "set": {key: new[key] for key in new if before.get(key) != now[key]},
+            "gone": [key for key in old if key not in new],
+        }
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is the same object as before, and its content has changed."""
+        return self.value is self.before.value
+
+
+def shown(place: Place) -> str:
+    """Return a place as people write it."""
+    return f"{place[0].replace(':', '.')}.{place[1]}"
+
+
+Snapshot = dict[Place, Found]
+
+
+@functools.lru_cache(maxsize=2_000)
+def words_in(code: types.CodeType) -> frozenset[str]:
+    """Return the names, and texts that may be names, in a function and those within it."""
+    found = set(code.co_names)
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            found |= words_in(part)
+        elif type(part) is str and part.replace(".", "_").isidentifier():
+            found.add(part)
+        elif type(part) in (tuple, frozenset):
+            found.update(p for p in part if type(p) is str and p.isidentifier())
+    return frozenset(found)
+
+
+class Reach:
+    """The owners that the code of a cell can reach by names in it.
+
+    Args:
+        words: the names in the text of the cell.
+        names: the notebook's names.
+        is_own: whether a function or class was written by the person.
+        seen: returns how a name of the notebook was seen last.
+        origins: the places that names of the notebook were imported from.
+
+    Attributes:
+        owners: modules, classes and objects, by what they are found by again.
+        words: the names in all of the code.
+    """
+
+    def __init__(
+        self,
+        words: Iterable[str],
+        names: dict[str, Any],
+        is_own: Callable[[Any], bool],
+        seen: Callable[[str], Look | None],
+        origins: dict[str, Place],
+    ) -> None:
+        self.owners: dict[str, Any] = {}
+        self.words: set[str] = set()
+        self._names = names
+        self._origins = origins
+        self._is_own = is_own
+        self._seen = seen
+        self._ids: set[int] = set()
+        fresh = set(words)
+        while fresh and len(self.owners) < _MOST_OWNERS:
+            self.words |= fresh
+            fresh = self._follow(fresh) - self.words
+
+    def _follow(self, fresh: set[str]) -> set[str]:
+        """Follow names that have come; return those in the code behind them."""
+        found: set[str] = set()
+        for name in fresh & self._names.keys():
+            if not is_hidden(name):
+                seen = self._seen(name)
+                found |= set() if seen is None else seen.names
+                self._visit(self._names[name], found)
+                if name in self._origins:
+                    found.update(self._origins[name])
+        for name in fresh & sys.modules.keys():
+            self._visit(sys.modules[name], found)
+        for label, owner in list(self.owners.items()):
+            self._inside(label, owner, fresh, found)
+        return found
+
+    def _visit(self, value: Any, found: set[str]) -> None:
+        """Take in what a name of the notebook, or of an own object, holds."""
+        if isinstance(value, types.ModuleType):
+            if sys.modules.get(value.__name__) is value:
+                self._add(value.__name__, value, found)
+        elif isinstance(value, types.FunctionType):
+            self._function(value, found)
+        elif isinstance(value, type):
+            self._class(value, found)
+        elif isinstance(value, types.MethodType):
+            self._function(value.__func__, found)
+        elif type(value) in _CONTAINERS:
+            self._parts(value.values() if type(value) is dict else value, found)
+        elif type(value) not in _PLAIN and self._is_own(type(value)):
+            self._class(type(value), found)
+            self._parts((_fields(value) or {}).values(), found)
+
+    def _parts(self, parts: Iterable[Any], found: set[str]) -> None:
+        for part in itertools.islice(parts, _MOST_PARTS):
+            if isinstance(part, types.FunctionType | types.ModuleType):
+                self._visit(part, found)
+
+    def _function(self, value: Any, found: set[str]) -> None:
+        if isinstance(value, types.FunctionType) and self._is_own(value):
+            found |= words_in(value.__code__)
+            if value.__globals__ is not self._names:
+                self._visit(sys.modules.get(value.__module__), found)
+
+    def _class(self, value: type, found: set[str]) -> None:
+        if value.__module__ != "__main__":
+            label = f"{value.__module__}:{value.__qualname__}"
+            if owner_at(label) is value:
+                self._add(label, value, found)
+        if self._is_own(value) and id(value) not in self._ids:
+            self._ids.add(id(value))
+            for part in vars(value).values():
+                wraps = isinstance(part, staticmethod | classmethod)
+                self._function(part.__func__ if wraps else part, found)
+                if isinstance(part, property):
+                    self._function(part.fget, found)
+                    self._function(part.fset, found)
+
+    def _add(self, label: str, owner: Any, found: set[str]) -> None:
+        package = label.partition(".")[0].partition(":")[0]
+        if id(owner) not in self._ids and package not in _OTHERS:
+            self._ids.add(id(owner))
+            self.owners[label] = owner
+            self._inside(label, owner, self.words, found)
+
+    def _inside(self, label: str, owner: Any, words: set[str], found: set[str]) -> None:
+        """Follow the names that lead from an owner to others."""
+        fields = _fields(owner)
+        for word in words & fields.keys():
+            value = fields[word]
+            if (label, word) in _PROCESS or type(value) in _PLAIN or type(value) in _CONTAINERS:
+                continue
+            self._visit(value, found)
+            if not isinstance(value, type | types.ModuleType) and type(_fields(value)) is dict:
+                inner = f"{label}.{word}" if ":" in label else f"{label}:{word}"
+                self._add(inner, value, found)
+
+    def places(self) -> Iterator[tuple[Place, Any]]:
+        """Give all places, each with what is there."""
+        for label, owner in self.owners.items():
+            fields = _fields(owner)
+            for word in self.words & fields.keys():
+                if (label, word) not in _PROCESS and not word.startswith("__"):
+                    yield (label, word), fields[word]
+
+    def may_set(self, place: Place) -> bool:
+        """Whether the code of the cell can set what is at a place."""
+        label, word = place
+        named = word in self.words and not word.startswith("__")
+        return label in self.owners and named and place not in _PROCESS
+
+
+def _fields(owner: Any) -> Any:
+    """Return the attributes of an owner, or None, without calling anything of its own."""
+    try:
+        return (
+            vars(owner) if isinstance(owner, type) else object.__getattribute__(owner, "__dict__")
+        )
+    except (AttributeError, TypeError):
+        return None
+
+
+def _field(owner: Any, name: str) -> Any:
+    return (_fields(owner) or {}).get(name, GONE)
+
+
+def owner_at(label: str) -> Any:
+    """Return what is found by ``module:Class.attribute``, of modules that are loaded."""
+    module, _, path = label.partition(":")
+    found: Any = sys.modules.get(module)
+    for name in filter(None, path.split(".")):
+        found = _field(found, name)
+    return None if found is GONE else found
+
+
+# ---- comparing ----------------------------------------------------------------------------------
+
+
+class _Tokens:
+    """Makes what is equal as long as nothing has changed."""
+
+    def __init__(self, is_own: Callable[[Any], bool]) -> None:
+        self._is_own = is_own
+        self._left = _MOST
+        self._around: set[int] = set()
+
+    def of(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in _PLAIN:
+            return kind, repr(value) if kind in (float, complex) else value
+        if kind in _CONTAINERS:
+            return self._container(value)
+        if _is_data(value, self._is_own):
+            return id(value), look(value, self._is_own).digest
+        return id(value)
+
+    def _container(self, value: Any) -> Any:
+        self._left -= len(value)
+        if self._left < 0 or id(value) in self._around:
+            return id(value), len(value)
+        self._around.add(id(value))
+        try:
+            if type(value) is dict:
+                return id(value), [(self.of(k), self.of(v)) for k, v in list(value.items())]
+            if type(value) in (set, frozenset):
+                return id(value), frozenset(value)
+            return id(value), [self.of(item) for item in list(value)]
+        finally:
+            self._around.discard(id(value))
+
+
+def _found(value: Any, is_own: Callable[[Any], bool]) -> Found:
+    items = value.copy() if type(value) in (list, dict) and len(value) <= _MOST else None
+    return Found(value, _Tokens(is_own).of(value), items)
+
+
+class Places:
+    """Follows the places that the steps of one notebook reach.
+
+    What a step leaves is compared with what a replay would have there, as :class:`.memory.Memory`
+    does it for names: with what was there before it; of attempts that have failed, before the first
+    of them; of a step that executes once more, before any step has written there.
+
+    Args:
+        names: the notebook's names.
+        is_own: whether a function or class was written by the person.
+        seen: returns how a name of the notebook was seen last.
+    """
+
+    def __init__(
+        self,
+        names: dict[str, Any],
+        is_own: Callable[[Any], bool],
+        seen: Callable[[str], Look | None],
+    ) -> None:
+        self._names = names
+        self._is_own = is_own
+        self._seen = seen
+        self._origins: dict[str, Place] = {}
+        #: Places that cells of this session have reached, in which something is that can change.
+        self._known: set[Place] = set()
+        #: What was there before attempts that failed.
+        self._residue: Snapshot = {}
+        #: What was there before any step had written there, and the step that has written last.
+        self._first: Snapshot = {}
+        self._writers: dict[Place, str] = {}
+        self._passed: dict[str, int] = {}
+        # Of the step that was begun last:
+        self._step = ""
+        self._words: frozenset[str] = frozenset()
+        self._owners: set[str] = set()
+        self._before: Snapshot = {}
+
+    def imported(self, body: list[ast.stmt]) -> None:
+        """Note which names the statements of a cell import from modules."""
+        for node in (node for statement in body for node in ast.walk(statement)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    self._origins[alias.asname or alias.name] = node.module, alias.name
+
+    def is_imported(self, name: str, place: Place) -> bool:
+        """Whether a name was imported from a place, and still holds what is there."""
+        value = _field(sys.modules.get(place[0]), place[1])
+        return self._origins.get(name) == place and self._names.get(name) is value
+
+    # ---- one attempt ----------------------------------------------------------------------------
+
+    def begin(self, step: str, words: Iterable[str]) -> None:
+        """Note how things are when an attempt of *step*, or its replay, begins."""
+        self._step, self._words, self._owners = step, frozenset(words), set()
+        self._before = self._snapshot()
+
+    def loaded(self) -> None:
+        """Note that a library was imported: what it has now is how it comes."""
+        self._before = {**self._snapshot(), **self._before}
+
+    def held(self) -> set[str]:
+        """Return the names that hold what is at one of the places."""
+        found = (f.value for f in self._before.values())
+        ids = {id(value) for value in found if _is_data(value, self._is_own)}
+        return {n for n, v in self._names.items() if id(v) in ids} if ids else set()
+
+    def failed(self) -> None:
+        """Note that the attempt has failed."""
+        for change in self._changes():
+            self._residue.setdefault(change.place, change.before)
+
+    def end(self) -> list[Change]:
+        """Return what a replay must set; the attempt, or a replay, has succeeded."""
+        changes = self._changes()
+        for change in changes:
+            self._first.setdefault(change.place, change.before)
+            self._writers[change.place] = self._step
+            self._residue.pop(change.place, None)
+        self._passed.setdefault(self._step, len(self._passed))
+        return changes
+
+    def _changes(self) -> list[Change]:
+        owners = frozenset(self._owners)
+        before, now = self._before, self._snapshot()
+        once = {p for p in (*self._residue, *self._writers) if self._is_reached(p)}
+        found = []
+        for place in sorted(before.keys() | now.keys() | once):
+            old, new = self._expected(place), now.get(place) or self._at(place)
+            if old is None:
+                # Of an owner that was not there before, nobody knows how it came.
+                if place[0] not in owners:
+                    continue
+                old = _NOTHING
+            if not _same(old, new) and not _is_lazy(old, new):
+                imported = any(self.is_imported(name, place) for name in self._origins)
+                found.append(Change(place, new.value, old, self._is_own, imported))
+        return found
+
+    def _expected(self, place: Place) -> Found | None:
+        """Return what a replay would have at a place before this step."""
+        if place in self._residue:
+            return self._residue[place]
+        number = self._passed.get(self._step)
+        writer = self._passed.get(self._writers.get(place, ""), -1)
+        if number is not None and writer >= number:
+            return self._first[place]
+        return self._before.get(place)
+
+    def _is_reached(self, place: Place) -> bool:
+        return place[0] in self._owners and place[1] in self._words
+
+    def _at(self, place: Place) -> Found:
+        value = _field(owner_at(place[0]), place[1])
+        return _NOTHING if value is GONE else _found(value, self._is_own)
+
+    def _snapshot(self) -> Snapshot:
+        if not self._words:
+            return {}
+        reach = self._reach()
+        self._owners |= reach.owners.keys()
+        found = {place: _found(value, self._is_own) for place, value in reach.places()}
+        self._known.update(p for p, f in found.items() if _is_data(f.value, self._is_own))
+        return found
+
+    def _reach(self) -> Reach:
+        return Reach(self._words, self._names, self._is_own, self._seen, self._origins)
+
+    def reached(self) -> tuple[set[str], list[Any]]:
+        """Return the names in the code of the step that was begun last, and what they hold."""
+        reach = self._reach()
+        held = [self._names[name] for name in reach.words & self._names.keys()]
+        return reach.words, [*held, *reach.owners.values()]
+
+    # ---- sharing and setting --------------------------------------------------------------------
+
+    def shared(self, names: Iterable[str]) -> dict[Place, str]:
+        """Return the places that hold what is in one of the names, which the step has bound."""
+        held = {id(self._names[n]): n for n in names if n in self._names}
+        return {
+            place: held[id(value)]
+            for place in self._known
+            if id(value := _field(owner_at(place[0]), place[1])) in held
+            and _is_data(value, self._is_own)
+            and not self.is_imported(held[id(value)], place)
+        }
+
+    def imported_from(self, changes: Iterable[Change]) -> set[str]:
+        """Return the names that come back with what was changed, as they were imported from it."""
+        places = {change.place for change in changes if change.kept}
+        return {n for n, p in self._origins.items() if p in places and self.is_imported(n, p)}
+
+    def may_set(self, place: Place) -> bool:
+        """Whether the code of the step that was begun last, or of one before, can set a place."""
+        return place in self._known or self._reach().may_set(place)
+
+
+def _is_data(value: Any, is_own: Callable[[Any], bool]) -> bool:
+    """Whether a value can change, and is no code."""
+    kind = type(value)
+    if isinstance(value, type | types.FunctionType | types.ModuleType):
+        return False
+    if callable(value):
+        return is_own(kind)
+    return kind in (list, dict, set) or library(value) in ("numpy", "pandas") or is_own(kind)
+
+
+def _same(old: Found, new: Found) -> bool:
+    return old.token == new.token and (old.value is GONE) == (new.value is GONE)
+
+
+def _is_lazy(old: Found, new: Found) -> bool:
+    """Whether a library has loaded a part of itself when somebody asked for it."""
+    value = new.value
+    if isinstance(value, types.ModuleType):
+        return True
+    code = isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
+    return old.value is GONE and code and getattr(value, "__module__", None) != "__main__"
+
+
+# ---- setting again ------------------------------------------------------------------------------
+
+
+def put(place: Place, how: dict[str, Any], value: Any) -> None:
+    """Set what is at a place again.
+
+    Args:
+        place: the owner and the name in it.
+        how: what :meth:`.variables.Storer.add_places` has noted.
+        value: what was stored.
+
+    Raises:
+        ValueError: it could not be stored.
+        LookupError: there is no such owner any more.
+    """
+    label, word = place
+    owner = owner_at(label)
+    if owner is None:
+        raise LookupError("what holds it is not loaded")
+    now = _field(owner, word)
+    if how.get("deleted"):
+        if now is not GONE:
+            delattr(owner, word)
+    elif isinstance(value, NotStored):
+        raise ValueError("it could not be stored")
+    elif "gone" in how:
+        if type(now) is not dict:
+            raise ValueError("it is no dict here")
+        for key in value["gone"]:
+            now.pop(key, None)
+        stubs = [key for key, item in value["set"].items() if isinstance(item, NotStored)]
+        now.update((key, item) for key, item in value["set"].items() if key not in stubs)
+        if stubs:
+            raise ValueError(f"{', '.join(map(repr, stubs))} could not be stored")
+    elif how.get("kept") and type(now) is type(value) and now is not value:
+        _fill(owner, word, now, value)
+    else:
+        setattr(owner, word, value)
+
+
+def _fill(owner: Any, word: str, now: Any, value: Any) -> None:
+    """Give an object that others may hold, too, the content of another one."""
+    if type(now) is list:
+        now[:] = value
+    elif type(now) in (dict, set):
+        now.clear()
+        now.update(value)
+    elif type(_fields(now)) is dict and not isinstance(now, type | types.FunctionType):
+        _fields(now).clear()
+        _fields(now).update(_fields(value))
+    else:
+        setattr(owner, word, value)
