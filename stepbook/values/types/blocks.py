@@ -7,7 +7,7 @@ any other. So a record tells which columns are together, and they are put togeth
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..nodes import expect, take
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+#: Kinds of dtypes of NumPy that pandas keeps.
+_KINDS: Final = "biufcmMO"
 #: The values of a block, one row for each column, and the numbers of these columns.
 Block = tuple[Any, list[int]]
 
@@ -125,9 +127,9 @@ def frame_of(blocks: Iterable[Block], index: Any, labels: Any) -> Any:
         return frame
     made = []
     for values, places in blocks:
-        if values.shape[-1] != len(index):
-            raise ValueError("a column of another length")
         plain = isinstance(values, np.ndarray)
+        if values.shape[-1] != len(index) or (plain and values.dtype.kind not in _KINDS):
+            raise ValueError("not a column of the table")
         made.append(
             (values.reshape(len(places), len(index)) if plain else values, np.array(places))
         )
