@@ -109,22 +109,14 @@ def frame_of(blocks: Iterable[Block], index: Any, labels: Any) -> Any:
         ValueError: they are not each of its columns once.
     """
     import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
 
     blocks = list(blocks)
     if sorted(place for _, places in blocks for place in places) != [*range(len(labels))]:
         raise ValueError("not each column of the table once")
     try:
         internals: Any = importlib.import_module("pandas.api.internals")
-    except ImportError:  # pandas before 3: it tells nobody how, and shares memory otherwise
-        columns = {
-            place: pd.Series(row, index, dtype=row.dtype, copy=False)
-            for values, places in blocks
-            for row, place in zip(values if values.ndim > 1 else [values], places, strict=True)
-        }
-        frame = pd.DataFrame({i: columns[i] for i in range(len(labels))}, index=index, copy=False)
-        frame.columns = labels
-        return frame
+    except ImportError:
+        return _frame_before_3(blocks, index, labels)
     made = []
     for values, places in blocks:
         plain = isinstance(values, np.ndarray)
@@ -134,6 +126,23 @@ def frame_of(blocks: Iterable[Block], index: Any, labels: Any) -> Any:
             (values.reshape(len(places), len(index)) if plain else values, np.array(places))
         )
     return internals.create_dataframe_from_blocks(made, index=index, columns=labels)
+
+
+def _frame_before_3(blocks: list[Block], index: Any, labels: Any) -> Any:
+    """Return a frame of blocks in a pandas that tells nobody how to make it: as near as it gets."""
+    import pandas as pd  # noqa: PLC0415
+
+    first, places = blocks[0] if blocks else (None, [])
+    if first is not None and len(places) > 1 and places == [*range(len(labels))]:
+        return pd.DataFrame(first.T, index=index, columns=labels, copy=False)
+    columns = {
+        place: pd.Series(row, index, dtype=row.dtype, copy=False)
+        for values, places in blocks
+        for row, place in zip(values if values.ndim > 1 else [values], places, strict=True)
+    }
+    frame = pd.DataFrame({i: columns[i] for i in range(len(labels))}, index=index, copy=False)
+    frame.columns = labels
+    return frame
 
 
 def references(table: Any) -> dict[int, Any]:
