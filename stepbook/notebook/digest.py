@@ -97,10 +97,9 @@ class Look:
         views: for each owner of memory how many arrays use it, itself included; also for what
             tables are made on, such as an index, how often something else holds it.
         tables: what tables use of these.
-        refs: by what pandas knows of tables on the same memory, the arrays of pandas in these.
     """
 
-    __slots__ = ("digest", "everything", "ids", "lent", "names", "refs", "tables", "views")
+    __slots__ = ("digest", "everything", "ids", "lent", "names", "tables", "views")
 
     def __init__(self) -> None:
         self.digest: bytes | None = None
@@ -110,13 +109,11 @@ class Look:
         self.everything = False
         self.views: dict[int, int] = {}
         self.tables: set[int] = set()
-        self.refs: dict[int, set[int]] = {}
 
     @property
     def shared_memory(self) -> set[int]:
         """The owners of memory that an array shares with another one, or with a table."""
-        found = {o for o, n in self.views.items() if n > 1 or o in self.tables}
-        return found | {o for o, arrays in self.refs.items() if not found.isdisjoint(arrays)}
+        return {o for o, n in self.views.items() if n > 1 or o in self.tables}
 
 
 class _Sink:
@@ -140,6 +137,7 @@ class _Pickler(pickle.Pickler):
         self.owners: set[int] = set()
         self.lent: set[int] = set()
         self._numbers: dict[int, int] = {}
+        self._contents: dict[int, int] = {}
         self.keep: list[Any] = []
         self.passing: set[int] = set()
 
@@ -280,12 +278,11 @@ class _Pickler(pickle.Pickler):
         views[id(owner)] = views.get(id(owner), int(type(owner) in _BUFFERS)) + 1
         return self._numbers.setdefault(id(owner), len(self._numbers))
 
-    def _lent(self, thing: Any) -> int:
-        """Note that a table uses memory, an index or an array of pandas; return its id."""
+    def _lent(self, thing: Any) -> None:
+        """Note that a table uses memory, an index or an array of pandas."""
         self.lent.add(id(thing))
         self.keep.append(thing)
         self._look.tables.add(id(thing))
-        return id(thing)
 
     def _memoryview(self, value: memoryview) -> Any:
         try:
@@ -312,7 +309,8 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, (pandas.DataFrame, pandas.Series)):
             manager = value._mgr  # noqa: SLF001 - a pickle of a small frame costs ten times that
             blocks = tuple(
-                (self._block(block), block.mgr_locs.as_array.tobytes()) for block in manager.blocks
+                (self._block(block.values), block.mgr_locs.as_array.tobytes())
+                for block in manager.blocks
             )
             axes = tuple(map(self._axis, manager.axes))
             labels = getattr(value, "_name", None), axes, notes_of(value)
@@ -329,20 +327,22 @@ class _Pickler(pickle.Pickler):
             return _stand, ("extension", *numbers), (self._content_of(value),)
         return None
 
-    def _block(self, block: Any) -> Any:
+    def _block(self, values: Any) -> Any:
         """Return the content of columns of one dtype; their memory is pandas' own affair."""
-        values = block.values
-        if not isinstance(values, self._numpy.ndarray):
-            self._look.refs.setdefault(id(block.refs), set()).add(self._lent(values))
-        for part in memory_of(values):
-            self._lent(owner_of(part))
+        if isinstance(values, self._numpy.ndarray):  # most are
+            self._lent(owner_of(values))
+        else:
+            self._lent(values)
+            for part in memory_of(values):
+                self._lent(owner_of(part))
         return self._content_of(values)
 
     def _axis(self, index: Any) -> Any:
         """Return the content of an index of a table; itself it is pandas' own affair."""
         self._lent(index)
-        for part in memory_of(index):
-            self._lent(owner_of(part))
+        if type(index) is not self._pandas.RangeIndex:
+            for part in memory_of(index):
+                self._lent(owner_of(part))
         return self._labels(index)
 
     def _labels(self, index: Any) -> Any:
@@ -369,6 +369,11 @@ class _Pickler(pickle.Pickler):
         if isinstance(values, self._numpy.ndarray):
             inner = _objects(values) if values.dtype.hasobject else _parts_of(values)
             return (*facts, inner)
+        # Tables that are parts of each other have the same ones; each of them once.
+        if id(values) in self._contents:
+            return (*facts, self._contents[id(values)])
+        self._contents[id(values)] = len(self._contents)
+        self.keep.append(values)
         parts = parts_of(values)
         if parts is None:
             return (*facts, self._reduced(values))  # by its own pickle

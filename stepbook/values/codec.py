@@ -68,19 +68,20 @@ class Codec:
             world: what the host knows of its code.
             hint: as in :meth:`encode`.
             where: whose value it is, for errors.
-            only: the one member of a dict that is to be rebuilt, with what it holds.
+            only: the one member of a dict that is asked for, as far as its classes are here.
 
         Raises:
             ArtifactError: as :meth:`decode`.
         """
-        from .heap import HeapReader  # noqa: PLC0415 - only cells have graphs
+        from .heap import EarlyReader, HeapReader  # noqa: PLC0415 - only cells have graphs
+
+        given = self.artifacts, world, hint
+        options: Any = {"allow_pickle": self.allow_pickle, "known": self._known}
 
         def read() -> Any:
-            reader = HeapReader(
-                self.artifacts, world, hint, allow_pickle=self.allow_pickle, known=self._known
-            )
-            reader.only = only
-            return reader.decode(text)
+            if only is not None:
+                return EarlyReader(only, *given, **options).decode(text)
+            return HeapReader(*given, **options).decode(text)
 
         try:
             try:

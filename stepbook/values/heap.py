@@ -316,22 +316,26 @@ class HeapReader(Reader):
         super().__init__(artifacts, hint, allow_pickle=allow_pickle, known=known)
         self.world = world
         self.refs: dict[int, Any] = {}
-        #: The one member of a dict that is wanted, with what it holds; all of it if None.
-        self.only: str | None = None
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
         self._open: set[int] = set()
         self._later: list[Callable[[], object]] = []
 
     def _decoded(self, text: str) -> Any:
-        if self.only is None and not _GRAPH.search(text):
+        if not _GRAPH.search(text):
             return super()._decoded(text)
-        raw = json.loads(text, parse_constant=no_constant)
+        return self._rebuilt(json.loads(text, parse_constant=no_constant))
+
+    def _rebuilt(self, raw: Any) -> Any:
         self._find(raw)
-        value = self.resolve(raw if self.only is None else raw[self.only])
+        value = self.resolve(self._wanted(raw))
         while self._later:
             self._later.pop()()
         return value
+
+    def _wanted(self, raw: Any) -> Any:
+        """Return the node of which the object is asked for."""
+        return raw
 
     def _find(self, raw: Any) -> None:
         """Take in the objects that are held more than once."""
@@ -414,6 +418,34 @@ class HeapReader(Reader):
     def class_of(self, reference: str) -> type:
         """Return a class that the host's code names."""
         return classes.find(reference, self._named(), self.world.referred)
+
+
+class EarlyReader(HeapReader):
+    """Rebuilds one member of a dict, for code that is executed before all of it can be rebuilt.
+
+    What needs classes that this code makes is left out.
+
+    Args:
+        only: the member.
+        given: as for :class:`HeapReader`.
+    """
+
+    def __init__(self, only: str, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self._only = only
+
+    def _decoded(self, text: str) -> Any:
+        return self._rebuilt(json.loads(text, parse_constant=no_constant))
+
+    def _wanted(self, raw: Any) -> Any:
+        return raw[self._only]
+
+    def resolve(self, node: Any) -> Any:
+        """Return the object of a node; what stands for one that cannot be made yet."""
+        try:
+            return super().resolve(node)
+        except ArtifactError as error:
+            return self.world.missing({"type": "object", "why": str(error), "number": -1})
 
 
 def _parts(key: Any) -> list[Any]:

@@ -7,7 +7,7 @@ any other. So a record tells which columns are together, and they are put togeth
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..nodes import expect, take
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+#: Kinds of dtypes of NumPy that pandas keeps.
+_KINDS: Final = "biufcmMO"
 #: The values of a block, one row for each column, and the numbers of these columns.
 Block = tuple[Any, list[int]]
 
@@ -107,31 +109,40 @@ def frame_of(blocks: Iterable[Block], index: Any, labels: Any) -> Any:
         ValueError: they are not each of its columns once.
     """
     import numpy as np  # noqa: PLC0415
-    import pandas as pd  # noqa: PLC0415
 
     blocks = list(blocks)
     if sorted(place for _, places in blocks for place in places) != [*range(len(labels))]:
         raise ValueError("not each column of the table once")
     try:
         internals: Any = importlib.import_module("pandas.api.internals")
-    except ImportError:  # pandas before 3: it tells nobody how, and shares memory otherwise
-        columns = {
-            place: pd.Series(row, index, dtype=row.dtype, copy=False)
-            for values, places in blocks
-            for row, place in zip(values if values.ndim > 1 else [values], places, strict=True)
-        }
-        frame = pd.DataFrame({i: columns[i] for i in range(len(labels))}, index=index, copy=False)
-        frame.columns = labels
-        return frame
+    except ImportError:
+        return _frame_before_3(blocks, index, labels)
     made = []
     for values, places in blocks:
-        if values.shape[-1] != len(index):
-            raise ValueError("a column of another length")
         plain = isinstance(values, np.ndarray)
+        if values.shape[-1] != len(index) or (plain and values.dtype.kind not in _KINDS):
+            raise ValueError("not a column of the table")
         made.append(
             (values.reshape(len(places), len(index)) if plain else values, np.array(places))
         )
     return internals.create_dataframe_from_blocks(made, index=index, columns=labels)
+
+
+def _frame_before_3(blocks: list[Block], index: Any, labels: Any) -> Any:
+    """Return a frame of blocks in a pandas that tells nobody how to make it: as near as it gets."""
+    import pandas as pd  # noqa: PLC0415
+
+    first, places = blocks[0] if blocks else (None, [])
+    if first is not None and len(places) > 1 and places == [*range(len(labels))]:
+        return pd.DataFrame(first.T, index=index, columns=labels, copy=False)
+    columns = {
+        place: pd.Series(row, index, dtype=row.dtype, copy=False)
+        for values, places in blocks
+        for row, place in zip(values if values.ndim > 1 else [values], places, strict=True)
+    }
+    frame = pd.DataFrame({i: columns[i] for i in range(len(labels))}, index=index, copy=False)
+    frame.columns = labels
+    return frame
 
 
 def references(table: Any) -> dict[int, Any]:

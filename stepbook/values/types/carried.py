@@ -50,6 +50,8 @@ def decode(node: dict[str, Any]) -> Any:
     for name, part in parts.items():
         if type(found[name]) is not type(part) or found[name].dtype != part.dtype:
             raise ValueError("a part of another type")
+    if len({found[name].shape for name in parts}) > 1 or any(p.ndim > 1 for p in found.values()):
+        raise ValueError("parts of another shape")
     if "_ndarray" in found:
         _check_codes(empty, found["_ndarray"])
         made = empty._from_backing_data(found["_ndarray"])  # noqa: SLF001 - pandas has no other way that copies nothing

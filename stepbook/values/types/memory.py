@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gc
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any, Final
 
 #: The class of what numpy's as_strided puts between an array and its view.
 _BETWEEN: Final = "DummyArray"
@@ -44,8 +41,9 @@ def owner_of(value: Any) -> Any:
     """Return what owns the memory of an array: itself, another array, or some other buffer."""
     import numpy as np  # noqa: PLC0415 - there are arrays
 
+    array = np.ndarray
     while True:
-        if isinstance(value, np.ndarray) and value.base is not None:
+        if isinstance(value, array) and value.base is not None:
             base = value.base
             value = base.base if type(base).__name__ == _BETWEEN else base
         elif type(value) is memoryview:
@@ -81,12 +79,11 @@ def parts_of(value: Any) -> dict[str, Any] | None:
     return None if any(part is None for part in found.values()) else found
 
 
-def memory_of(value: Any) -> Iterator[Any]:
-    """Yield the arrays of NumPy that an array or index of pandas is made on."""
+def memory_of(value: Any) -> list[Any]:
+    """Return the arrays of NumPy that an array or index of pandas is made on."""
     import numpy as np  # noqa: PLC0415 - there is pandas
 
     if isinstance(value, np.ndarray):
-        yield value
-        return
-    for part in (parts_of(value) or {}).values():
-        yield from memory_of(part)
+        return [value]
+    parts = parts_of(value)
+    return [] if parts is None else [array for part in parts.values() for array in memory_of(part)]

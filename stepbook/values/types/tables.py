@@ -48,12 +48,7 @@ def encode(w: GraphWriter, value: Any, *, alone: bool) -> dict[str, Any] | None:
     has_attrs = bool(attrs) or w.has_met(attrs)
     alone = alone and not (has_attrs or notes)
     blocks = blocks_of(value)
-    refs = references(value)
-    shared = [
-        n
-        for n, (values, places) in enumerate(blocks)
-        if id(refs[places[0]]) in w.owners or _is_shared(w, values, alone=alone)
-    ]
+    shared = [n for n, (values, _) in enumerate(blocks) if _is_shared(w, values, alone=alone)]
     has_index = _is_held(w, value.index)
     if not has_attrs:
         w.forbid(attrs, "the empty attributes of a table, as a dict of their own")
@@ -70,6 +65,7 @@ def encode(w: GraphWriter, value: Any, *, alone: bool) -> dict[str, Any] | None:
         "labels": w.needed(value.name if series else value.columns),
     }
     if shared:
+        refs = references(value)
         node["blocks"] = [
             {"at": places, "values": w.needed(values), "refs": w.number_of(refs[places[0]])}
             for values, places in (blocks[n] for n in shared)
@@ -100,6 +96,8 @@ def _rest(value: Any, blocks: list[Block], *, bare: bool) -> Any:
 
 def notes_of(value: Any) -> dict[str, Any]:
     """Return the attributes that a table or index has been given by the person."""
+    if _INTERNAL.issuperset(vars(value)):
+        return {}
     import pandas as pd  # noqa: PLC0415 - there is a table
 
     if isinstance(value, pd.Index):  # it keeps much of its own
@@ -118,6 +116,7 @@ def is_noted(value: Any) -> bool:
 
 _INTERNAL: Final = frozenset(
     {"_mgr", "_attrs", "_flags", "_name", "_cache", "_item_cache", "_is_copy", "_cacher"}
+    | {"_data", "_id", "_references", "_range"}
 )
 
 

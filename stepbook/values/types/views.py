@@ -191,7 +191,7 @@ def decode(kind: str, node: dict[str, Any]) -> Any:
         return of[0]
     if kind == "numpy.flat":
         of, index = take(node, "of", "index")
-        walk = of.flat
+        walk: Any = of.flat
         for _ in range(min(expect(index, int), _FARTHEST)):
             next(walk)
         return walk
@@ -212,11 +212,16 @@ def _decode_view(node: dict[str, Any]) -> Any:
     )
     if type(base) in _BUFFERS:
         base = np.frombuffer(base, np.uint8)
+    item = dtype or base.dtype
+    if item.hasobject != base.dtype.hasobject or (
+        item.hasobject and any(number % item.itemsize for number in (offset, *strides))
+    ):
+        raise ValueError("numbers in the place of objects")
     fixed = writeable and not base.flags.writeable
     if fixed:  # it was made before its base could no longer be written to
         base.flags.writeable = True
     # numpy checks that the view stays within the memory of its base.
-    made = np.ndarray(shape, dtype or base.dtype, base, offset, strides)
+    made = np.ndarray(shape, item, base, offset, strides)
     if records:
         made = made.view(np.dtype((np.record, made.dtype)))
     made.flags.writeable = writeable
