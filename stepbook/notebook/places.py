@@ -9,6 +9,7 @@ stored. A replay sets again only what the code that is here can reach: a book mu
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 import itertools
 import sys
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .digest import Look
+    from .effects import Effects
 
 GONE: Final[Any] = object()
 #: Owners of which others take care, or which are of the moment.
@@ -35,14 +37,14 @@ _OTHERS: Final = OF_THE_MOMENT | {
     "decimal",
     "stepbook",
 }
-#: Places that belong to the process, or of which `surroundings` takes care.
-_PROCESS: Final = frozenset(
-    {
-        *(("sys", name) for name in ("path", "modules", "stdin", "stdout", "stderr", "argv")),
-        *(("sys", name) for name in ("path_importer_cache", "last_exc", "ps1", "ps2", "meta_path")),
-        ("os", "environ"),
-    }
+#: Modules of which data says what is executed, and from where: a book must not say it.
+_TRUSTED: Final = frozenset(
+    """
+    code codeop ctypes importlib os pickle pkgutil posixpath ntpath runpy shutil site ssl
+    subprocess sys sysconfig tempfile zipimport
+    """.split()
 )
+_STORING: Final = frozenset({"STORE_ATTR", "DELETE_ATTR", "STORE_GLOBAL", "DELETE_GLOBAL"})
 _PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
 _CONTAINERS: Final = (list, tuple, dict, set, frozenset)
 #: Objects in one container that are compared, at most; beyond, its length alone is.
@@ -135,6 +137,7 @@ class Reach:
 
     Args:
         words: the names in the text of the cell.
+        stores: those that it may give another value.
         names: the notebook's names.
         is_own: whether a function or class was written by the person.
         seen: returns how a name of the notebook was seen last.
@@ -148,6 +151,7 @@ class Reach:
     def __init__(
         self,
         words: Iterable[str],
+        stores: Iterable[str],
         names: dict[str, Any],
         is_own: Callable[[Any], bool],
         seen: Callable[[str], Look | None],
@@ -159,6 +163,8 @@ class Reach:
         self._origins = origins
         self._is_own = is_own
         self._seen = seen
+        self._stores = frozenset(stores)
+        self._codes: set[types.CodeType] = set()
         self._ids: set[int] = set()
         fresh = set(words)
         while fresh and len(self.owners) < _MOST_OWNERS:
@@ -206,6 +212,7 @@ class Reach:
     def _function(self, value: Any, found: set[str]) -> None:
         if isinstance(value, types.FunctionType) and self._is_own(value):
             found |= words_in(value.__code__)
+            self._codes.add(value.__code__)
             if value.__globals__ is not self._names:
                 self._visit(sys.modules.get(value.__module__), found)
 
@@ -225,7 +232,7 @@ class Reach:
 
     def _add(self, label: str, owner: Any, found: set[str]) -> None:
         package = label.partition(".")[0].partition(":")[0]
-        if id(owner) not in self._ids and package not in _OTHERS:
+        if id(owner) not in self._ids and package not in _OTHERS and package not in _TRUSTED:
             self._ids.add(id(owner))
             self.owners[label] = owner
             self._inside(label, owner, self.words, found)
@@ -235,7 +242,7 @@ class Reach:
         fields = _fields(owner)
         for word in words & fields.keys():
             value = fields[word]
-            if (label, word) in _PROCESS or type(value) in _PLAIN or type(value) in _CONTAINERS:
+            if type(value) in _PLAIN or type(value) in _CONTAINERS:
                 continue
             self._visit(value, found)
             if not isinstance(value, type | types.ModuleType) and type(_fields(value)) is dict:
@@ -247,14 +254,29 @@ class Reach:
         for label, owner in self.owners.items():
             fields = _fields(owner)
             for word in self.words & fields.keys():
-                if (label, word) not in _PROCESS and not word.startswith("__"):
+                if not word.startswith("__"):
                     yield (label, word), fields[word]
 
-    def may_set(self, place: Place) -> bool:
-        """Whether the code of the cell can set what is at a place."""
+    def may_change(self, place: Place) -> bool:
+        """Whether the code of the cell names what is at a place."""
         label, word = place
-        named = word in self.words and not word.startswith("__")
-        return label in self.owners and named and place not in _PROCESS
+        return label in self.owners and word in self.words and not word.startswith("__")
+
+    def may_bind(self, place: Place) -> bool:
+        """Whether the code of the cell may put something else there."""
+        stores = self._stores.union(*map(_stored_in, self._codes))
+        return self.may_change(place) and place[1] in stores
+
+
+def _stored_in(code: types.CodeType) -> frozenset[str]:
+    """Return the names of attributes and globals that a function assigns, and texts in it."""
+    found = {i.argval for i in dis.get_instructions(code) if i.opname in _STORING}
+    for part in code.co_consts:
+        if isinstance(part, types.CodeType):
+            found |= _stored_in(part)
+        elif type(part) is str:
+            found.add(part)
+    return frozenset(found)
 
 
 def _fields(owner: Any) -> Any:
@@ -355,6 +377,7 @@ class Places:
         # Of the step that was begun last:
         self._step = ""
         self._words: frozenset[str] = frozenset()
+        self._stores: frozenset[str] = frozenset()
         self._owners: set[str] = set()
         self._before: Snapshot = {}
 
@@ -372,9 +395,10 @@ class Places:
 
     # ---- one attempt ----------------------------------------------------------------------------
 
-    def begin(self, step: str, words: Iterable[str]) -> None:
+    def begin(self, step: str, effects: Effects) -> None:
         """Note how things are when an attempt of *step*, or its replay, begins."""
-        self._step, self._words, self._owners = step, frozenset(words), set()
+        self._step, self._owners = step, set()
+        self._words, self._stores = frozenset(effects.words), frozenset(effects.stores)
         self._before = self._snapshot()
 
     def loaded(self) -> None:
@@ -446,7 +470,9 @@ class Places:
         return found
 
     def _reach(self) -> Reach:
-        return Reach(self._words, self._names, self._is_own, self._seen, self._origins)
+        return Reach(
+            self._words, self._stores, self._names, self._is_own, self._seen, self._origins
+        )
 
     def reached(self) -> tuple[set[str], list[Any]]:
         """Return the names in the code of the step that was begun last, and what they hold."""
@@ -472,9 +498,16 @@ class Places:
         places = {change.place for change in changes if change.kept}
         return {n for n, p in self._origins.items() if p in places and self.is_imported(n, p)}
 
-    def may_set(self, place: Place) -> bool:
-        """Whether the code of the step that was begun last, or of one before, can set a place."""
-        return place in self._known or self._reach().may_set(place)
+    def may_set(self, place: Place, how: dict[str, Any], value: Any) -> bool:
+        """Whether the code that is here can do to a place what was recorded.
+
+        Data in it is changed by code of this step that names it, or that others have named and
+        that a variable holds. Something else is put there only where the code assigns such a name.
+        """
+        reach = self._reach()
+        if "kept" in how or ("variable" in how and _is_data(value, self._is_own)):
+            return place in self._known or reach.may_change(place)
+        return reach.may_bind(place)
 
 
 def _is_data(value: Any, is_own: Callable[[Any], bool]) -> bool:

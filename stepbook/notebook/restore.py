@@ -62,7 +62,7 @@ class Restorer:
         alive: Callable[[str], Any],
         source: str,
         attributes: Iterable[tuple[str, ...]],
-        may_set: Callable[[Place], bool],
+        may_set: Callable[[Place, dict[str, Any], Any], bool],
     ) -> None:
         self._may_set = may_set
         self._source = source
@@ -172,20 +172,21 @@ class Restorer:
 
     def _set_places(self) -> list[str]:
         """Set what was changed in modules and in what they hold; return what could not be set."""
+        failed: list[str] = []
         if not self._places:
-            return []
-        failed = []
-        values = self._decode(self._places["values"], "")
-        for name, how in self._places["places"].items():
-            label, word = how["at"]
-            try:
-                if not self._may_set((label, word)):
-                    failed.append(f"{name}: the code of the cell does not name it")
-                    continue
+            return failed
+        with self._reading():
+            values = self._decode(self._places["values"], "")
+            for name, how in expect(self._places["places"], dict).items():
+                label, word = map(str, expect(how["at"], list))
                 value = self._names[how["variable"]] if "variable" in how else values.get(name)
-                put((label, word), how, value)
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
-                failed.append(f"{name}: {error}")
+                if not self._may_set((label, word), how, value):
+                    failed.append(f"{name}: the code of the cell does not change it")
+                    continue
+                try:
+                    put((label, word), how, value)
+                except (AttributeError, LookupError, TypeError, ValueError) as error:
+                    failed.append(f"{name}: {error}")
         return failed
 
     def _restore(self, name: str) -> Any:
