@@ -14,7 +14,7 @@ from ..values.nodes import TAG, expect
 from . import surroundings
 from .calm import warn
 from .chance import from_state, set_hidden
-from .places import put
+from .reach import put
 from .stub import NotStored
 from .variables import (
     AROUND,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..values.codec import Codec
-    from .places import Place
+    from .reach import Place
     from .world import Notebook
 
 _MISSING: Final[Any] = object()
