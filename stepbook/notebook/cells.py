@@ -182,7 +182,7 @@ class CellStep:
             self._session.note_definitions(self._body.statements, self._body.effects)
             self._reached = self._session.reached(self._body.statements, self._body.effects)
             with calm():
-                self._session.places.begin(attempt.name, self._reached.words)
+                self._session.places.begin(attempt.name, self._reached)
                 self._reached.reads |= self._session.places.held()
                 self._session.memory.before(attempt.name, self._reached)
             self._before = frozenset(n for n in self._names if not is_hidden(n))
@@ -421,7 +421,7 @@ class CellStep:
         session.note_definitions(self._body.statements, self._body.effects)
         self._chance = session.draws.begin(step.name)
         session.surroundings.begin(step.name)
-        session.places.begin(step.name, self._body.effects.words)
+        session.places.begin(step.name, self._body.effects)
         session.files.set_folder()
         self._held = history.held(self._shell)
         if self._body.definitions:  # they may show something, and it is recorded already

@@ -36,7 +36,7 @@ class Definitions:
         self._names: dict[str, Any] = session.shell.user_ns
         self._made: dict[int, list[Any]] = {}
         # Those that nothing notes, in the strings of magics, always count as executed.
-        self.ran = list(range(body.noted, len(body.definitions)))
+        self.ran = list(range(body.noted, body.always))
 
     def executed(self, number: int) -> None:
         """Note that the body has executed one of them."""

@@ -140,6 +140,7 @@ class Effects:
         attributes: what is assigned or deleted behind a name, as ``pd.options.x``, in its parts.
         texts: the texts in it.
         words: names, of attributes and imports, too, and texts that may be names.
+        stores: those of them that code may give another value.
     """
 
     order: dict[str, int] = field(default_factory=dict)
@@ -149,6 +150,7 @@ class Effects:
     attributes: set[tuple[str, ...]] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     words: set[str] = field(default_factory=set)
+    stores: set[str] = field(default_factory=set)
 
     @property
     def binds(self) -> set[str]:
@@ -167,7 +169,22 @@ def effects_of(body: list[ast.stmt]) -> Effects:
     visitor.effects.texts = {text for text in constants if type(text) is str}
     visitor.effects.texts |= {word for node in parts for word in _shell_words(node)}
     visitor.effects.words = set(_words(parts, visitor.effects))
+    visitor.effects.stores = visitor.effects.words & (
+        visitor.effects.words
+        if visitor.effects.everything
+        else set(_stores(parts, visitor.effects))
+    )
     return visitor.effects
+
+
+def _stores(parts: list[ast.AST], effects: Effects) -> Iterator[str]:
+    """Give the names of attributes that are assigned, and texts that may be such names."""
+    yield from effects.texts
+    for node in parts:
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            yield node.attr
+        elif isinstance(node, ast.Global):
+            yield from node.names
 
 
 def _shell_words(node: ast.AST) -> list[str]:

@@ -9,50 +9,23 @@ stored. A replay sets again only what the code that is here can reach: a book mu
 from __future__ import annotations
 
 import ast
-import functools
-import itertools
 import sys
 import types
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .digest import OF_THE_MOMENT, library, look
-from .memory import is_hidden
-from .stub import NotStored
+from .calm import warn
+from .digest import library, look
+from .reach import CONTAINERS, GONE, PLAIN, Place, Reach, field, owner_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from .digest import Look
+    from .effects import Effects
 
-GONE: Final[Any] = object()
-#: Owners of which others take care, or which are of the moment.
-_OTHERS: Final = OF_THE_MOMENT | {
-    "__main__",
-    "builtins",
-    "warnings",
-    "random",
-    "decimal",
-    "stepbook",
-}
-#: Places that belong to the process, or of which `surroundings` takes care.
-_PROCESS: Final = frozenset(
-    {
-        *(("sys", name) for name in ("path", "modules", "stdin", "stdout", "stderr", "argv")),
-        *(("sys", name) for name in ("path_importer_cache", "last_exc", "ps1", "ps2", "meta_path")),
-        ("os", "environ"),
-    }
-)
-_PLAIN: Final = (type(None), bool, int, float, complex, str, bytes)
-_CONTAINERS: Final = (list, tuple, dict, set, frozenset)
 #: Objects in one container that are compared, at most; beyond, its length alone is.
-_MOST: Final = 10_000
-#: Items of a container in which functions are looked for.
-_MOST_PARTS: Final = 100
-#: Owners that one cell reaches, at most.
-_MOST_OWNERS: Final = 1_000
-
-Place = tuple[str, str]
+MOST: Final = 10_000
 
 
 @dataclass
@@ -103,6 +76,12 @@ class Change:
         }
 
     @property
+    def by_entries(self) -> bool:
+        """Whether it is a dict of which the entries can be told that have changed."""
+        both = (self.before.items, self.value)
+        return self.kept and all(type(one) is dict and len(one) <= MOST for one in both)
+
+    @property
     def kept(self) -> bool:
         """Whether it is the same object as before, and its content has changed."""
         return self.value is self.before.value
@@ -116,170 +95,6 @@ def shown(place: Place) -> str:
 Snapshot = dict[Place, Found]
 
 
-@functools.lru_cache(maxsize=2_000)
-def words_in(code: types.CodeType) -> frozenset[str]:
-    """Return the names, and texts that may be names, in a function and those within it."""
-    found = set(code.co_names)
-    for part in code.co_consts:
-        if isinstance(part, types.CodeType):
-            found |= words_in(part)
-        elif type(part) is str and part.replace(".", "_").isidentifier():
-            found.add(part)
-        elif type(part) in (tuple, frozenset):
-            found.update(p for p in part if type(p) is str and p.isidentifier())
-    return frozenset(found)
-
-
-class Reach:
-    """The owners that the code of a cell can reach by names in it.
-
-    Args:
-        words: the names in the text of the cell.
-        names: the notebook's names.
-        is_own: whether a function or class was written by the person.
-        seen: returns how a name of the notebook was seen last.
-        origins: the places that names of the notebook were imported from.
-
-    Attributes:
-        owners: modules, classes and objects, by what they are found by again.
-        words: the names in all of the code.
-    """
-
-    def __init__(
-        self,
-        words: Iterable[str],
-        names: dict[str, Any],
-        is_own: Callable[[Any], bool],
-        seen: Callable[[str], Look | None],
-        origins: dict[str, Place],
-    ) -> None:
-        self.owners: dict[str, Any] = {}
-        self.words: set[str] = set()
-        self._names = names
-        self._origins = origins
-        self._is_own = is_own
-        self._seen = seen
-        self._ids: set[int] = set()
-        fresh = set(words)
-        while fresh and len(self.owners) < _MOST_OWNERS:
-            self.words |= fresh
-            fresh = self._follow(fresh) - self.words
-
-    def _follow(self, fresh: set[str]) -> set[str]:
-        """Follow names that have come; return those in the code behind them."""
-        found: set[str] = set()
-        for name in fresh & self._names.keys():
-            if not is_hidden(name):
-                seen = self._seen(name)
-                found |= set() if seen is None else seen.names
-                self._visit(self._names[name], found)
-                if name in self._origins:
-                    found.update(self._origins[name])
-        for name in fresh & sys.modules.keys():
-            self._visit(sys.modules[name], found)
-        for label, owner in list(self.owners.items()):
-            self._inside(label, owner, fresh, found)
-        return found
-
-    def _visit(self, value: Any, found: set[str]) -> None:
-        """Take in what a name of the notebook, or of an own object, holds."""
-        if isinstance(value, types.ModuleType):
-            if sys.modules.get(value.__name__) is value:
-                self._add(value.__name__, value, found)
-        elif isinstance(value, types.FunctionType):
-            self._function(value, found)
-        elif isinstance(value, type):
-            self._class(value, found)
-        elif isinstance(value, types.MethodType):
-            self._function(value.__func__, found)
-        elif type(value) in _CONTAINERS:
-            self._parts(value.values() if type(value) is dict else value, found)
-        elif type(value) not in _PLAIN and self._is_own(type(value)):
-            self._class(type(value), found)
-            self._parts((_fields(value) or {}).values(), found)
-
-    def _parts(self, parts: Iterable[Any], found: set[str]) -> None:
-        for part in itertools.islice(parts, _MOST_PARTS):
-            if isinstance(part, types.FunctionType | types.ModuleType):
-                self._visit(part, found)
-
-    def _function(self, value: Any, found: set[str]) -> None:
-        if isinstance(value, types.FunctionType) and self._is_own(value):
-            found |= words_in(value.__code__)
-            if value.__globals__ is not self._names:
-                self._visit(sys.modules.get(value.__module__), found)
-
-    def _class(self, value: type, found: set[str]) -> None:
-        if value.__module__ != "__main__":
-            label = f"{value.__module__}:{value.__qualname__}"
-            if owner_at(label) is value:
-                self._add(label, value, found)
-        if self._is_own(value) and id(value) not in self._ids:
-            self._ids.add(id(value))
-            for part in vars(value).values():
-                wraps = isinstance(part, staticmethod | classmethod)
-                self._function(part.__func__ if wraps else part, found)
-                if isinstance(part, property):
-                    self._function(part.fget, found)
-                    self._function(part.fset, found)
-
-    def _add(self, label: str, owner: Any, found: set[str]) -> None:
-        package = label.partition(".")[0].partition(":")[0]
-        if id(owner) not in self._ids and package not in _OTHERS:
-            self._ids.add(id(owner))
-            self.owners[label] = owner
-            self._inside(label, owner, self.words, found)
-
-    def _inside(self, label: str, owner: Any, words: set[str], found: set[str]) -> None:
-        """Follow the names that lead from an owner to others."""
-        fields = _fields(owner)
-        for word in words & fields.keys():
-            value = fields[word]
-            if (label, word) in _PROCESS or type(value) in _PLAIN or type(value) in _CONTAINERS:
-                continue
-            self._visit(value, found)
-            if not isinstance(value, type | types.ModuleType) and type(_fields(value)) is dict:
-                inner = f"{label}.{word}" if ":" in label else f"{label}:{word}"
-                self._add(inner, value, found)
-
-    def places(self) -> Iterator[tuple[Place, Any]]:
-        """Give all places, each with what is there."""
-        for label, owner in self.owners.items():
-            fields = _fields(owner)
-            for word in self.words & fields.keys():
-                if (label, word) not in _PROCESS and not word.startswith("__"):
-                    yield (label, word), fields[word]
-
-    def may_set(self, place: Place) -> bool:
-        """Whether the code of the cell can set what is at a place."""
-        label, word = place
-        named = word in self.words and not word.startswith("__")
-        return label in self.owners and named and place not in _PROCESS
-
-
-def _fields(owner: Any) -> Any:
-    """Return the attributes of an owner, or None, without calling anything of its own."""
-    try:
-        return (
-            vars(owner) if isinstance(owner, type) else object.__getattribute__(owner, "__dict__")
-        )
-    except (AttributeError, TypeError):
-        return None
-
-
-def _field(owner: Any, name: str) -> Any:
-    return (_fields(owner) or {}).get(name, GONE)
-
-
-def owner_at(label: str) -> Any:
-    """Return what is found by ``module:Class.attribute``, of modules that are loaded."""
-    module, _, path = label.partition(":")
-    found: Any = sys.modules.get(module)
-    for name in filter(None, path.split(".")):
-        found = _field(found, name)
-    return None if found is GONE else found
-
-
 # ---- comparing ----------------------------------------------------------------------------------
 
 
@@ -288,14 +103,14 @@ class _Tokens:
 
     def __init__(self, is_own: Callable[[Any], bool]) -> None:
         self._is_own = is_own
-        self._left = _MOST
+        self._left = MOST
         self._around: set[int] = set()
 
     def of(self, value: Any) -> Any:
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return kind, repr(value) if kind in (float, complex) else value
-        if kind in _CONTAINERS:
+        if kind in CONTAINERS:
             return self._container(value)
         if _is_data(value, self._is_own):
             return id(value), look(value, self._is_own).digest
@@ -310,14 +125,14 @@ class _Tokens:
             if type(value) is dict:
                 return id(value), [(self.of(k), self.of(v)) for k, v in list(value.items())]
             if type(value) in (set, frozenset):
-                return id(value), frozenset(value)
+                return id(value), {v if type(v) in PLAIN else id(v) for v in value}
             return id(value), [self.of(item) for item in list(value)]
         finally:
             self._around.discard(id(value))
 
 
 def _found(value: Any, is_own: Callable[[Any], bool]) -> Found:
-    items = value.copy() if type(value) in (list, dict) and len(value) <= _MOST else None
+    items = value.copy() if type(value) in (list, dict) and len(value) <= MOST else None
     return Found(value, _Tokens(is_own).of(value), items)
 
 
@@ -355,6 +170,7 @@ class Places:
         # Of the step that was begun last:
         self._step = ""
         self._words: frozenset[str] = frozenset()
+        self._stores: frozenset[str] = frozenset()
         self._owners: set[str] = set()
         self._before: Snapshot = {}
 
@@ -367,14 +183,15 @@ class Places:
 
     def is_imported(self, name: str, place: Place) -> bool:
         """Whether a name was imported from a place, and still holds what is there."""
-        value = _field(sys.modules.get(place[0]), place[1])
+        value = field(sys.modules.get(place[0]), place[1])
         return self._origins.get(name) == place and self._names.get(name) is value
 
     # ---- one attempt ----------------------------------------------------------------------------
 
-    def begin(self, step: str, words: Iterable[str]) -> None:
+    def begin(self, step: str, effects: Effects) -> None:
         """Note how things are when an attempt of *step*, or its replay, begins."""
-        self._step, self._words, self._owners = step, frozenset(words), set()
+        self._step, self._owners = step, set()
+        self._words, self._stores = frozenset(effects.words), frozenset(effects.stores)
         self._before = self._snapshot()
 
     def loaded(self) -> None:
@@ -433,20 +250,27 @@ class Places:
         return place[0] in self._owners and place[1] in self._words
 
     def _at(self, place: Place) -> Found:
-        value = _field(owner_at(place[0]), place[1])
+        value = field(owner_at(place[0]), place[1])
         return _NOTHING if value is GONE else _found(value, self._is_own)
 
     def _snapshot(self) -> Snapshot:
         if not self._words:
             return {}
-        reach = self._reach()
+        try:
+            reach = self._reach()
+            found = {place: _found(value, self._is_own) for place, value in reach.places()}
+        except Exception as error:  # noqa: BLE001 - of an object of a library: the cell executes
+            self._words = frozenset()
+            warn(f"stepbook: what this cell changes in modules is not recorded. {error!r}")
+            return {}
         self._owners |= reach.owners.keys()
-        found = {place: _found(value, self._is_own) for place, value in reach.places()}
         self._known.update(p for p, f in found.items() if _is_data(f.value, self._is_own))
         return found
 
     def _reach(self) -> Reach:
-        return Reach(self._words, self._names, self._is_own, self._seen, self._origins)
+        return Reach(
+            self._words, self._stores, self._names, self._is_own, self._seen, self._origins
+        )
 
     def reached(self) -> tuple[set[str], list[Any]]:
         """Return the names in the code of the step that was begun last, and what they hold."""
@@ -462,7 +286,7 @@ class Places:
         return {
             place: held[id(value)]
             for place in self._known
-            if id(value := _field(owner_at(place[0]), place[1])) in held
+            if id(value := field(owner_at(place[0]), place[1])) in held
             and _is_data(value, self._is_own)
             and not self.is_imported(held[id(value)], place)
         }
@@ -472,9 +296,16 @@ class Places:
         places = {change.place for change in changes if change.kept}
         return {n for n, p in self._origins.items() if p in places and self.is_imported(n, p)}
 
-    def may_set(self, place: Place) -> bool:
-        """Whether the code of the step that was begun last, or of one before, can set a place."""
-        return place in self._known or self._reach().may_set(place)
+    def may_set(self, place: Place, how: dict[str, Any], value: Any) -> bool:
+        """Whether the code that is here can do to a place what was recorded.
+
+        Data in it is changed by code of this step that names it, or that others have named and
+        that a variable holds. Something else is put there only where the code assigns such a name.
+        """
+        reach = self._reach()
+        if "kept" in how or ("variable" in how and _is_data(value, self._is_own)):
+            return place in self._known or reach.may_change(place)
+        return reach.may_bind(place)
 
 
 def _is_data(value: Any, is_own: Callable[[Any], bool]) -> bool:
@@ -498,57 +329,3 @@ def _is_lazy(old: Found, new: Found) -> bool:
         return True
     code = isinstance(value, type | types.FunctionType | types.BuiltinFunctionType)
     return old.value is GONE and code and getattr(value, "__module__", None) != "__main__"
-
-
-# ---- setting again ------------------------------------------------------------------------------
-
-
-def put(place: Place, how: dict[str, Any], value: Any) -> None:
-    """Set what is at a place again.
-
-    Args:
-        place: the owner and the name in it.
-        how: what :meth:`.variables.Storer.add_places` has noted.
-        value: what was stored.
-
-    Raises:
-        ValueError: it could not be stored.
-        LookupError: there is no such owner any more.
-    """
-    label, word = place
-    owner = owner_at(label)
-    if owner is None:
-        raise LookupError("what holds it is not loaded")
-    now = _field(owner, word)
-    if how.get("deleted"):
-        if now is not GONE:
-            delattr(owner, word)
-    elif isinstance(value, NotStored):
-        raise ValueError("it could not be stored")
-    elif "gone" in how:
-        if type(now) is not dict:
-            raise ValueError("it is no dict here")
-        for key in value["gone"]:
-            now.pop(key, None)
-        stubs = [key for key, item in value["set"].items() if isinstance(item, NotStored)]
-        now.update((key, item) for key, item in value["set"].items() if key not in stubs)
-        if stubs:
-            raise ValueError(f"{', '.join(map(repr, stubs))} could not be stored")
-    elif how.get("kept") and type(now) is type(value) and now is not value:
-        _fill(owner, word, now, value)
-    else:
-        setattr(owner, word, value)
-
-
-def _fill(owner: Any, word: str, now: Any, value: Any) -> None:
-    """Give an object that others may hold, too, the content of another one."""
-    if type(now) is list:
-        now[:] = value
-    elif type(now) in (dict, set):
-        now.clear()
-        now.update(value)
-    elif type(_fields(now)) is dict and not isinstance(now, type | types.FunctionType):
-        _fields(now).clear()
-        _fields(now).update(_fields(value))
-    else:
-        setattr(owner, word, value)

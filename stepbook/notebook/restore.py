@@ -14,7 +14,7 @@ from ..values.nodes import TAG, expect
 from . import surroundings
 from .calm import warn
 from .chance import from_state, set_hidden
-from .places import put
+from .reach import put
 from .stub import NotStored
 from .variables import (
     AROUND,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ..values.codec import Codec
-    from .places import Place
+    from .reach import Place
     from .world import Notebook
 
 _MISSING: Final[Any] = object()
@@ -62,7 +62,7 @@ class Restorer:
         alive: Callable[[str], Any],
         source: str,
         attributes: Iterable[tuple[str, ...]],
-        may_set: Callable[[Place], bool],
+        may_set: Callable[[Place, dict[str, Any], Any], bool],
     ) -> None:
         self._may_set = may_set
         self._source = source
@@ -183,20 +183,21 @@ class Restorer:
 
     def _set_places(self) -> list[str]:
         """Set what was changed in modules and in what they hold; return what could not be set."""
+        failed: list[str] = []
         if not self._places:
-            return []
-        failed = []
-        values = self._decode(self._places["values"], "")
-        for name, how in self._places["places"].items():
-            label, word = how["at"]
-            try:
-                if not self._may_set((label, word)):
-                    failed.append(f"{name}: the code of the cell does not name it")
-                    continue
+            return failed
+        with self._reading():
+            values = self._decode(self._places["values"], "")
+            for name, how in expect(self._places["places"], dict).items():
+                label, word = map(str, expect(how["at"], list))
                 value = self._names[how["variable"]] if "variable" in how else values.get(name)
-                put((label, word), how, value)
-            except (AttributeError, LookupError, TypeError, ValueError) as error:
-                failed.append(f"{name}: {error}")
+                if not self._may_set((label, word), how, value):
+                    failed.append(f"{name}: the code of the cell does not change it")
+                    continue
+                try:
+                    put((label, word), how, value)
+                except (AttributeError, LookupError, TypeError, ValueError) as error:
+                    failed.append(f"{name}: {error}")
         return failed
 
     def _restore(self, name: str) -> Any:

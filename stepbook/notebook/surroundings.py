@@ -179,6 +179,8 @@ def _is_named(area: str, name: str, value: Any, source: str) -> bool:
         return name in source
     if name == "folder" and area == "python":
         return "chdir" in source or "cd" in source
+    if name == "umask" and area == "python":
+        return "umask" in source
     if name == "path" and area == "python":
         return all(str(item) in source for item in value if item not in sys.path)
     return True

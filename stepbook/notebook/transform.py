@@ -220,8 +220,10 @@ class Body:
     top: list[int | None]
     places: list[int]
     statements: list[ast.stmt]
-    #: How many of the definitions the code notes when they were executed; the others always are.
+    #: How many of the definitions the code notes when they were executed.
     noted: int = 0
+    #: Up to which number the next ones count as executed; lines for the shell are noted again.
+    always: int = 0
 
 
 class Code(ast.NodeTransformer):
@@ -313,15 +315,18 @@ def _rewritten(  # noqa: C901 - one shape of code, told from top to bottom
     for number, statement in enumerate(body):
         _collect(statement, number, number, found)
     # Behind the others, whose numbers are in records of earlier versions.
-    for belongs in (makes_class, sets_shell):
-        for number, statement in enumerate(body):
-            if belongs(statement):
-                _define(statement, number, number, found)
+    for number, statement in enumerate(body):
+        if makes_class(statement):
+            _define(statement, number, number, found)
     found.noted = len(found.definitions)
     for number, statement in enumerate(body):
         for inner in nested_code([statement]):
             for definition in filter(is_definition, inner):
                 _define(definition, number, None, found)
+    found.always = len(found.definitions)
+    for number, statement in enumerate(body):
+        if sets_shell(statement):
+            _define(statement, number, number, found)
     name = prepare(found)
 
     def call(method: str, *args: ast.expr) -> ast.Call:

@@ -26,14 +26,17 @@ from ..values.nodes import TAG, step
 from ..values.types import living
 from .digest import OF_THE_MOMENT, library
 from .memory import is_hidden
-from .places import GONE, owner_at, shown
+from .places import shown
+from .reach import GONE
+from .reach import owner_at as owner_of_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..values.heap import HeapWriter
     from .memory import Memory
-    from .places import Change, Place
+    from .places import Change
+    from .reach import Place
     from .world import Notebook
 
 _MISSING: Final[Any] = object()
@@ -187,7 +190,7 @@ class Storer:
         known = {(id(owner_of(self._names, path)), path[-1]) for path in assigned}
         for change in changes:
             label, word = change.place
-            if (id(owner_at(label)), word) in known:
+            if (id(owner_of_place(label)), word) in known:
                 continue
             name = shown(change.place)
             places[name] = how = {"at": change.place, **self._how(change)}
@@ -209,10 +212,7 @@ class Storer:
                     return {"variable": name}
         if not change.kept:
             return {}
-        return {
-            "kept": True,
-            **({"gone": True} if change.before.items is not None and type(value) is dict else {}),
-        }
+        return {"kept": True, "gone": True} if change.by_entries else {"kept": True}
 
     def add_files(self, written: dict[str, list[Any]]) -> None:
         """Store what is known of files that the cell has written."""

@@ -25,15 +25,19 @@ WAYS = {
         "rows",
     ),
     "a folder that is left": (
-        "%%step Write\nimport os\nwith open('x.csv', 'w') as file:\n    _n = file.write('a,b')\n"
-        "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')",
+        (
+            "%%step Write\nimport os\nwith open('x.csv', 'w') as file: _n = file.write('a,b')\n"
+            "os.makedirs('sub', exist_ok=True)\nos.chdir('sub')"
+        ),
         "open('../x.csv').read()",
         "x.csv",
     ),
     "a shell's line": ("%%step Write\n!printf a,b > x.csv", "open('x.csv').read()", "x.csv"),
     "a name that is put together": (
-        "%%step Write\nfor n in range(2):\n    with open(f'part-{n}.csv', 'w') as file:\n"
-        "        _n = file.write('a,b')",
+        (
+            "%%step Write\nfor n in range(2):\n    with open(f'part-{n}.csv', 'w') as file:\n"
+            "        _n = file.write('a,b')"
+        ),
         "n = 1\nopen(f'part-{n}.csv').read()",
         "part-1.csv",
     ),
@@ -78,7 +82,7 @@ def test_file_that_is_gone_is_told_when_it_is_read(way):
 def test_files_that_a_later_step_rewrites_or_deletes_are_nothing_to_tell(kernels):
     kernel = kernels()
     steps = [
-        "%%step One\nfrom pathlib import Path\nfor n in 'ab':\n    _n = Path(n + '.txt').write_text(n)",
+        "%%step One\nfrom pathlib import Path\n_n = [Path(n + '.txt').write_text(n) for n in 'ab']",
         "%%step Two\n_n = (Path('.') / 'a.txt').write_text('more')\nPath('b.txt').unlink()",
     ]
     for cell in (*BEGIN, *steps):

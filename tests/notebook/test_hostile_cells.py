@@ -35,6 +35,9 @@ VARIABLES = [
     {"x": {}},
     {"x": {"same": "x"}},
     {"x": {"lines": 5}},
+    {"x": {"value": 1}, "$places": 5},
+    {"x": {"value": 1}, "$places": {"places": {"a": 5}, "values": {}}},
+    {"x": {"value": 1}, "$places": {"places": {"a": {"at": [1]}}, "values": {}}},
 ]
 
 
@@ -107,6 +110,7 @@ def test_a_failure_and_a_run_are_shown_as_text(kernel: Kernel) -> None:
         ({"python": {"folder": "/"}}, "__import__('os').getcwd() == '/'"),
         ({"environ": {"PATH": "/evil"}}, "__import__('os').environ['PATH'] == '/evil'"),
         ({"environ": {"LD_PRELOAD": "/evil.so"}}, "'LD_PRELOAD' in __import__('os').environ"),
+        ({"python": {"umask": 0}}, "__import__('os').umask(0o22) == 0"),
     ],
 )
 def test_where_code_is_searched_for_is_not_set_by_a_book(
@@ -129,3 +133,39 @@ def test_a_variable_does_not_become_a_function_that_a_book_names(
     result = kernel.run(CELL)
     assert result.error is not None
     assert result.error["ename"] == "ArtifactError"
+
+
+NAMING = (
+    "%%step A\nimport sys, string\nx = 1\nseen = sys.executable, string.digits, string.capwords"
+)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("sys", "executable", "/evil"),  # says what is executed
+        ("string", "digits", "evil"),  # is only read
+        ("string", "ascii_letters", "evil"),  # is not named
+        ("string", "__name__", "evil"),
+        ("nothing", "digits", "evil"),
+    ],
+)
+def test_a_module_is_not_given_what_only_a_book_says(
+    kernel: Kernel, owner: str, name: str, value: str
+) -> None:
+    kernel.ok(NAMING)
+    run = kernel.value("run.id")
+    kernel.ok("%stepbook close\nrun.book.close()")
+    at = f"{owner}.{name}"
+    places = {"places": {at: {"at": [owner, name]}}, "values": {at: value}}
+    with duckdb.connect(kernel.value("str(run.book.path)")) as connection:
+        connection.execute(
+            "UPDATE cells SET variables = $1 WHERE run_id = $2",
+            [json.dumps({"x": {"value": 1}, "$definitions": [0], "$places": places}), run],
+        )
+    kernel.ok("%stepbook run tests")
+    result = kernel.ok(NAMING)
+    assert "the code of the cell does not change it" in result.text("stderr")
+    look = f"getattr(__import__('sys').modules.get({owner!r}), {name!r}, None)"
+    assert kernel.value(look) != value
+    kernel.run("%stepbook close")

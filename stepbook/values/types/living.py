@@ -304,9 +304,9 @@ def _names(cls: type) -> set[str]:
 
 
 def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
+    if _is_of_metaclass(cls, name, item):
+        return False
     if isinstance(item, types.FunctionType):
-        if item.__module__ == "enum":  # every Enum is given some by its metaclass
-            return False
         by_statement = item.__qualname__ == f"{cls.__qualname__}.{name}"
         if by_statement and not (item.__defaults__ or item.__kwdefaults__ or item.__dict__):
             return False
@@ -322,6 +322,13 @@ def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
     return not hasattr(type(item), "__set_name__") and not isinstance(
         item, types.MemberDescriptorType | types.GetSetDescriptorType
     )
+
+
+def _is_of_metaclass(cls: type, name: str, item: Any) -> bool:
+    """Whether the class statement has its metaclass make it, as those of enum and pydantic do."""
+    if isinstance(item, types.FunctionType) and item.__module__ == "enum":
+        return True
+    return type(cls).__module__.startswith("pydantic.") and _is_dunder(name)
 
 
 def can_change(item: Any) -> bool:
