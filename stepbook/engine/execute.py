@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
-from ..system.timeouts import call_within
+from ..system.timeouts import await_within, call_within
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
 from .decide import EXECUTE, REPLAY, decide, settled
@@ -21,7 +21,7 @@ from .recording import fail, start, succeed
 from .retries import policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from ..model.rows import StepRow
     from .opened import OpenRun
@@ -275,8 +275,11 @@ async def _execute_async(
         given = _arguments(fn, args, kwargs, attempt)
         attempt.began = time.perf_counter()
         with heartbeat():
-            async with _time_limit(name, options):
+            if options.timeout_s is None:
                 value = await fn(*args, **given)
+            else:
+                late = functools.partial(_timed_out, name, options)
+                value = await await_within(options.timeout_s, late, lambda: fn(*args, **given))
         return succeed(run, attempt, value, _hint(fn, options))
 
 
@@ -284,16 +287,3 @@ def _timed_out(name: str, options: Options) -> StepTimeout:
     return StepTimeout(
         f"step {shorten(name)} took longer than its timeout, {options.timeout_s:g} s."
     )
-
-
-@contextlib.asynccontextmanager
-async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
-    import asyncio  # noqa: PLC0415 - as above
-
-    try:
-        async with asyncio.timeout(options.timeout_s) as limit:
-            yield
-    except TimeoutError as error:
-        if limit.expired():
-            raise _timed_out(name, options) from error
-        raise
