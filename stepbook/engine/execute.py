@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
 from ..system.timeouts import await_within, call_within
+from . import changed
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
 from .decide import EXECUTE, REPLAY, decide, settled
@@ -234,6 +235,7 @@ def _execute(
         token = current.set(attempt)
         try:
             given = _arguments(fn, args, kwargs, attempt)
+            before = changed.look(fn, args, kwargs)
             attempt.began = time.perf_counter()
             if options.timeout_s is None:
                 value = fn(*args, **given)
@@ -242,7 +244,10 @@ def _execute(
                 value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
             if hasattr(type(value), "__await__"):
                 raise _unawaited(name, value)
-            return succeed(run, attempt, value, _hint(fn, options))
+            result = succeed(run, attempt, value, _hint(fn, options))
+            if before is not None:
+                changed.warn(run, name, fn, before, value)
+            return result
         finally:
             current.reset(token)
     except BaseException as error:
@@ -273,6 +278,7 @@ async def _execute_async(
 
         attempt.task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, attempt)
+        before = changed.look(fn, args, kwargs)
         attempt.began = time.perf_counter()
         with heartbeat():
             if options.timeout_s is None:
@@ -280,7 +286,10 @@ async def _execute_async(
             else:
                 late = functools.partial(_timed_out, name, options)
                 value = await await_within(options.timeout_s, late, lambda: fn(*args, **given))
-        return succeed(run, attempt, value, _hint(fn, options))
+        result = succeed(run, attempt, value, _hint(fn, options))
+        if before is not None:
+            changed.warn(run, name, fn, before, value)
+        return result
 
 
 def _timed_out(name: str, options: Options) -> StepTimeout:
