@@ -57,6 +57,8 @@ _OF_THE_MOMENT: Final = frozenset(
 )
 _ITERATORS: Final = frozenset(map(type, ([].__iter__(), ().__iter__(), {}.__iter__(), iter(""))))
 
+_CONTAINERS: Final = frozenset({dict, list, tuple, set, frozenset, deque})
+
 Look = list[tuple[str | int, Any, Any]]
 
 
@@ -117,15 +119,14 @@ class _Looking:
     def at(self, value: Any) -> Any:  # noqa: PLR0911 - one for each kind
         """Return what is equal as long as *value* is the same."""
         kind = type(value)
-        if kind in _ATOMS:
-            return value
         if id(value) in self.seen:
             return _Same(value)
         self.seen.add(id(value))
-        if kind is dict:
-            return self._items(value, [*value, *value.values()] if self._has_room(value) else None)
-        if kind in (list, tuple, set, frozenset, deque):
-            return self._items(value, list(value) if self._has_room(value) else None)
+        if kind in _CONTAINERS:
+            self.parts -= len(value)
+            if self.parts < 0:  # of many only how many there are
+                return len(value)
+            return self._items([*value, *value.values()] if kind is dict else list(value))
         if kind is bytearray:
             return self._buffer(memoryview(value))
         if kind in _ITERATORS:
@@ -134,13 +135,9 @@ class _Looking:
             return None if value.gi_frame is None else value.gi_frame.f_lasti
         return self._object(value, kind)
 
-    def _has_room(self, value: Any) -> bool:
-        self.parts -= len(value)
-        return self.parts >= 0
-
-    def _items(self, value: Any, items: list[Any] | None) -> Any:
-        if items is None:  # of many only how many there are
-            return len(value)
+    def _items(self, items: list[Any]) -> list[Any]:
+        if _ATOMS.issuperset(map(type, items)):
+            return items
         return [one if type(one) in _ATOMS else [_Same(one), self.at(one)] for one in items]
 
     def _object(self, value: Any, kind: type) -> Any:
@@ -155,16 +152,17 @@ class _Looking:
             own = object.__getattribute__(value, "__dict__")
         except AttributeError:
             return None
-        if type(own) is not dict or not self._has_room(own):
+        self.parts -= len(own)
+        if type(own) is not dict or self.parts < 0:
             return None
         # What is private may be a count or a cache.
         shown = {name: one for name, one in own.items() if not str(name).startswith("_")}
-        return [[name, _Same(one), self.at(one)] for name, one in shown.items()]
+        return self._items([*shown, *shown.values()])
 
     def _array(self, array: Any) -> Any:
         if array.dtype.hasobject:
-            few = list(array.flat) if array.size < self.parts else None
-            return [array.shape, self._items(array, few)]
+            few = self._items(list(array.flat)) if array.size < self.parts else None
+            return [array.shape, few]
         try:
             flat = array.reshape(-1).view("u1")
         except ValueError:
@@ -199,19 +197,18 @@ class _Looking:
 
 def warn(run: OpenRun, name: str, fn: Any, before: Look, value: Any) -> None:
     """Warn of what a body has changed, once for each function, unless it returned it."""
+    found = [(place, given) for place, given, was in before if not _is_same(was, _outline(given))]
+    if not found:
+        return
     returned = [value]
     if type(value) in (list, tuple):
         returned += value
     elif type(value) is dict:
         returned += value.values()
-    fn, _, _ = _unwrapped(fn, (), {})
-    changed = [
-        (place, given)
-        for place, given, was in before
-        if not any(given is one for one in returned) and not _is_same(was, _outline(given))
-    ]
+    changed = [one for one in found if not any(one[1] is kept for kept in returned)]
     if not changed:
         return
+    fn, _, _ = _unwrapped(fn, (), {})
     about = getattr(fn, "__qualname__", type(fn).__qualname__), *(place for place, _ in changed)
     if about in run.told:
         return
