@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
 from ..system.console import tell
-from ..system.timeouts import call_within
+from ..system.timeouts import await_within, call_within
+from . import changed
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
 from .decide import EXECUTE, REPLAY, decide, settled
@@ -22,7 +23,7 @@ from .recording import fail, start, succeed
 from .retries import policy
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from ..model.rows import StepRow
     from .opened import OpenRun
@@ -237,6 +238,7 @@ def _execute(
         token = current.set(attempt)
         try:
             given = _arguments(fn, args, kwargs, attempt)
+            before = changed.look(fn, args, kwargs)
             attempt.began = time.perf_counter()
             if options.timeout_s is None:
                 value = fn(*args, **given)
@@ -245,7 +247,10 @@ def _execute(
                 value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
             if hasattr(type(value), "__await__"):
                 raise _unawaited(name, value)
-            return succeed(run, attempt, value, _hint(fn, options))
+            result = succeed(run, attempt, value, _hint(fn, options))
+            if before is not None:
+                changed.warn(run, name, fn, before, value)
+            return result
         finally:
             current.reset(token)
     except BaseException as error:
@@ -276,27 +281,21 @@ async def _execute_async(
 
         attempt.task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, attempt)
+        before = changed.look(fn, args, kwargs)
         attempt.began = time.perf_counter()
         with heartbeat():
-            async with _time_limit(name, options):
+            if options.timeout_s is None:
                 value = await fn(*args, **given)
-        return succeed(run, attempt, value, _hint(fn, options))
+            else:
+                late = functools.partial(_timed_out, name, options)
+                value = await await_within(options.timeout_s, late, lambda: fn(*args, **given))
+        result = succeed(run, attempt, value, _hint(fn, options))
+        if before is not None:
+            changed.warn(run, name, fn, before, value)
+        return result
 
 
 def _timed_out(name: str, options: Options) -> StepTimeout:
     return StepTimeout(
         f"step {shorten(name)} took longer than its timeout, {options.timeout_s:g} s."
     )
-
-
-@contextlib.asynccontextmanager
-async def _time_limit(name: str, options: Options) -> AsyncIterator[None]:
-    import asyncio  # noqa: PLC0415 - as above
-
-    try:
-        async with asyncio.timeout(options.timeout_s) as limit:
-            yield
-    except TimeoutError as error:
-        if limit.expired():
-            raise _timed_out(name, options) from error
-        raise

@@ -50,6 +50,8 @@ class OpenRun:
         self.in_loop = False
         self.lock = threading.RLock()
         self.executing: dict[str, Attempt] = {}
+        #: The functions of which was told that they change an argument, with the arguments.
+        self.told: set[tuple[object, ...]] = set()
         self._at_prompt = passes.at_prompt()
         #: Values read ahead, by step name and attempt, for as long as the run is held.
         self._ahead: dict[tuple[str, int], str] = {}
