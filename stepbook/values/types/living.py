@@ -304,7 +304,7 @@ def _names(cls: type) -> set[str]:
 
 
 def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
-    if _is_of_metaclass(cls, name, item):
+    if _is_of_metaclass(cls, name, item) or isinstance(item, functools.cached_property):
         return False
     if isinstance(item, types.FunctionType):
         by_statement = item.__qualname__ == f"{cls.__qualname__}.{name}"
@@ -315,8 +315,6 @@ def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
         of = item.fget if isinstance(item, property) else item.__func__
         # Those of the statement itself are made by it again.
         return not str(getattr(of, "__qualname__", "")).startswith(f"{cls.__qualname__}.")
-    if isinstance(item, functools.cached_property):
-        return False
     if issubclass(cls, Enum) and (name.startswith("_") or name in cls.__members__):
         return False
     return not hasattr(type(item), "__set_name__") and not isinstance(
@@ -675,6 +673,8 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
         iterator = _MAKERS[name](*args)
         if state is not None:
             iterator.__setstate__(state)
+        elif name == "iter":  # without a place it has come to its end
+            next(iterator, None)
         return iterator
     if kind == "property":
         return property(*take(node, "fget", "fset", "fdel"))
