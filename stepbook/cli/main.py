@@ -43,6 +43,10 @@ _STEP_COLUMNS: Final = (
     Column("seconds", "seconds", "seconds"),
     Column("outcome", "return", "outcome"),
 )
+_IGNORED: Final = (
+    "--input was not used: the notebook opens its run with an input of its own, and no cell is "
+    'tagged "parameters".'
+)
 _WHOSE_STEP: Final = (Column("run", "run_id"), Column("loop", "loop", narrowest=8))
 
 
@@ -221,6 +225,8 @@ def run(notebook: Path, given: str | None, output: Path | None) -> None:
         notebook.absolute(), terminal.Cells(), env=env, output=output, **options
     )
     click.echo()
+    if outcome.ignored:
+        _complain(_IGNORED, "running")
     if outcome.run_id is None:
         if outcome.good:
             _complain("the notebook has left no run open; stepbook runs lists all", "running")
@@ -243,7 +249,7 @@ Examples:
   stepbook verify review.ipynb 7k2m --json
   stepbook verify health-review --file loop.py
 
-Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
+Exit codes: 0 the same, 1 something differs, 2 it could not be verified, 130 interrupted."""
 )
 @click.argument("what", metavar="NOTEBOOK|RUN", shell_complete=_complete_run)
 @click.argument("run", metavar="[RUN]", required=False, shell_complete=_complete_run)
@@ -261,6 +267,7 @@ Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
     metavar="FOLDER",
     help="Where the notebook's kernel works; without it beside the file.",
 )
+@click.option("--session", is_flag=True, hidden=True)  # for %stepbook verify
 @click.option("--json", "as_data", is_flag=True, help="The comparison for programs.")
 @_book_option
 def verify(
@@ -271,6 +278,7 @@ def verify(
     *,
     ignore_output: bool,
     folder: Path | None,
+    session: bool,
     as_data: bool,
 ) -> None:
     """Execute a notebook or a loop again, beside its record, and say what differs.
@@ -294,18 +302,22 @@ def verify(
             given=given,
             outputs=not ignore_output,
             folder=folder,
+            session=session,
         )
         if wanted.is_notebook:
             _needs_notebooks()
-        code = verify_command.main(wanted, as_data=as_data)
+        found = verify_command.main(wanted, as_data=as_data)
+        if found.ignored:
+            _complain(_IGNORED, "running")
+        code = 0 if found.same else 1
     except (StepbookError, OSError, _Failure) as error:
         if isinstance(error, BrokenPipeError):
             raise
         _complain(str(error))
         code = 2
-    except KeyboardInterrupt:
-        _complain("interrupted; nothing was compared.")
-        code = 2
+    except KeyboardInterrupt as stopped:
+        _complain(str(stopped) or "interrupted", "running")
+        code = getattr(stopped, "exit_code", 130)
     raise SystemExit(code)
 
 

@@ -258,11 +258,12 @@ class Cells:
             show(self._line("running", ""), self._screen, end="\r")
 
     def ended(self, seconds: float, problem: str | None) -> None:
-        """Print how the cell has ended; *problem* is what went wrong."""
+        """Print how the cell has ended; *problem* is what went wrong, if there is more to say."""
         status: Role = "succeeded" if problem is None else "failed"
         show(self._line(status, "" if stable() else describe(seconds)), self._screen)
-        if problem is not None:
-            click.echo(f"\n{problem}")
+        if problem:
+            lines = problem.splitlines()
+            click.echo(f"\n{problem}" if len(lines) > 1 else " " * len(self._head) + problem)
 
     def _line(self, status: Role, took: str) -> list[Span]:
         room = None

@@ -17,6 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ..api.book import run_of
 from ..engine import opening, runs
 from ..errors import InvalidInputError
+from ..system import scratch
 from .session import DefaultInput, session_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Progress(Protocol):
         """Code cell *number* of *total* is executed now."""
 
     def ended(self, seconds: float, problem: str | None) -> None:
-        """That cell has ended; *problem* is what went wrong."""
+        """That cell has ended; *problem* is what went wrong, in one line if the next follows."""
 
 
 class Outcome(NamedTuple):
@@ -56,6 +57,7 @@ class Outcome(NamedTuple):
         text: the run as text.
         replayed: how many steps were replayed.
         saved: the seconds that this has saved.
+        ignored: whether an input was given and the notebook has used nothing of it.
     """
 
     good: bool
@@ -64,6 +66,7 @@ class Outcome(NamedTuple):
     text: str = ""
     replayed: int = 0
     saved: float = 0.0
+    ignored: bool = False
 
 
 def execute(
@@ -74,10 +77,9 @@ def execute(
     env: dict[str, str],
     output: Path | None = None,
     folder: Path | None = None,
+    forwards: bool = True,
 ) -> Outcome:
     """Execute a notebook as a run, or go on with the run that it has left unfinished.
-
-    An interrupt goes to the kernel, so that the step that is executing records it.
 
     Args:
         path: the notebook file; it is not changed.
@@ -88,6 +90,8 @@ def execute(
         env: the environment of the kernel.
         output: where to write the notebook as executed.
         folder: where the kernel works; by default beside the file.
+        forwards: whether an interrupt goes to the kernel, so that the step that is executing
+            records it; else it ends the kernel.
 
     Returns:
         How it has ended.
@@ -104,8 +108,7 @@ def execute(
         notebook = nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         raise InvalidInputError(f"{path} is not a notebook: {error}") from None
-    if isinstance(given, dict):
-        _add_parameters(notebook, given)
+    taken = isinstance(given, dict) and _add_parameters(notebook, given)
     input_text = "" if given is NO_INPUT else json.dumps(given)
     client = NotebookClient(
         notebook,
@@ -117,9 +120,11 @@ def execute(
     outcome = Outcome(good=False)
     with (
         _explaining(path, NoSuchKernel),
+        _ending(client),
         client.setup_kernel(
             env={**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
         ),
+        _unwinding(client),
     ):
         talk = _Talk(client)
         talk.ask(f"prepare({path.stem!r}, {input_text!r})")
@@ -129,18 +134,19 @@ def execute(
             progress.begins(count, len(code), _title(cell.source))
             begun = time.perf_counter()
             try:
-                with _interrupting(client):
+                with _interrupting(client) if forwards else contextlib.nullcontext():
                     client.execute_cell(cell, number)
             except CellExecutionError as error:
                 problem = _problem(cell, error)
             except DeadKernelError:
                 problem = DIED
-            progress.ended(time.perf_counter() - begun, problem)
+            progress.ended(time.perf_counter() - begun, problem or _allowed(cell))
             if problem is not None:
                 break
         if problem != DIED:
             found = json.loads(talk.ask(f"conclude(good={problem is None})").splitlines()[-1])
-            outcome = Outcome(problem is None, **found)
+            unused = found.pop("unused") and not taken
+            outcome = Outcome(problem is None, ignored=unused, **found)
     if output is not None:
         nbformat.write(notebook, output)
     return outcome
@@ -157,6 +163,51 @@ def _explaining(path: Path, missing: type[Exception]) -> Iterator[None]:
             "here. `jupyter kernelspec list` lists those that are; open the notebook and choose "
             "one of them."
         ) from error
+
+
+@contextlib.contextmanager
+def _ending(client: Any) -> Iterator[None]:
+    """End a kernel that was still starting when somebody stopped the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if client.km is not None and client.km.has_kernel:
+            _settle(client.km.shutdown_kernel(now=True))
+        raise
+
+
+@contextlib.contextmanager
+def _unwinding(client: Any) -> Iterator[None]:
+    """Give the cell that is executing a moment to clean up, when somebody stops the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not _settle(client.km.interrupt_kernel()):
+            client.shutdown_kernel = "immediate"
+        raise
+
+
+def _settle(ask: Any) -> bool:
+    """Await what asks the kernel to end, and then what an interrupt has left unawaited.
+
+    Returns:
+        Whether all of it has ended in time.
+    """
+    import asyncio  # noqa: PLC0415 - nbclient has imported it
+
+    from jupyter_core.utils import ensure_async, run_sync  # noqa: PLC0415 - as nbclient
+
+    async def end() -> bool:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await ensure_async(ask)
+        try:
+            ended = asyncio.gather(*left, return_exceptions=True)
+            await asyncio.wait_for(ended, scratch.PATIENCE_S / 2)
+        except TimeoutError:
+            return False
+        return True
+
+    return bool(run_sync(end)())
 
 
 @contextlib.contextmanager
@@ -194,6 +245,14 @@ def _problem(cell: Any, error: Exception) -> str:
     return "\n".join([*lines, *([""] if lines else []), *traceback])
 
 
+def _allowed(cell: Any) -> str | None:
+    """Return the error of a cell that is tagged to go on after one, in one line; else None."""
+    raised = [o for o in cell.outputs if o["output_type"] == "error"]
+    if not raised:
+        return None
+    return " ".join(f"{raised[-1]['ename']}: {raised[-1]['evalue']}".split()).rstrip(":")
+
+
 def _nbformat() -> Any:
     import nbformat  # noqa: PLC0415 - only for this command; it has no types
 
@@ -229,7 +288,8 @@ def _title(source: str) -> str:
     return "(empty)"
 
 
-def _add_parameters(notebook: Any, given: dict[str, Any]) -> None:
+def _add_parameters(notebook: Any, given: dict[str, Any]) -> bool:
+    """Set variables behind the cell tagged ``parameters``; return whether there is one."""
     nbformat = _nbformat()
     for number, cell in enumerate(notebook.cells):
         if "parameters" in cell.metadata.get("tags", ()):
@@ -237,7 +297,8 @@ def _add_parameters(notebook: Any, given: dict[str, Any]) -> None:
             added = nbformat.v4.new_code_cell("\n".join(["# Input of this run", *lines]))
             added.metadata["tags"] = ["injected-parameters"]
             notebook.cells.insert(number + 1, added)
-            return
+            return True
+    return False
 
 
 # ---- in the kernel --------------------------------------------------------------------------
@@ -257,6 +318,8 @@ def prepare(loop: str, input_text: str) -> None:
         options["input"] = session.default_input.value
 
     def open_run() -> OpenRun:
+        if session.default_input is not None:
+            session.default_input.used = True
         opened = opening.open_run(runs.book_at(), loop, **options)
         shell.user_ns["run"] = run_of(opened)
         return opened
@@ -268,13 +331,14 @@ def conclude(*, good: bool) -> None:
     """Finish the run that was opened for the notebook, and print the :class:`Outcome`."""
     session = session_of(InteractiveShell.instance())
     opened = None if session is None else session.last()
-    found: dict[str, Any] = {}
+    default = None if session is None else session.default_input
+    found: dict[str, Any] = {"unused": default is not None and not default.used}
     if opened is not None and session is not None:
         run = run_of(opened)
         if good and session.open_run is None and run.status != "succeeded":
             run.finish()
         replayed, saved = session.replayed(opened)
-        found = {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
+        found |= {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
         if run.book.path is not None:
             found["book"] = str(run.book.path)
     print(json.dumps(found))  # noqa: T201 - it is read

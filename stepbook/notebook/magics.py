@@ -207,7 +207,7 @@ class StepbookMagics(Magics):
         if "--input" in options:
             given["input"] = self._value(options["--input"], "--input")
         elif default is not None:
-            given["input"] = default.value
+            given["input"], default.used = default.value, True
         for option, name in (("--key", "key"), ("--reopen", "reopen"), ("--max-age", "max_age")):
             if option in options:
                 given[name] = _unquoted(options[option])
@@ -268,7 +268,7 @@ class StepbookMagics(Magics):
 
     def _verify(self, text: str) -> None:
         folder = self._shell.user_ns.get("_dh", ["."])[0]
-        verify.verify(self._session.current(), self._session.executed, str(folder), text)
+        verify.verify(self._session.current, self._session.executed, str(folder), text)
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None

@@ -43,9 +43,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class DefaultInput:
-    """The input of ``%stepbook run`` where the notebook gives none: from the command line."""
+    """The input of ``%stepbook run`` where the notebook gives none: from the command line.
+
+    Attributes:
+        value: the input.
+        used: whether a run was opened with it.
+    """
 
     value: Any
+    used: bool = False
 
 
 class OneExecution(Protocol):

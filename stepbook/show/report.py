@@ -19,8 +19,8 @@ _SIGNS: Final[dict[str, tuple[str, Role, str]]] = {
     "same": ("✓", "succeeded", "same"),
     "differs": ("≠", "failed", "differs"),
     "skipped": ("○", "pending", "not compared"),
-    "gone": ("-", "failed", "recorded, not executed now"),
-    "new": ("+", "failed", "executed now, not recorded"),
+    "gone": ("-", "failed", "did not run, but is in the record"),
+    "new": ("+", "failed", "ran, but is not in the record"),
 }
 _NAME_LIMIT: Final = 48
 _NAME_FLOOR: Final = 12
@@ -117,12 +117,12 @@ def _step(
     shown = verdict.differences if width is None else verdict.differences[:_MOST]
     for one in shown:
         before = known.setdefault(one, name)
-        line = one if before == name else one._replace(text=f"differs as after {before}")
+        line = one if before == name else one._replace(text=f"the same difference as in {before}")
         yield from _beneath(str(line), "value", width)
     more = len(verdict.differences) - len(shown)
     if more:
         yield from _beneath(
-            f"and {counted(more, 'more difference')}; --json has all", "quiet", width
+            f"and {counted(more, 'more difference')}; --json lists all", "quiet", width
         )
     why: dict[str, list[str]] = {}
     for skipped in verdict.skipped:
