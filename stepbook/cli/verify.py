@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -351,7 +352,9 @@ class Silent:
 
 def main(what: Wanted, *, as_data: bool) -> Verified:
     """Verify, print what came of it, and return it."""
-    click.echo(f"verify {what.shown}: {_WARNING}", err=as_data)
+    intro = f"verify {what.shown}: {_WARNING}"
+    screen = terminal.console(sys.stderr if as_data else sys.stdout)
+    click.echo(intro if screen is None else textwrap.fill(intro, screen.width - 1), err=as_data)
     with scratch.stoppable():
         if what.session:
             scratch.end_with(sys.stdin)

@@ -129,7 +129,7 @@ def _another(row: RunRow, loop: str, key: str) -> str:
     if row.loop != loop:
         meant, opened = f"of the loop {row.loop!r}", f"one of the loop {loop!r}"
     else:
-        meant, opened = f"with the key {shorten(row.key)}", f"one with the key {shorten(key)}"
+        meant, opened = f"with the key {row.key}", f"one with the key {key}"
     return (
         f"{row.id} is a run {meant}, but the code opens {opened} first, so it was stopped there. "
         "`stepbook runs` lists all runs; without RUN, each run that a notebook opens is compared "

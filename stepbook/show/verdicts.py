@@ -46,6 +46,10 @@ _DAMAGED: Final = (
 )
 _ENDS: Final = {"running": "did not finish", "pending": "not executed"}
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}|(?<=ipykernel_)\d+(?=[\\/])")
+#: Where `ctx.file` keeps what a step writes: in another book while it is verified.
+_KEPT: Final = re.compile(
+    r"[^\s'\"()]*\.d[\\/]artifacts[\\/](?:work[\\/]\w+[\\/][0-9a-f]{16}[\\/])?"
+)
 #: The message of a scan's timeout tells how long it has waited.
 _WAITED: Final = re.compile(r"(?<=' in )[\d.,:]+ ?[a-zµ]+( [\d.,:]+ ?[a-z]+)?")
 #: What stepbook itself tells: of times and ids.
@@ -381,8 +385,8 @@ def _display(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
 
 
 def _calm(text: str) -> str:
-    """Return a text without the addresses of objects, which differ in each process."""
-    return _WAITED.sub("…", _ADDRESS.sub("…", text))
+    """Return a text without addresses of objects and places of files: each process has others."""
+    return _WAITED.sub("…", _KEPT.sub("…/", _ADDRESS.sub("…", text)))
 
 
 # ---- the run --------------------------------------------------------------------------------

@@ -531,7 +531,7 @@ def test_a_loop_that_reads_other_data_differs_in_its_step_and_its_output(loop: P
         ("loop:nothing", "the module has no loop called nothing. It has 'health-review'.", 0),
         ("hidden.py", "hidden.py has no loop 'health-review'; it has none at all.", 0),
         ("broken.py", "has opened no run: it ended with SyntaxError", 4),
-        ("failing.py", "has opened no run: it ended with ZeroDivisionError", 4),
+        ("failing.py", "has opened no run: it ended with ZeroDivisionError", 5),
     ],
 )
 def test_a_wrong_file_is_one_clear_line_without_frames_of_stepbook(
