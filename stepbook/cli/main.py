@@ -316,6 +316,8 @@ def verify(
         _complain(str(error))
         code = 2
     except KeyboardInterrupt as stopped:
+        if not as_data and terminal.console() is not None:
+            click.echo()  # the line of the cell that was executing has no end
         _complain(str(stopped) or "interrupted", "running")
         code = getattr(stopped, "exit_code", 130)
     raise SystemExit(code)

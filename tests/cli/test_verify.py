@@ -348,7 +348,7 @@ def test_a_run_with_another_key_is_refused_where_the_notebook_opens_its_own(
 ) -> None:
     """Whatever the cell makes of the error, and whatever its tags: nothing is executed after."""
     cell = (
-        "try:\n    import stepbook; stepbook.run('review', input={})\n"
+        "try:\n    import stepbook; run = stepbook.run('review', input={})\n"
         "except Exception:\n    pass\nopen('effect', 'w').close()"
     )
     project.record(cell.format(1), "%%step A\nx = 1")
