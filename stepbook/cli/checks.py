@@ -59,6 +59,13 @@ _RULES: Final = (
 _STRANGE_IDS: Final = (
     f"SELECT id, loop FROM runs WHERE NOT regexp_full_match(id, '{RUN_ID}') ORDER BY ALL"  # noqa: S608
 )
+#: Where steps name files: the table, its column with the step, and the one that names files.
+_WITH_FILES: Final = (
+    ("steps", "name", "return"),
+    ("attempts", "name", "return"),
+    ("cells", "step", "variables"),
+    ("cells", "step", "outputs"),
+)
 _RESTORE_VALUE: Final = "Restore it from a backup, or redo the step that returned it."
 _RESTORE: Final = "Restore the database from a backup; its journals stay where they are."
 
@@ -202,14 +209,24 @@ def _inside(home: FileHome, reader: Reader, checked: Checked) -> dict[str, int] 
 
 
 def _named(home: FileHome) -> dict[str, str]:
-    """Return the artifacts that the tables name, each with a step that has returned it."""
-    query = """SELECT run_id, name, "return" FROM steps WHERE contains("return", '"sha256"')"""
+    """Return the artifacts that the tables name, each with all steps that stored it."""
+    queries = [
+        f"""SELECT run_id, {name}, "{column}" FROM {table}
+            WHERE contains("{column}"::VARCHAR, '"sha256"') ORDER BY ALL"""  # noqa: S608
+        for table, name, column in _WITH_FILES
+    ]
+    stored: dict[str, dict[str, list[str]]] = {}
     with home.tables.reading(_BUSY_S) as reader:
-        return {
-            file: f"{name!r} of {run_id}"
-            for run_id, name, text in reader.execute(query)
-            for file in files_in(text).values()
-        }
+        for query in queries:
+            for run_id, name, text in reader.execute(query):
+                for file in files_in(text).values():
+                    names = stored.setdefault(file, {}).setdefault(run_id, [])
+                    if repr(name) not in names:
+                        names.append(repr(name))
+    return {
+        file: " and ".join(f"{', '.join(names)} of {run_id}" for run_id, names in runs.items())
+        for file, runs in stored.items()
+    }
 
 
 def _book_id(home: FileHome) -> str | None:
@@ -371,9 +388,9 @@ def _artifacts(home: FileHome, named: dict[str, str]) -> Checked:
             what = f"its content has changed{told}. {_RESTORE_VALUE}"
             checked.problems.append(Problem(str(path), what))
     there = {path.name for path in files}
-    for file, step in sorted(named.items()):
+    for file, steps in sorted(named.items()):
         if file not in there:
-            what = f"is missing; {step} returned it. {_RESTORE_VALUE}"
+            what = f"is missing; {steps} returned it. {_RESTORE_VALUE}"
             checked.problems.append(Problem(str(folder / file), what))
     count = len(files)
     checked.facts.append(counted(count, "file") if count else "none")

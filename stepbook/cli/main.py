@@ -260,7 +260,7 @@ Examples:
   stepbook verify review.ipynb 7k2m --json
   stepbook verify health-review --file loop.py
 
-Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
+Exit codes: 0 the same, 1 something differs, 2 it could not be verified, 130 interrupted."""
 )
 @click.argument("what", metavar="NOTEBOOK|RUN", shell_complete=_complete_run)
 @click.argument("run", metavar="[RUN]", required=False, shell_complete=_complete_run)
@@ -278,6 +278,7 @@ Exit codes: 0 the same, 1 something differs, 2 it could not be verified."""
     metavar="FOLDER",
     help="Where the notebook's kernel works; without it beside the file.",
 )
+@click.option("--session", is_flag=True, hidden=True)  # for %stepbook verify
 @click.option("--json", "as_data", is_flag=True, help="The comparison for programs.")
 @_book_option
 def verify(
@@ -288,6 +289,7 @@ def verify(
     *,
     ignore_output: bool,
     folder: Path | None,
+    session: bool,
     as_data: bool,
 ) -> None:
     """Execute a notebook or a loop again, beside its record, and say what differs.
@@ -311,18 +313,24 @@ def verify(
             given=given,
             outputs=not ignore_output,
             folder=folder,
+            session=session,
         )
         if wanted.is_notebook:
             _needs_notebooks()
-        code = verify_command.main(wanted, as_data=as_data)
+        found = verify_command.main(wanted, as_data=as_data)
+        if found.ignored:
+            terminal.complain(terminal.IGNORED, "running")
+        code = 0 if found.same else 1
     except (StepbookError, OSError, _Failure) as error:
         if isinstance(error, BrokenPipeError):
             raise
         terminal.complain(str(error))
         code = 2
-    except KeyboardInterrupt:
-        terminal.complain("interrupted; nothing was compared.")
-        code = 2
+    except KeyboardInterrupt as stopped:
+        if not as_data and terminal.console() is not None:
+            click.echo()  # the line of the cell that was executing has no end
+        terminal.complain(str(stopped) or "interrupted", "running")
+        code = getattr(stopped, "exit_code", 130)
     raise SystemExit(code)
 
 

@@ -13,6 +13,7 @@ from ..model.durations import describe
 from ..notebook import headless, parameters
 from ..system.console import stable
 from . import terminal
+from .terminal import IGNORED
 
 if TYPE_CHECKING:
     from ..engine.wishes import Wishes
@@ -50,6 +51,8 @@ def main(
 
 
 def _show(outcome: Outcome) -> None:
+    if outcome.ignored:
+        terminal.complain(IGNORED, "running")
     if outcome.run_id is None:
         if outcome.good:
             what = "the notebook has left no run open; stepbook runs lists all"

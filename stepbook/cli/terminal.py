@@ -48,6 +48,11 @@ STYLES: Final[dict[Role, str]] = {
     "code": "cyan",
 }
 #: Levels of messages that stand out, and what they look like.
+#: Said where a notebook has its own input for the run, and no cell for parameters.
+IGNORED: Final = (
+    "--input is not the input of the run: the notebook opens it with one of its own, and no cell "
+    'is tagged "parameters".'
+)
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
 _NARROWEST: Final = 40
 _NARROWEST_LAST: Final = 16
@@ -300,11 +305,13 @@ class Cells:
             show(self._line("running", ""), self._screen, end="\r")
 
     def ended(self, seconds: float, problem: Problem | None) -> None:
-        """Print how the cell has ended; *problem* is what went wrong."""
+        """Print how the cell has ended; *problem* is what went wrong, if there is more to say."""
         status: Role = "succeeded" if problem is None else "failed"
         show(self._line(status, "" if stable() else describe(seconds)), self._screen)
-        if problem is not None and not problem.died:  # that is told in one line, at the end
-            click.echo(f"\n{problem.text}")
+        if problem is None or problem.died or not problem.text:  # that is told at the end
+            return
+        lines = problem.text.splitlines()
+        click.echo(f"\n{problem.text}" if len(lines) > 1 else " " * len(self._head) + problem.text)
 
     def _line(self, status: Role, took: str) -> list[Span]:
         room = None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
+import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import click
 
 from ..engine import runs, verifying
-from ..engine.repeating import REFUSED, begun_in
+from ..engine.repeating import begun_in, refused
 from ..engine.wishes import Wishes
 from ..errors import InvalidInputError
 from ..model.rows import fields_of
@@ -25,14 +23,16 @@ from ..show import text as show_text
 from ..show.verdicts import Report, judge
 from ..system import scratch
 from ..values.nodes import TAG
-from . import terminal
+from . import openings, terminal
 
 if TYPE_CHECKING:
     from ..engine.books import OpenBook
     from ..engine.repeating import Begun
     from ..notebook.headless import Problem
 
-_WARNING: Final = "the code is executed for real, with all its effects; your record stays as it is."
+_WARNING: Final = (
+    "the code is executed for real, side effects included. Your record is not changed."
+)
 _NARROWEST: Final = 40
 
 
@@ -48,6 +48,7 @@ class Wanted:
         given: the input in JSON, if one was given.
         outputs: whether what cells have shown counts.
         folder: where the kernel works; by default beside the notebook.
+        session: whether the notebook holds the cells of a session, which have opened the run.
     """
 
     source: str
@@ -57,11 +58,19 @@ class Wanted:
     given: str | None = None
     outputs: bool = True
     folder: Path | None = None
+    session: bool = False
 
     @property
     def is_notebook(self) -> bool:
         """Whether it is a notebook, not Python code."""
         return self.source.endswith(".ipynb")
+
+    @property
+    def shown(self) -> str:
+        """The source as people know it."""
+        if self.session:
+            return Path(self.source).stem  # the file is only where the cells were put
+        return os.path.relpath(self.source) if _is_source(self.source) else self.source
 
 
 class Screen(Protocol):
@@ -87,6 +96,7 @@ def wanted(
     given: str | None,
     outputs: bool,
     folder: Path | None,
+    session: bool,
 ) -> Wanted:
     """Return what the arguments of the command mean.
 
@@ -95,35 +105,60 @@ def wanted(
         StepbookError: there is no such run.
     """
     if scratch.folder() is not None:
-        raise InvalidInputError(
-            "this is code that is being verified, and it verifies nothing itself."
-        )
+        raise InvalidInputError("code that is being verified cannot verify in turn.")
     if second is not None and source is not None:
         raise InvalidInputError("give the file once: as the first argument or as --file.")
     if _is_source(first):
         source, run = first, second
     elif second is not None:
-        raise InvalidInputError(f"{first} is no notebook; give NOTEBOOK RUN, or RUN --file FILE.")
+        raise InvalidInputError(
+            f"{first} is no notebook. Write NOTEBOOK RUN, or RUN --file FILE for a loop."
+        )
     else:
         run = first
     run_id = None if run is None else book.resolve(run)
     if source is None:
         assert run_id is not None  # noqa: S101 - the first argument is a run
         source = _source_of(book, run_id)
-    if source.endswith((".ipynb", ".py")):
-        path = Path(source).absolute()
-        if not path.is_file():
-            raise InvalidInputError(f"there is no file {path}.")
-        source = str(path)
-    found = Wanted(source, run_id, book, is_named, given, outputs, folder)
-    if not found.is_notebook and run_id is None:
-        raise InvalidInputError(
-            f"which run? `stepbook verify RUN --file {first}` says it; RUN may be the name of the "
-            "loop, for its latest run."
-        )
-    if not found.is_notebook and given is not None:
-        raise InvalidInputError("--input is for notebooks; a loop gets the input of the run.")
+    if _is_source(source):
+        source = str(Path(source).absolute())
+        if not Path(source).is_file():
+            raise InvalidInputError(f"there is no file {source}.")
+    found = Wanted(source, run_id, book, is_named, given, outputs, folder, session)
+    if not found.is_notebook:
+        _check_loop_is_named(found)
+    if run_id is not None and not session:
+        _check_loop(found, run_id)
     return found
+
+
+def _check_loop_is_named(what: Wanted) -> None:
+    if what.run_id is None:
+        raise InvalidInputError(
+            f"which run? stepbook verify RUN --file {what.shown}; RUN may be the name of the loop, "
+            "for its latest run."
+        )
+    if what.given is not None:
+        raise InvalidInputError("--input is for notebooks; a loop gets the input of the run.")
+
+
+def _check_loop(what: Wanted, run_id: str) -> None:
+    """Refuse a file that opens other loops, as far as its text tells, before it has any effect."""
+    path = Path(what.source)
+    if not _is_source(what.source):
+        module = openings.file_of(what.source.partition(":")[0], Path.cwd())
+        if module is None or module.suffix != ".py":
+            return
+        path = module
+    loops = openings.loops_of(path)
+    row = what.book.peek(run_id).run
+    if loops is not None and row.loop not in loops:
+        there = ", ".join(map(repr, sorted(loops)))
+        raise InvalidInputError(
+            f"{run_id} is a run of the loop {row.loop!r}, and {what.shown} "
+            + (f"opens {there}" if loops else "has no loop and opens no run")
+            + ". Nothing was executed."
+        )
 
 
 def _is_source(text: str) -> bool:
@@ -138,8 +173,8 @@ def _source_of(book: OpenBook, run_id: str) -> str:
     named = fields_of(book.peek(run_id).run.environment).get("notebook")
     if not isinstance(named, str) or not _is_source(named):
         raise InvalidInputError(
-            f"run {run_id} does not tell which file has recorded it. Name it: `stepbook verify "
-            f"{run_id} --file FILE`, FILE is a notebook, a Python file, or a module such as "
+            f"run {run_id} does not tell which file recorded it. Name it: stepbook verify {run_id} "
+            "--file FILE, where FILE is a notebook, a Python file, or a module such as "
             "reports:nightly."
         )
     shown = show_text.one_line(named, None)
@@ -163,10 +198,12 @@ class Verified:
     Attributes:
         reports: one for each recorded run that was repeated.
         beside: runs that were begun and have nothing recorded to compare with.
+        ignored: whether the notebook has not taken the input of the command.
     """
 
     reports: tuple[Report, ...]
     beside: tuple[Begun, ...]
+    ignored: bool = False
 
     @property
     def same(self) -> bool:
@@ -180,35 +217,37 @@ def verify(what: Wanted, screen: Screen) -> Verified:
     Raises:
         StepbookError: it could not be executed, or there is nothing to compare with.
     """
-    folder = Path(tempfile.mkdtemp(prefix="stepbook-verify-")).resolve()
-    try:
+    with scratch.beginning() as folder:
         if what.run_id is not None:
             assert what.book.path is not None  # noqa: S101 - the command line's is a file
-            verifying.plan(folder, what.run_id, what.book.path)
+            # A session may have opened others before: its cells do it again.
+            verifying.plan(folder, what.run_id, what.book.path, only=not what.session)
         env = {**os.environ, scratch.VERIFY: str(folder)}
         if what.is_named and what.book.path is not None:
             env["STEPBOOK_BOOK"] = str(what.book.path)
+        ignored = False
         if what.is_notebook:
-            _execute_notebook(what, screen, env, folder)
+            ignored = _execute_notebook(what, screen, env, folder) and what.given is not None
         else:
             _execute_loop(what, env)
-        return _compared(what, folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return _compared(what, folder, ignored=ignored)
 
 
-def _execute_notebook(what: Wanted, screen: Screen, env: dict[str, str], folder: Path) -> None:
+def _execute_notebook(what: Wanted, screen: Screen, env: dict[str, str], folder: Path) -> bool:
+    """Execute a notebook; return whether it was given an input and has not taken it."""
     from ..notebook import headless  # noqa: PLC0415 - needs more than the rest
 
     wishes = Wishes()
     if what.given is not None:
         wishes.input = json.loads(what.given)
-    elif what.run_id is not None and what.folder is None:  # a session's cells open it themselves
+    elif what.run_id is not None and not what.session:  # a session's cells open it themselves
         row = what.book.peek(what.run_id).run
         if row.input != "null" and f'"{TAG}"' not in row.input:
             wishes.input = json.loads(row.input)
     watched = _Watched(screen, folder)
-    headless.execute(Path(what.source), watched, wishes=wishes, env=env, folder=what.folder)
+    return headless.execute(
+        Path(what.source), watched, wishes=wishes, env=env, folder=what.folder, forwards=False
+    ).ignored
 
 
 class _Watched:
@@ -219,11 +258,13 @@ class _Watched:
         self.begins = screen.begins
 
     def ended(self, seconds: float, problem: Problem | None) -> None:
+        why = refused(self._folder)
+        if why is not None:  # no further cell is executed, whatever this one made of it
+            self._screen.ended(seconds, None if problem is None else replace(problem, text=""))
+            raise InvalidInputError(why)
         if problem is not None and problem.died:
-            text = "The kernel has died; what it has not executed is not compared."
+            text = "The kernel died. The steps that did not run are listed below."
             problem = replace(problem, text=text, died=False)
-        elif problem is not None and (self._folder / REFUSED).exists():
-            problem = replace(problem, text="")  # told at the end, in one line
         self._screen.ended(seconds, problem)
 
 
@@ -232,28 +273,35 @@ def _execute_loop(what: Wanted, env: dict[str, str]) -> None:
     assert what.book.path is not None  # noqa: S101 - as above
     words = [sys.executable, "-m", "stepbook.api.again", what.source]
     # What the code prints goes to standard error: standard output is for the comparison.
-    subprocess.run(  # noqa: S603 - the person's own code
-        [*words, str(what.book.path), what.run_id], env=env, check=False, stdout=sys.stderr.fileno()
+    child = subprocess.Popen(  # noqa: S603 - the person's own code
+        [*words, str(what.book.path), what.run_id], env=env, stdout=sys.stderr.fileno()
     )
+    try:
+        child.wait()
+    except scratch.Stopped as stopped:
+        child.send_signal(stopped.number)
+        raise
+    finally:
+        _see_off(child)
 
 
-def _compared(what: Wanted, folder: Path) -> Verified:
+def _see_off(child: subprocess.Popen[bytes]) -> None:
+    """Wait until a process that was asked to end has done so; end it if it takes too long."""
+    try:
+        child.wait(scratch.PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _compared(what: Wanted, folder: Path, *, ignored: bool) -> Verified:
+    why = refused(folder)
+    if why is not None:
+        raise InvalidInputError(why)
     begun = begun_in(folder)
     repeated = [one for one in begun if one.recorded]
     if not repeated:
-        with contextlib.suppress(FileNotFoundError):
-            raise InvalidInputError((folder / REFUSED).read_text(encoding="utf-8"))
-        if what.run_id is not None:
-            row = what.book.peek(what.run_id).run
-            opened = " and ".join(f"{one.loop!r} ({one.key})" for one in begun) or "no run"
-            raise InvalidInputError(
-                f"run {row.id} is one of the loop {row.loop!r} with the key {row.key}, and the "
-                f"code has opened {opened}. Only runs of one loop and key are compared."
-            )
-        raise InvalidInputError(
-            f"{what.source} has opened no run, so there is nothing to compare. Name a cell by "
-            "%%step, and record it: stepbook run NOTEBOOK."
-        )
+        raise InvalidInputError(_nothing_repeated(what, begun))
     reports = []
     for one in repeated:
         book = runs.book_at(one.book)
@@ -264,9 +312,30 @@ def _compared(what: Wanted, folder: Path) -> Verified:
             runs.close(book)
     if not any(verdict.name for report in reports for verdict in report.verdicts):
         raise InvalidInputError(
-            f"neither the record of run {repeated[0].id} nor {what.source} has a step to compare."
+            f"nothing to compare: neither the record of {repeated[0].id} nor {what.shown} has a "
+            "step. Name a cell: %%step Load"
         )
-    return Verified(tuple(reports), tuple(one for one in begun if not one.recorded))
+    return Verified(tuple(reports), tuple(one for one in begun if not one.recorded), ignored)
+
+
+def _nothing_repeated(what: Wanted, begun: list[Begun]) -> str:
+    if begun and not any(one.book for one in begun):
+        loops = " and ".join(dict.fromkeys(repr(one.loop) for one in begun))
+        return (
+            f"{what.shown} records {loops} in memory (the book :memory:), which leaves no record "
+            "to compare with. Record it in a file, then verify."
+        )
+    if what.run_id is not None:
+        row = what.book.peek(what.run_id).run
+        opened = " and ".join(f"{one.loop!r} with {one.key}" for one in begun) or "no run"
+        return (
+            f"{row.id} is a run of the loop {row.loop!r} with the key {row.key}, but the code has "
+            f"opened {opened}. Only a run of the same loop and key can be compared."
+        )
+    return (
+        f"{what.shown} has opened no run, so there is nothing to compare. Name a cell with %%step, "
+        "and record the notebook: stepbook run NOTEBOOK"
+    )
 
 
 # ---- showing --------------------------------------------------------------------------------
@@ -282,15 +351,15 @@ class Silent:
         """Show nothing."""
 
 
-def main(what: Wanted, *, as_data: bool) -> int:
-    """Verify, print what came of it, and return the exit code."""
-    shown = what.source
-    if what.folder is not None:
-        shown = Path(what.source).stem  # the file is only where the cells were put
-    elif _is_source(what.source):
-        shown = os.path.relpath(what.source)
-    click.echo(f"verify {shown}: {_WARNING}", err=as_data)
-    found = verify(what, Silent() if as_data else terminal.Cells())
+def main(what: Wanted, *, as_data: bool) -> Verified:
+    """Verify, print what came of it, and return it."""
+    intro = f"verify {what.shown}: {_WARNING}"
+    screen = terminal.console(sys.stderr if as_data else sys.stdout)
+    click.echo(intro if screen is None else textwrap.fill(intro, screen.width - 1), err=as_data)
+    with scratch.stoppable():
+        if what.session:
+            scratch.end_with(sys.stdin)
+        found = verify(what, Silent() if as_data else terminal.Cells())
     if as_data:
         print(json.dumps(_data(found), ensure_ascii=False, indent=2))  # noqa: T201 - what was asked
     else:
@@ -298,7 +367,7 @@ def main(what: Wanted, *, as_data: bool) -> int:
         width = None if screen is None else max(_NARROWEST, screen.width)
         for line in report.spans(found.reports, [one.loop for one in found.beside], width):
             terminal.show(line, screen)
-    return 0 if found.same else 1
+    return found
 
 
 def _data(found: Verified) -> dict[str, Any]:

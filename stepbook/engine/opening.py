@@ -45,7 +45,7 @@ def open_run(
     loop = _checked(loop, reopen, trigger_type)
     wishes = HOOKS.wishes or _NONE
     if input is UNSET:
-        input = wishes.input  # noqa: A001 - as above
+        input = wishes.take_input()  # noqa: A001 - as above
     reopen = wishes.reopen or reopen
     max_age = max_age if wishes.max_age is None else wishes.max_age
     age = None if max_age is None else seconds(max_age, "max_age")

@@ -3,7 +3,7 @@
 A new run takes the id of the recorded run that it repeats, so that ``ctx.idempotency_key`` is the
 same, too, and what that run has waited for is there at once. :mod:`.verifying` is the outside. The
 two talk through the folder of the verification: ``plan.json`` says which run is meant, each line of
-``begun.jsonl`` tells of a run that was begun, and ``refused`` says why none was.
+``begun.jsonl`` tells of a run that was begun, and ``refused`` says why nothing is executed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..errors import RunNotFoundError, StepbookError
+from ..errors import InvalidInputError, RunNotFoundError, StepbookError
 from ..model import failures
 from ..model.rows import ScanRow, is_run_id, new_id, now_us
 from ..record.inbox import Delivery, delivery
@@ -21,14 +21,36 @@ from ..system import scratch
 from .attempt import shorten
 
 if TYPE_CHECKING:
+    from ..model.rows import RunRow
     from ..record.ledger import State
     from ..record.ports import Inbox
 
 PLAN: Final = "plan.json"
-REFUSED: Final = "refused"
+_REFUSED: Final = "refused"
 _BEGUN: Final = "begun.jsonl"
 #: What a wait gets of which the record has no end. It is an error of the step, and told.
-NOT_RECORDED: Final = "stepbook verify does not wait, and the record holds nothing for this wait"
+NOT_RECORDED: Final = "stepbook verify does not wait, and nothing is recorded for this wait"
+
+
+class Refused(SystemExit):
+    """There is nothing to compare with, so the code goes no further: no ``except`` of its own does.
+
+    ``refused`` in the folder of the verification says why.
+    """
+
+
+class Plan(NamedTuple):
+    """What is to be repeated.
+
+    Attributes:
+        run: the id of the recorded run.
+        book: the file in which it is recorded.
+        only: whether the code must open this run before any other.
+    """
+
+    run: str
+    book: str
+    only: bool
 
 
 class Begun(NamedTuple):
@@ -38,7 +60,7 @@ class Begun(NamedTuple):
         id: its id.
         loop: its loop.
         key: its key.
-        book: the file that it is recorded in, for the verification.
+        book: the file that it is recorded in, for the verification; empty for one in memory.
         origin: the file that it would be recorded in, and that the run it repeats is recorded in.
         recorded: whether it repeats a recorded run.
     """
@@ -60,35 +82,37 @@ def id_of(path: Path | None, loop: str, key: str) -> str:
     """Return the id for a new run: while code is verified, that of the run that it repeats.
 
     Raises:
-        RunNotFoundError: nothing is recorded that the first run of the code could be compared with.
+        Refused: the first run that the code opens has no record to compare it with.
     """
     folder = scratch.folder()
-    if folder is None or path is None:
+    if folder is None:
         return new_id("run")
     begun = begun_in(folder)
+    if path is None:  # a book in memory, which holds no record
+        _tell(folder, Begun(new := new_id("run"), loop, key, "", "", recorded=False))
+        return new
     plan = _plan(folder)
-    origin = Path(plan["book"]) if plan is not None else scratch.origin(path) or path
+    origin = Path(plan.book) if plan is not None else scratch.origin(path) or path
     try:
-        found = _repeated(plan, origin, loop, key, first=not begun)
+        found = _repeated(plan, origin, loop, key, first=not any(run.book for run in begun))
     except StepbookError as error:
-        if not begun:  # what the code makes of the error is not what the person should read
-            (folder / REFUSED).write_text(str(error), encoding="utf-8")
-        raise
+        refuse(folder, str(error))
+        raise Refused(2) from error
     recorded = is_run_id(found) and found not in {run.id for run in begun}
     run_id = found if recorded and found is not None else new_id("run")
-    line = Begun(run_id, loop, key, str(path), str(origin), recorded)
-    with (folder / _BEGUN).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    _tell(folder, Begun(run_id, loop, key, str(path), str(origin), recorded))
     return run_id
 
 
-def _repeated(
-    plan: dict[str, str] | None, origin: Path, loop: str, key: str, *, first: bool
-) -> str | None:
+def _repeated(plan: Plan | None, origin: Path, loop: str, key: str, *, first: bool) -> str | None:
     """Return the id of the recorded run that a new one repeats, or None."""
     if plan is not None:
-        row = _peek(origin, plan["run"]).run
-        return row.id if (row.loop, row.key) == (loop, key) else None
+        row = _peek(origin, plan.run).run
+        if (row.loop, row.key) == (loop, key):
+            return row.id
+        if first and plan.only:
+            raise InvalidInputError(_another(row, loop, key))
+        return None
     original = Records(origin)
     latest = original.latest(loop, [key]) if original.exists else None
     if latest is None and first:
@@ -98,6 +122,37 @@ def _repeated(
             "NOTEBOOK RUN` compares with another run."
         )
     return None if latest is None else latest.id
+
+
+def _another(row: RunRow, loop: str, key: str) -> str:
+    """Return why a run is not the one that was asked for."""
+    if row.loop != loop:
+        meant, opened = f"of the loop {row.loop!r}", f"one of the loop {loop!r}"
+    else:
+        meant, opened = f"with the key {row.key}", f"one with the key {key}"
+    return (
+        f"{row.id} is a run {meant}, but the code opens {opened} first, so it was stopped there. "
+        "`stepbook runs` lists all runs; without RUN, each run that a notebook opens is compared "
+        "with the latest of its loop and key."
+    )
+
+
+def refuse(folder: Path, why: str) -> None:
+    """Say why nothing is executed: what the code makes of an error is nothing for the person."""
+    (folder / _REFUSED).write_text(why, encoding="utf-8")
+
+
+def refused(folder: Path) -> str | None:
+    """Return why nothing is executed, or None."""
+    try:
+        return (folder / _REFUSED).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _tell(folder: Path, run: Begun) -> None:
+    with (folder / _BEGUN).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(run) + "\n")
 
 
 def session(path: Path | None, run_id: str, step: str) -> ScanRow:
@@ -152,12 +207,11 @@ def _delivered(state: State, step: str) -> Delivery | None:
     return delivery(error=message.removeprefix(f"the scan {shorten(step)} failed: "))
 
 
-def _plan(folder: Path) -> dict[str, str] | None:
+def _plan(folder: Path) -> Plan | None:
     try:
-        found: dict[str, str] | None = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        return Plan(*json.loads((folder / PLAN).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    return found
 
 
 _states: Final[dict[tuple[Path, str], Any]] = {}

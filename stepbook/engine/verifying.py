@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import StepbookError
 from ..show.verdicts import Side
-from .repeating import PLAN
+from .repeating import PLAN, Plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from .books import OpenBook
 
 
-def plan(folder: Path, run_id: str, book: Path) -> None:
-    """Say which recorded run is meant."""
-    text = json.dumps({"run": run_id, "book": str(book)})
+def plan(folder: Path, run_id: str, book: Path, *, only: bool) -> None:
+    """Say which recorded run is meant; *only*: the code must open it before any other."""
+    text = json.dumps(Plan(run_id, str(book), only))
     (folder / PLAN).write_text(text, encoding="utf-8")
 
 

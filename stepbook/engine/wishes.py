@@ -23,12 +23,14 @@ class Wishes:
         new: whether each run is a fresh one; a run that the code opens twice is the same one.
         reopen: instead of what the code says.
         max_age: as above.
+        input_used: whether a run was asked for with that input.
     """
 
     input: Any = UNSET
     new: bool = False
     reopen: Literal["unfinished"] | None = None
     max_age: Duration | None = None
+    input_used: bool = False
     _begun: set[tuple[Path | None, str, str]] = field(default_factory=set)
 
     def fields(self) -> dict[str, Any]:
@@ -36,6 +38,16 @@ class Wishes:
         names = ("input", "new", "reopen", "max_age")
         found = {name: getattr(self, name) for name in names}
         return {name: value for name, value in found.items() if value is not UNSET}
+
+    def take_input(self) -> Any:
+        """Return the input for a run to which the code gives none."""
+        self.input_used = True
+        return self.input
+
+    @property
+    def is_input_unused(self) -> bool:
+        """Whether there is an input that no run was asked for with."""
+        return self.input is not UNSET and not self.input_used
 
     def begins(self, book: Path | None, loop: str, key: str) -> bool:
         """Whether a run is to be a fresh one; once for each loop and key."""

@@ -19,6 +19,7 @@ from ..engine import runs
 from ..errors import Interrupted, InvalidInputError, RunError, StepbookError
 from ..model.rows import DURABLE_KINDS, RUNNING
 from ..show.text import one_line
+from ..system import scratch
 from ..system.console import tell
 from . import inside, kernels, parameters
 
@@ -58,7 +59,7 @@ class Progress(Protocol):
         """Code cell *number* of *total* is executed now."""
 
     def ended(self, seconds: float, problem: Problem | None) -> None:
-        """That cell has ended; *problem* is what went wrong."""
+        """That cell has ended; *problem* is what went wrong, in one line if the next follows."""
 
 
 class Outcome(NamedTuple):
@@ -71,6 +72,7 @@ class Outcome(NamedTuple):
         text: the run as text; empty if the kernel has died.
         replayed: how many steps were replayed.
         saved: the seconds that this has saved.
+        ignored: whether an input was given and the notebook has used nothing of it.
         died: where and why the kernel has died; empty if it has not.
         left: the books and runs that such a kernel has left.
     """
@@ -81,6 +83,7 @@ class Outcome(NamedTuple):
     text: str = ""
     replayed: int = 0
     saved: float = 0.0
+    ignored: bool = False
     died: str = ""
     left: tuple[tuple[str, str], ...] = ()
 
@@ -94,10 +97,9 @@ def execute(
     kernel: str | None = None,
     output: Path | None = None,
     folder: Path | None = None,
+    forwards: bool = True,
 ) -> Outcome:
     """Execute a notebook as a run, or go on with the run that it has left unfinished.
-
-    An interrupt goes to the kernel, so that the step that is executing records it.
 
     Args:
         path: the notebook file; it is not changed.
@@ -108,6 +110,8 @@ def execute(
         kernel: the kernel to take instead of the one that the notebook names.
         output: where to write the notebook as executed, however it has ended.
         folder: where the kernel works; by default beside the file.
+        forwards: whether an interrupt goes to the kernel, so that the step that is executing
+            records it; else it ends the kernel.
 
     Returns:
         How it has ended.
@@ -124,8 +128,7 @@ def execute(
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         raise InvalidInputError(f"{path} is not a notebook: {error}") from None
     name = kernels.chosen(path, notebook, kernel)
-    if isinstance(wishes.input, dict):
-        parameters.inject(notebook, wishes.input)
+    taken = isinstance(wishes.input, dict) and parameters.inject(notebook, wishes.input)
     client = NotebookClient(
         notebook,
         kernel_name=name,
@@ -136,11 +139,16 @@ def execute(
     env = {**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
     with contextlib.ExitStack() as around:
         owned = Path(around.enter_context(tempfile.TemporaryDirectory())) / "owned"
+        around.enter_context(_ending(client))
         _start(client, around, name, env)
+        around.enter_context(_unwinding(client))
         if output is not None:
             around.callback(nbformat.write, notebook, output)
-        found = _Execution(client, path.stem, progress, owned).execute(wishes)
-        return found if not found.died else found._replace(**_left(owned))
+        execution = _Execution(client, path.stem, progress, owned, forwards=forwards)
+        found = execution.execute(wishes)
+        if found.died:
+            return found._replace(**_left(owned))
+        return found._replace(ignored=found.ignored and not taken)
 
 
 def _start(client: Any, around: contextlib.ExitStack, name: str, env: dict[str, str]) -> None:
@@ -166,13 +174,17 @@ class _Execution:
         loop: the name of the run that is opened for it.
         progress: told of each cell.
         owned: the file in which the kernel notes the runs that it has taken.
+        forwards: whether an interrupt goes to the kernel.
     """
 
-    def __init__(self, client: Any, loop: str, progress: Progress, owned: Path) -> None:
+    def __init__(
+        self, client: Any, loop: str, progress: Progress, owned: Path, *, forwards: bool
+    ) -> None:
         self._client = client
         self._loop = loop
         self._progress = progress
         self._owned = owned
+        self._forwards = forwards
 
     def execute(self, wishes: Wishes) -> Outcome:
         """Execute all cells up to the first that fails."""
@@ -209,7 +221,7 @@ class _Execution:
 
         cell, begun, problem = self._cells[number], time.perf_counter(), None
         try:
-            with _interrupting(self._client):
+            with _interrupting(self._client) if self._forwards else contextlib.nullcontext():
                 self._client.execute_cell(cell, number)
         except CellExecutionError as error:
             problem = Problem(_problem(cell, error))
@@ -220,7 +232,7 @@ class _Execution:
                     "error", ename=_DEATH, evalue=problem.text, traceback=[problem.text]
                 )
             )
-        self._progress.ended(time.perf_counter() - begun, problem)
+        self._progress.ended(time.perf_counter() - begun, problem or _allowed(cell))
         return problem
 
     def _obituary(self, where: str) -> str:
@@ -260,6 +272,51 @@ class _Execution:
 
 
 @contextlib.contextmanager
+def _ending(client: Any) -> Iterator[None]:
+    """End a kernel that was still starting when somebody stopped the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if client.km is not None and client.km.has_kernel:
+            _settle(client.km.shutdown_kernel(now=True))
+        raise
+
+
+@contextlib.contextmanager
+def _unwinding(client: Any) -> Iterator[None]:
+    """Give the cell that is executing a moment to clean up, when somebody stops the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not _settle(client.km.interrupt_kernel()):
+            client.shutdown_kernel = "immediate"
+        raise
+
+
+def _settle(ask: Any) -> bool:
+    """Await what asks the kernel to end, and then what an interrupt has left unawaited.
+
+    Returns:
+        Whether all of it has ended in time.
+    """
+    import asyncio  # noqa: PLC0415 - nbclient has imported it
+
+    from jupyter_core.utils import ensure_async, run_sync  # noqa: PLC0415 - as nbclient
+
+    async def end() -> bool:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await ensure_async(ask)
+        try:
+            ended = asyncio.gather(*left, return_exceptions=True)
+            await asyncio.wait_for(ended, scratch.PATIENCE_S / 2)
+        except TimeoutError:
+            return False
+        return True
+
+    return bool(run_sync(end)())
+
+
+@contextlib.contextmanager
 def _interrupting(client: Any) -> Iterator[None]:
     """Pass an interrupt on to the kernel; a second one ends the command."""
     import asyncio  # noqa: PLC0415 - nbclient has imported it
@@ -279,6 +336,15 @@ def _interrupting(client: Any) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _allowed(cell: Any) -> Problem | None:
+    """Return the error of a cell that is tagged to go on after one, in one line; else None."""
+    raised = [o for o in cell.outputs if o["output_type"] == "error"]
+    if not raised:
+        return None
+    text = " ".join(f"{raised[-1]['ename']}: {raised[-1]['evalue']}".split()).rstrip(":")
+    return Problem(text)
 
 
 def _problem(cell: Any, error: Exception) -> str:

@@ -57,13 +57,14 @@ def conclude(*, good: bool) -> None:
     """Finish the run that was opened for the notebook, and print the :class:`Outcome`."""
     session = session_of(InteractiveShell.instance())
     opened = None if session is None else session.last()
-    found: dict[str, Any] = {}
+    wishes = HOOKS.wishes
+    found: dict[str, Any] = {"ignored": wishes is not None and wishes.is_input_unused}
     if opened is not None and session is not None:
         run = run_of(opened)
         if good and session.open_run is None and run.status != "succeeded":
             run.finish()
         replayed, saved = session.replayed(opened)
-        found = {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
+        found |= {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
         if run.book.path is not None:
             found["book"] = str(run.book.path)
     print(json.dumps(found))  # noqa: T201 - it is read

@@ -265,7 +265,7 @@ class StepbookMagics(Magics):
 
     def _verify(self, text: str) -> None:
         folder = self._shell.user_ns.get("_dh", ["."])[0]
-        verify.verify(self._session.current(), self._session.executed, str(folder), text)
+        verify.verify(self._session.current, self._session.executed, str(folder), text)
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None

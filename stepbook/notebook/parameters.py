@@ -31,17 +31,20 @@ def check(given: Any) -> None:
         )
 
 
-def inject(notebook: Any, given: dict[str, Any]) -> None:
+def inject(notebook: Any, given: dict[str, Any]) -> bool:
     """Add the cell that binds the items of an input; those that are no names are left out.
 
     It replaces the one that an earlier execution has added; else it stands behind the cell tagged
     ``parameters``, or first, where there is none.
+
+    Returns:
+        Whether the notebook has a place for them.
     """
     from nbformat import v4  # noqa: PLC0415 - only for this command
 
     lines = [f"{name} = {value!r}" for name, value in given.items() if _is_name(name)]
     if not lines:
-        return
+        return False
     text = "\n".join(["# Input of this run", *lines])
     added: Any = v4.new_code_cell(text)  # type: ignore[no-untyped-call] # it has no types
     added.metadata["tags"] = [ADDED]
@@ -56,6 +59,7 @@ def inject(notebook: Any, given: dict[str, Any]) -> None:
             "before the first cell."
         )
         notebook.cells.insert(0, added)
+    return not (before is None and tagged is None)
 
 
 def _is_name(name: str) -> bool:

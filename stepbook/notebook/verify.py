@@ -16,15 +16,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from IPython.core.error import UsageError
 
+from ..errors import NoRunError
 from ..system import scratch
 from ..system.console import tell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import IO
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from ..engine.opened import OpenRun
@@ -81,32 +86,50 @@ class Executed:
         return [cell for cell in kept if cell.text.strip()]
 
 
-def verify(run: OpenRun, executed: Executed, folder: str, options: str) -> None:
-    """Execute the cells of this session again and print how they compare with *run*.
+class Interrupted(KeyboardInterrupt):
+    """Somebody has stopped the verification: the cells that wait behind it are not executed."""
+
+    def _render_traceback_(self) -> list[str]:
+        return []  # IPython's way; the command has said it already
+
+
+def verify(current: Callable[[], OpenRun], executed: Executed, folder: str, options: str) -> None:
+    """Execute the cells of this session again and print how they compare with its run.
 
     Args:
-        run: the run of this session.
+        current: returns the run of this session.
         executed: its cells.
         folder: where the kernel was started.
         options: of the command line, as it takes them.
 
     Raises:
-        UsageError: an option is unknown, or the run cannot be seen from another process.
+        UsageError: an option is unknown, no run is open, or no other process can see it.
+        Interrupted: somebody has stopped it.
     """
     words = options.split()
     unknown = [word for word in words if word not in _OPTIONS]
     if unknown:
         raise UsageError(f"%stepbook verify takes {' and '.join(_OPTIONS)}, not {unknown[0]}.")
     if scratch.folder() is not None:
-        tell("stepbook: this code is being verified; it verifies nothing itself.")
+        tell("stepbook: code that is being verified cannot verify in turn.")
         return
+    try:
+        run = current()
+    except NoRunError:
+        raise UsageError(
+            "no run is open, so there is no record to compare with. Open one: %stepbook run NAME, "
+            "and execute the steps."
+        ) from None
     path = run.book.path
     if path is None:
-        raise UsageError("a run in memory cannot be verified: no other process can see it.")
+        raise UsageError(
+            "a run in memory cannot be verified: no other process can read the book :memory:. "
+            f"Record it in a file: %stepbook run {run.row.loop} --book FILE"
+        )
     with tempfile.TemporaryDirectory(prefix="stepbook-session-") as home:
         notebook = Path(home, "the cells of this session.ipynb")
         _write(notebook, executed.cells())
-        command = [sys.executable, "-m", "stepbook", "verify", str(notebook), run.id]
+        command = [sys.executable, "-m", "stepbook", "verify", str(notebook), run.id, "--session"]
         _pass_on([*command, "--book", str(path), "--folder", folder, *words])
 
 
@@ -126,21 +149,38 @@ def _write(path: Path, cells: list[Cell]) -> None:
 
 def _pass_on(command: list[str]) -> None:
     """Print what a command prints, while it does; an interrupt goes to it."""
+    stopped = False
     with subprocess.Popen(  # noqa: S603 - this program's own command
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # its end tells that this kernel is gone
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.PIPE,
         start_new_session=True,  # the front end's interrupt reaches it once, from here
     ) as child:
-        assert child.stdout is not None  # noqa: S101 - it is a pipe
-        decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+        # Apart, as what a program reads is on the first; the second has little to say.
+        complaints: list[str] = []
+        reading = threading.Thread(target=lambda: complaints.extend(_pieces(child.stderr)))
+        reading.start()
+        pieces = _pieces(child.stdout)
         while True:
             try:
-                # Not by lines: the line of the cell that is executing has no end yet.
-                while data := os.read(child.stdout.fileno(), 1 << 16):
-                    print(decode(data), end="", flush=True)  # noqa: T201 - what was asked for
+                for piece in pieces:
+                    print(piece, end="", flush=True)  # noqa: T201 - what was asked for
                 break
             except KeyboardInterrupt:
+                stopped = True
+                pieces = _pieces(child.stdout)  # the one before has ended with the interrupt
                 with contextlib.suppress(ProcessLookupError):
                     child.send_signal(signal.SIGINT)
+        reading.join()
+    print("".join(complaints), end="", file=sys.stderr, flush=True)  # noqa: T201 - as above
+    if stopped:
+        raise Interrupted
+
+
+def _pieces(pipe: IO[bytes] | None) -> Iterator[str]:
+    """Yield what comes out of a pipe, as it comes: a cell that executes has a line without end."""
+    assert pipe is not None  # noqa: S101 - it is a pipe
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+    while data := os.read(pipe.fileno(), 1 << 16):
+        yield decode(data)

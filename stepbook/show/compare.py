@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..errors import StepbookError
 from ..values.nodes import TAG, step
 from . import tables
+from .tables import GONE, NEW
 from .values import readable
+from .words import contrast, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +37,7 @@ class Difference(NamedTuple):
 
     Attributes:
         where: the place in the value, as Python writes it; empty for the value as a whole.
-        text: what was recorded and what there is now; or why it was not compared.
+        text: what is recorded and what there is now; or why it was not compared.
     """
 
     where: str
@@ -74,7 +76,7 @@ def compare(recorded: Value, now: Value) -> Compared:
     try:
         found.walk("", recorded.node, now.node)
     except RecursionError:
-        found.differs("", "they differ, nested too deep to say where")
+        found.differs("", "differs, nested too deeply to say where")
     return Compared(tuple(found.differences), tuple(found.skipped))
 
 
@@ -138,6 +140,8 @@ class _Comparison:
         self.differences: list[Difference] = []
         self.skipped: list[Difference] = []
         self._met: set[tuple[int, int]] = set()
+        # Files that differ and were told of where the value names them.
+        self._told: set[tuple[Any, Any]] = set()
 
     def differs(self, where: str, text: str) -> None:
         if len(self.differences) < _MOST:
@@ -147,13 +151,13 @@ class _Comparison:
         before, after = short(recorded), short(now)
         kinds = _kind(recorded), _kind(now)
         if before == after and kinds[0] != kinds[1]:
-            self.differs(where, f"{before} recorded as {kinds[0]}, as {kinds[1]} now")
+            self.differs(where, contrast(*(f"{before} ({kind})" for kind in kinds)))
         elif before == after:  # they differ behind what is shown of them
-            self.differs(where, f"{before}, with another content")
+            self.differs(where, f"the content differs, shown as {before} both times")
         elif isinstance(recorded, str) and isinstance(now, str):
             self.differs(where, texts(recorded, now))
         else:
-            self.differs(where, f"{before} recorded, {after} now")
+            self.differs(where, contrast(before, after))
 
     def walk(self, where: str, recorded: Any, now: Any) -> None:
         """Compare two nodes."""
@@ -173,14 +177,16 @@ class _Comparison:
 
     def _lists(self, where: str, recorded: list[Any], now: list[Any]) -> None:
         if len(recorded) != len(now):
-            self.differs(where, f"{len(recorded):,} items recorded, {len(now):,} now")
-        for index, pair in enumerate(zip(recorded, now, strict=False)):
-            self.walk(f"{where}[{index}]", *pair)
+            self.differs(where, contrast(counted(len(recorded), "item"), f"{len(now):,}"))
+        for index, items in enumerate(zip(recorded, now, strict=False)):
+            self.walk(f"{where}[{index}]", *items)
 
     def _dicts(self, where: str, recorded: dict[str, Any], now: dict[str, Any]) -> None:
         kind = recorded.get(TAG)
         if kind == "missing" or now.get(TAG) == "missing":
             self._missing(where, recorded, now)
+        elif "files" in (kind, now.get(TAG)):
+            self._written(where, recorded, now)
         elif kind != now.get(TAG):
             self._differ(where, recorded, now)
         elif kind is None:
@@ -206,18 +212,21 @@ class _Comparison:
             if text in now:
                 self.walk(place, value, now[text][1])
             else:
-                self.differs(place, "recorded, not there now")
+                self.differs(place, GONE)
         for text, (key, _) in now.items():
             if text not in recorded:
-                self.differs(where + _subscript(key), "there now, not recorded")
+                self.differs(where + _subscript(key), NEW)
 
     def _sets(self, where: str, recorded: list[Any], now: list[Any]) -> None:
         before, after = ({json.dumps(item): item for item in side} for side in (recorded, now))
-        for words, left, right in (("recorded", before, after), ("there now", after, before)):
+        for words, left, right in (
+            ("only in the record", before, after),
+            ("only now", after, before),
+        ):
             only = [short(item) for text, item in left.items() if text not in right]
             if only:
                 more = f" and {len(only) - 3:,} more" if len(only) > 3 else ""  # noqa: PLR2004
-                self.differs(where, f"only {words}: {', '.join(only[:3])}{more}")
+                self.differs(where, f"{words}: {', '.join(only[:3])}{more}")
 
     def _fields(self, where: str, recorded: dict[str, Any], now: dict[str, Any]) -> None:
         """Compare what two nodes of one kind tell; scalars of their own stand as a whole."""
@@ -246,7 +255,8 @@ class _Comparison:
             self.skipped.append(Difference(where, "it is a pickle, and loading one executes code"))
             return
         if kind == "file":
-            self._differ(where, recorded, now)
+            self._told.add((recorded.get("sha256"), now.get("sha256")))
+            self.differs(where, contrast(*map(_file, (recorded, now))))
             return
         try:
             if kind == "json":
@@ -265,12 +275,37 @@ class _Comparison:
         for place, text in found:
             self.differs(where + place, text)
 
+    def _written(self, where: str, recorded: dict[str, Any], now: dict[str, Any]) -> None:
+        """Compare values with the files beside them, which steps have written by ``ctx.file``."""
+        values = [side["value"] if side.get(TAG) == "files" else side for side in (recorded, now)]
+        self.walk(where, *values)
+        before, after = (
+            {file["name"]: file for file in side["files"]} if side.get(TAG) == "files" else {}
+            for side in (recorded, now)
+        )
+        for name in {**before, **after}:
+            files = before.get(name), after.get(name)
+            hashes = tuple(file and file.get("sha256") for file in files)
+            if files[0] is None or files[1] is None:
+                self.differs(f"{where}, file {name}", NEW if files[0] is None else GONE)
+            elif hashes[0] != hashes[1] and hashes not in self._told:
+                self.differs(f"{where}, file {name}", contrast(*map(_content, files)))
+
     def _both(self, recorded: Any, now: Any) -> tuple[tuple[_Side, Any], tuple[_Side, Any]]:
         return (self._recorded, recorded), (self._now, now)
 
     @staticmethod
     def _inner(side: _Side, node: dict[str, Any]) -> Any:
         return json.loads(str(side.codec.content(node), "utf-8"))
+
+
+def _file(node: dict[str, Any]) -> str:
+    return f"{node.get('name')} ({_content(node)})"
+
+
+def _content(node: Any) -> str:
+    """Return what a file holds in the words of ``ls`` and ``sha256sum``."""
+    return f"{counted(node.get('bytes', 0), 'byte')}, SHA-256 {str(node.get('sha256'))[:12]}…"
 
 
 def _kind(node: Any) -> str:
@@ -290,13 +325,13 @@ def texts(recorded: str, now: str) -> str:
     if len(before) < 2 and len(after) < 2:  # noqa: PLR2004
         if recorded.rstrip() != now.rstrip():
             recorded, now = recorded.rstrip(), now.rstrip()
-        return f"{short(recorded)} recorded, {short(now)} now"
+        return contrast(short(recorded), short(now))
     for number, (left, right) in enumerate(zip(before, after, strict=False), start=1):
         if left != right:
-            return f"line {number:,}: {short(left)} recorded, {short(right)} now"
+            return f"line {number:,}, {contrast(short(left), short(right))}"
     if len(before) == len(after):
-        return "its line ends differ"
-    return f"{len(before):,} lines recorded, {len(after):,} now"
+        return "only the line endings differ"
+    return contrast(counted(len(before), "line"), f"{len(after):,}")
 
 
 def _subscript(key: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +20,13 @@ _SIGNS: Final[dict[str, tuple[str, Role, str]]] = {
     "same": ("✓", "succeeded", "same"),
     "differs": ("≠", "failed", "differs"),
     "skipped": ("○", "pending", "not compared"),
-    "gone": ("-", "failed", "recorded, not executed now"),
-    "new": ("+", "failed", "executed now, not recorded"),
+    "gone": ("-", "failed", "did not run"),
+    "new": ("+", "failed", "not in the record"),
 }
 _NAME_LIMIT: Final = 48
 _NAME_FLOOR: Final = 12
+#: Where a difference may be broken: in front of the two sides that `words.contrast` names.
+_SIDES: Final = re.compile(r",? (?=recorded: )|, (?=now: )")
 #: Differences of one step that people are shown; programs get all.
 _MOST: Final = 5
 #: So many steps in a row that are the same are shown one by one.
@@ -85,7 +88,8 @@ def _head(report: Report, width: int | None, alike: int = 1) -> list[Span]:
 
 
 def _steps(verdicts: Sequence[Verdict], width: int | None) -> Iterator[list[Span]]:
-    limit = None if width is None else max(_NAME_FLOOR, min(_NAME_LIMIT, width - 32))
+    word = max((len(_SIGNS[v.kind][2]) for v in verdicts), default=0)
+    limit = None if width is None else max(_NAME_FLOOR, min(_NAME_LIMIT, width - 6 - word))
     names = [one_line(v.name or "the run", limit) for v in verdicts]
     column = max(map(cells, names), default=0)
     known: dict[Finding, str] = {}
@@ -114,15 +118,18 @@ def _step(
     sign, role, word = _SIGNS[verdict.kind]
     padding = " " * (column - cells(name) + 2)
     yield [Span(f"  {sign} ", role), Span(name, "name"), Span(padding + word, role)]
-    shown = verdict.differences if width is None else verdict.differences[:_MOST]
+    # The value of a cell is often one of its variables: that is told once.
+    known_here = {one[1:] for one in verdict.differences if one.part.startswith("variable ")}
+    every = [one for one in verdict.differences if one.part != "value" or one[1:] not in known_here]
+    shown = every if width is None else every[:_MOST]
     for one in shown:
         before = known.setdefault(one, name)
-        line = one if before == name else one._replace(text=f"differs as after {before}")
+        line = one if before == name else one._replace(text=f"the same difference as in {before}")
         yield from _beneath(str(line), "value", width)
-    more = len(verdict.differences) - len(shown)
+    more = len(every) - len(shown)
     if more:
         yield from _beneath(
-            f"and {counted(more, 'more difference')}; --json has all", "quiet", width
+            f"and {counted(more, 'more difference')}; --json lists all", "quiet", width
         )
     why: dict[str, list[str]] = {}
     for skipped in verdict.skipped:
@@ -140,8 +147,15 @@ def _beneath(text: str, role: Role, width: int | None) -> Iterator[list[Span]]:
     if width is None:
         yield [Span("    │ ", "quiet"), Span(text, role)]
         return
-    for number, line in enumerate(textwrap.wrap(text, width - 8) or [""]):
-        yield [Span("    │ " + "  " * bool(number), "quiet"), Span(line, role)]
+    # Where it does not fit, the two sides stand below each other.
+    blocks = [text] if cells(text) <= width - 6 else _SIDES.split(text)
+    indent = ""
+    for block in blocks:
+        if indent and block.startswith("now: "):
+            block = block.replace("now: ", "now:      ", 1)  # noqa: PLW2901 - below "recorded: "
+        for line in textwrap.wrap(block, width - 8) or [""]:
+            yield [Span(f"    │ {indent}", "quiet"), Span(line, role)]
+            indent = "  "
 
 
 def _summary(reports: Sequence[Report]) -> list[Span]:

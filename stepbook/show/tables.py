@@ -8,9 +8,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from .words import contrast, counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: What only one of the two sides has.
+GONE: Final = "in the record, but missing now"
+NEW: Final = "new, not in the record"
 #: What :func:`differences` yields for values that it does not know.
 UNKNOWN: Final = ("", "")
 _SHORT: Final = 60
@@ -30,7 +35,7 @@ def differences(recorded: Any, now: Any) -> Iterator[Found]:
     elif pandas is not None and isinstance(recorded, pandas.Series):
         yield from _index(recorded.index, now.index)
         if recorded.name != now.name:
-            yield ".name", f"{recorded.name!r} recorded, {now.name!r} now"
+            yield ".name", contrast(repr(recorded.name), repr(now.name))
         yield from _column("", recorded, now)
     elif pandas is not None and isinstance(recorded, pandas.Index):
         yield from _column("", recorded.to_series(index=None), now.to_series(index=None))
@@ -50,20 +55,21 @@ def _familiar(value: Any) -> Any:
 
 def _bytes(recorded: bytes | bytearray, now: bytes | bytearray) -> Iterator[Found]:
     if len(recorded) != len(now):
-        yield "", f"{len(recorded):,} bytes recorded, {len(now):,} now"
+        yield "", contrast(counted(len(recorded), "byte"), f"{len(now):,}")
         return
-    first = next(i for i, pair in enumerate(zip(recorded, now, strict=True)) if pair[0] != pair[1])
-    yield "", f"{len(recorded):,} bytes, which differ from byte {first:,} on"
+    both = enumerate(zip(recorded, now, strict=True))
+    first = next(place for place, (left, right) in both if left != right)
+    yield "", f"{counted(len(recorded), 'byte')}, different from byte {first:,} on"
 
 
 def _frames(recorded: Any, now: Any) -> Iterator[Found]:
     if len(recorded) != len(now):
-        yield "", f"{len(recorded):,} rows recorded, {len(now):,} now"
+        yield "", contrast(counted(len(recorded), "row"), f"{len(now):,}")
     before, after = list(recorded.columns), list(now.columns)
-    yield from ((_named(c), "recorded, not there now") for c in before if c not in after)
-    yield from ((_named(c), "there now, not recorded") for c in after if c not in before)
+    yield from ((_named(c), GONE) for c in before if c not in after)
+    yield from ((_named(c), NEW) for c in after if c not in before)
     if before != after and sorted(map(repr, before)) == sorted(map(repr, after)):
-        yield "", "its columns stand in another order"
+        yield "", "the same columns in another order"
     yield from _index(recorded.index, now.index)
     for place, column in enumerate(before):
         if before.count(column) > 1 or after.count(column) > 1:
@@ -80,7 +86,7 @@ def _named(column: Any) -> str:
 
 def _index(recorded: Any, now: Any) -> Iterator[Found]:
     if list(recorded.names) != list(now.names):
-        yield ", index", f"named {list(recorded.names)} recorded, {list(now.names)} now"
+        yield ", index", "its names, " + contrast(list(recorded.names), list(now.names))
     if len(recorded) == len(now) and not recorded.equals(now):
         yield from _column(", index", recorded.to_series(index=range(len(recorded))),
                            now.to_series(index=range(len(now))))  # fmt: skip
@@ -89,18 +95,19 @@ def _index(recorded: Any, now: Any) -> Iterator[Found]:
 def _column(where: str, recorded: Any, now: Any) -> Iterator[Found]:
     """Compare the values of two columns, row by row."""
     if recorded.dtype != now.dtype:
-        yield where, f"{_type(recorded)} recorded, {_type(now)} now"
+        yield where, "dtype, " + contrast(_type(recorded), _type(now))
     if len(recorded) != len(now):
         if where == "":
-            yield where, f"{len(recorded):,} values recorded, {len(now):,} now"
+            yield where, contrast(counted(len(recorded), "value"), f"{len(now):,}")
         return
     unequal = _unequal(recorded, now)
     rows = unequal.nonzero()[0]
     if len(rows):
         row = int(rows[0])
-        pair = _item(recorded.iloc[row]), _item(now.iloc[row])
-        first = f"first at row {_item(recorded.index[row])}: {_pair(*pair)}"
-        yield where, _counted(len(rows), len(unequal)) + first + _spread(recorded, now, unequal)
+        items = _item(recorded.iloc[row]), _item(now.iloc[row])
+        place = f"row {_shown(_item(recorded.index[row]))}"
+        told = _first(len(rows), len(unequal), place, *items)
+        yield where, told + _spread(recorded, now, unequal)
 
 
 def _type(column: Any) -> str:
@@ -115,8 +122,8 @@ def _unequal(recorded: Any, now: Any) -> Any:
         same = (before == after) | (before.isna() & after.isna())
         return ~np.asarray(same.fillna(value=False), dtype=bool)
     except (TypeError, ValueError):  # lists in cells, categories that are not the same
-        pairs = zip(before.astype(object), after.astype(object), strict=True)
-        return np.fromiter((not _is_same(*pair) for pair in pairs), dtype=bool, count=len(before))
+        both = zip(before.astype(object), after.astype(object), strict=True)
+        return np.fromiter((not _is_same(*items) for items in both), dtype=bool, count=len(before))
 
 
 def _is_same(recorded: Any, now: Any) -> bool:
@@ -132,29 +139,34 @@ def _arrays(recorded: Any, now: Any) -> Iterator[Found]:
     import numpy as np  # noqa: PLC0415 - its values are here
 
     if recorded.dtype != now.dtype:
-        yield "", f"{recorded.dtype} recorded, {now.dtype} now"
+        yield "", "dtype, " + contrast(recorded.dtype, now.dtype)
     if recorded.shape != now.shape:
-        yield "", f"shape {recorded.shape} recorded, {now.shape} now"
+        yield "", "shape, " + contrast(recorded.shape, now.shape)
         return
     try:
         with np.errstate(all="ignore"):
             unequal = (recorded != now) & ~((recorded != recorded) & (now != now))  # noqa: PLR0124 - NaN
         unequal = np.asarray(unequal, dtype=bool)
     except (TypeError, ValueError):
-        pairs = zip(recorded.ravel().tolist(), now.ravel().tolist(), strict=True)
-        found = (not _is_same(*pair) for pair in pairs)
+        both = zip(recorded.ravel().tolist(), now.ravel().tolist(), strict=True)
+        found = (not _is_same(*items) for items in both)
         unequal = np.fromiter(found, dtype=bool, count=recorded.size).reshape(recorded.shape)
     if unequal.shape != recorded.shape or not unequal.any():
         return
     place = tuple(int(i[0]) for i in unequal.nonzero()) if recorded.shape else ()
-    pair = _item(recorded[place]), _item(now[place])
-    first = f"first at [{', '.join(map(str, place))}]: {_pair(*pair)}"
-    count = int(unequal.sum())
-    yield "", _counted(count, recorded.size) + first + _spread(recorded, now, unequal)
+    items = _item(recorded[place]), _item(now[place])
+    named = f"[{', '.join(map(str, place))}]"
+    told = _first(int(unequal.sum()), recorded.size, named, *items)
+    yield "", told + _spread(recorded, now, unequal)
 
 
-def _counted(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} value{'' if total == 1 else 's'}, "
+def _first(count: int, total: int, place: str, recorded: Any, now: Any) -> str:
+    """Return how many values differ, and the first of them."""
+    values = contrast(_shown(recorded), _shown(now))
+    if total == 1:
+        return f"{place}, {values}"
+    verb = "differs" if count == 1 else "differ"
+    return f"{count:,} of {counted(total, 'value')} {verb}; {place}, {values}"
 
 
 def _item(value: Any) -> Any:
@@ -164,10 +176,6 @@ def _item(value: Any) -> Any:
         return value if item is None else item()
     except (TypeError, ValueError):
         return value
-
-
-def _pair(recorded: Any, now: Any) -> str:
-    return f"{_shown(recorded)} recorded, {_shown(now)} now"
 
 
 def _shown(value: Any) -> str:
@@ -189,4 +197,4 @@ def _spread(recorded: Any, now: Any, unequal: Any) -> str:
     with np.errstate(all="ignore"):
         apart = np.abs(before - after) / largest
     finite = np.isfinite(apart).all()
-    return "; they differ only by rounding" if finite and (apart < 1e-9).all() else ""  # noqa: PLR2004
+    return " (only rounding)" if finite and (apart < 1e-9).all() else ""  # noqa: PLR2004

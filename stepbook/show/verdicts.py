@@ -17,7 +17,8 @@ from ..model import failures
 from ..model.rows import FAILED, SUCCEEDED
 from ..values.nodes import TAG
 from .compare import Compared, Value, compare, texts
-from .words import counted
+from .tables import GONE, NEW
+from .words import contrast, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -43,8 +44,12 @@ _DAMAGED: Final = (
     RecursionError,
     ArtifactError,
 )
-_ENDS: Final = {"running": "without an end", "pending": "not executed"}
+_ENDS: Final = {"running": "did not finish", "pending": "not executed"}
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}|(?<=ipykernel_)\d+(?=[\\/])")
+#: Where `ctx.file` keeps what a step writes: in another book while it is verified.
+_KEPT: Final = re.compile(
+    r"[^\s'\"()]*\.d[\\/]artifacts[\\/](?:work[\\/]\w+[\\/][0-9a-f]{16}[\\/])?"
+)
 #: The message of a scan's timeout tells how long it has waited.
 _WAITED: Final = re.compile(r"(?<=' in )[\d.,:]+ ?[a-zµ]+( [\d.,:]+ ?[a-z]+)?")
 #: What stepbook itself tells: of times and ids.
@@ -164,7 +169,7 @@ def judge(recorded: Side, now: Side, *, outputs: bool = True) -> Report:
             try:
                 verdicts[name] = _step(pair, (before, after), outputs=outputs)
             except _DAMAGED as error:
-                why = f"what is recorded of it is damaged: {type(error).__name__}: {error}"
+                why = f"its record is damaged: {type(error).__name__}: {error}"
                 verdicts[name] = Verdict(name, "skipped", skipped=[Finding("", "", why)])
     return Report(recorded.run, (*verdicts.values(), *_whole(recorded, now)))
 
@@ -209,10 +214,10 @@ def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: b
     verdict = Verdict(recorded.step.name)
     if None not in (recorded.step.fingerprint, now.step.fingerprint):  # noqa: SIM102
         if recorded.step.fingerprint != now.step.fingerprint:
-            verdict.notes.append("its code has changed since it was recorded")
+            verdict.notes.append("the code has changed since it was recorded")
     drawn = _variables(verdict, pair, names)
     if recorded.step.status not in (SUCCEEDED, FAILED):
-        why = "the record has no end of it: it was running, or is to be executed again"
+        why = "nothing to compare with: the recorded step did not finish, or is to run again"
         verdict.skipped.append(Finding("", "", why))
     elif recorded.step.status != now.step.status or now.step.status == FAILED:
         _ends(verdict, recorded.step, now.step)
@@ -221,7 +226,9 @@ def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: b
     if outputs:
         _outputs(verdict, *pair)
     if verdict.differences and drawn:
-        verdict.notes.append("it draws random numbers; without a seed they differ each time")
+        verdict.notes.append(
+            "it draws random numbers, which differ each time unless you set a seed"
+        )
     return verdict.settled()
 
 
@@ -250,7 +257,7 @@ def _ends(verdict: Verdict, recorded: StepRow, now: StepRow) -> None:
         if same:
             same = _calm(str(before.get("message"))) == _calm(str(after.get("message")))
     if not same:
-        verdict.differences.append(Finding("", "", f"{told[0]} in the record, {told[1]} now"))
+        verdict.differences.append(Finding("", "", contrast(*told)))
 
 
 def _bare(error: dict[str, Any]) -> str:
@@ -323,13 +330,14 @@ def _variables(verdict: Verdict, pair: tuple[_Pair, _Pair], names: tuple[_Names,
         if recorded is None or now is None:
             if name.endswith(" (a setting)"):
                 continue  # set before, elsewhere: nothing is known of the other side
-            text = "there now, not recorded" if recorded is None else "recorded, not there now"
+            text = NEW if recorded is None else GONE
             verdict.differences.append(Finding(part, "", text))
         elif "missing" in recorded or "missing" in now:
             why = recorded.get("missing") or now.get("missing")
             verdict.skipped.append(Finding(part, "", str(why)))
         elif ("deleted" in recorded) != ("deleted" in now):
-            text = "deleted in the record, there now" if "deleted" in recorded else "deleted now"
+            words = ["deleted" if "deleted" in entry else "defined" for entry in (recorded, now)]
+            text = contrast(*words)
             verdict.differences.append(Finding(part, "", text))
         elif recorded != now:
             verdict.take(part, compare(before.value(recorded), after.value(now)))
@@ -348,7 +356,7 @@ def _outputs(verdict: Verdict, recorded: _Pair, now: _Pair) -> None:
             verdict.differences.append(Finding(part, "", texts(*streams)))
     shown = [[o for o in outputs if "data" in o] for outputs in (before, after)]
     if len(shown[0]) != len(shown[1]):
-        text = f"{counted(len(shown[0]), 'display')} recorded, {len(shown[1])} now"
+        text = contrast(counted(len(shown[0]), "display"), len(shown[1]))
         verdict.differences.append(Finding("output", "", text))
         return
     for number, (left, right) in enumerate(zip(*shown, strict=True), start=1):
@@ -364,21 +372,21 @@ def _stream(outputs: Any, name: str) -> str:
 def _display(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     before, after = recorded["data"], now["data"]
     if before.keys() != after.keys():
-        yield f"{', '.join(sorted(before))} recorded, {', '.join(sorted(after))} now"
+        yield contrast(*(" and ".join(sorted(side)) for side in (before, after)))
         return
     for kind in _COMPARED_TYPES:
         left, right = before.get(kind), after.get(kind)
         if left == right:
             continue
         if kind.startswith("image/"):
-            yield f"another picture ({kind})"
+            yield f"the picture differs ({kind})"
         elif _calm(str(left)) != _calm(str(right)):
             yield texts(_calm(str(left)), _calm(str(right)))
 
 
 def _calm(text: str) -> str:
-    """Return a text without the addresses of objects, which differ in each process."""
-    return _WAITED.sub("…", _ADDRESS.sub("…", text))
+    """Return a text without addresses of objects and places of files: each process has others."""
+    return _WAITED.sub("…", _KEPT.sub("…/", _ADDRESS.sub("…", text)))
 
 
 # ---- the run --------------------------------------------------------------------------------

@@ -22,6 +22,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def contrast(recorded: object, now: object) -> str:
+    """Return two things side by side: ``recorded: 3, now: 4``."""
+    return f"recorded: {recorded}, now: {now}"
+
+
 def standing(statuses: Iterable[str]) -> list[str]:
     """Return how many steps there are and how they stand: ``12 of 14 steps`` and ``1 failed``."""
     counts = Counter(statuses)

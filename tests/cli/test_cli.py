@@ -13,6 +13,8 @@ import sys
 import termios
 
 import duckdb
+import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
@@ -548,6 +550,21 @@ def test_doctor_names_the_step_of_an_artifact_that_has_changed(call, book):
     result = call("doctor")
     assert result.exit_code == 1
     assert f"{artifact}\n    its content has changed; 'Read' of {run.id} returned" in result.stdout
+
+
+def test_doctor_names_every_step_that_shares_a_damaged_file(call, book):
+    columns = {f"c{n}": np.random.default_rng(n).random(150_000) for n in range(6)}
+    frame = pd.DataFrame(columns)
+    with book.run("shared", input=1) as one, book.run("shared", input=2) as other:
+        one.do("Load", lambda: frame)
+        one.do("Add", lambda: frame.assign(n=1.0))
+        other.do("Keep", lambda: frame.assign(n=2.0))
+    shared = one.artifact("Load")
+    shared.write_bytes(b"changed")
+    told = call("doctor").stdout
+    assert f"{shared}\n    its content has changed; " in told
+    assert f"'Add', 'Load' of {one.id}" in told
+    assert f"'Keep' of {other.id}" in told
 
 
 def test_doctor_finds_an_artifact_that_is_missing(call, book):

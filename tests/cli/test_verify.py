@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -113,10 +115,10 @@ def test_random_numbers_differ_name_the_variable_and_say_why(project: Project) -
     found = project.verify("review.ipynb", code=1)
     assert found["Draw"]["verdict"] == "differs"
     (only,) = told(found["Draw"])
-    assert only.startswith("variable x: 0.")
-    assert " recorded, 0." in only
+    assert only.startswith("variable x: recorded: 0.")
+    assert ", now: 0." in only
     assert found["Draw"]["notes"] == [
-        "it draws random numbers; without a seed they differ each time"
+        "it draws random numbers, which differ each time unless you set a seed"
     ]
     assert found["Steady"]["verdict"] == "same"
     assert [d["part"] for d in found["Use"]["differences"]] == ["variable w"]
@@ -128,22 +130,22 @@ def test_a_table_that_differs_names_the_column_the_row_and_both_values(project: 
     project.write(OPEN, cell.format("24.0"))
     found = project.verify("review.ipynb", code=1)
     assert told(found["Load"]) == [
-        'variable df, column "Age": 1 of 2 values, first at row 1: 23.0 recorded, 24.0 now'
+        'variable df, column "Age": 1 of 2 values differs; row 1, recorded: 23.0, now: 24.0'
     ]
-    assert found["Load"]["notes"] == ["its code has changed since it was recorded"]
+    assert found["Load"]["notes"] == ["the code has changed since it was recorded"]
 
 
 def test_an_edited_cell_with_the_same_result_is_the_same_and_noted(project: Project) -> None:
     project.record(OPEN, "%%step A\nx = 1 + 1")
     project.write(OPEN, "%%step A\nx = 2")
     found = project.verify("review.ipynb", code=0)
-    assert found["A"]["notes"] == ["its code has changed since it was recorded"]
+    assert found["A"]["notes"] == ["the code has changed since it was recorded"]
 
 
 def test_a_plain_cell_that_changes_a_result_is_found_at_the_step(project: Project) -> None:
     project.record("limit = 3", OPEN, "%%step A\nx = limit + 1")
     project.write("limit = 4", OPEN, "%%step A\nx = limit + 1")
-    assert told(project.verify("review.ipynb", code=1)["A"]) == ["variable x: 4 recorded, 5 now"]
+    assert told(project.verify("review.ipynb", code=1)["A"]) == ["variable x: recorded: 4, now: 5"]
 
 
 def test_steps_of_only_one_side_are_named_in_their_place(project: Project) -> None:
@@ -171,7 +173,7 @@ def test_a_step_that_fails_now_is_named_with_its_error_and_stops_the_rest(projec
     (project.folder / "data").unlink()
     found = project.verify("review.ipynb", code=1)
     (only,) = told(found["A"])
-    assert "succeeded in the record, failed with FileNotFoundError" in only
+    assert "recorded: succeeded, now: failed with FileNotFoundError" in only
     assert found["B"]["verdict"] == "not executed"
 
 
@@ -186,7 +188,7 @@ def test_what_cannot_be_stored_is_named_and_is_no_difference(project: Project) -
 def test_output_differs_by_its_first_line_and_can_be_left_out(project: Project) -> None:
     project.record(OPEN, "%%step A\nimport os\nprint('one')\nprint(os.getpid())")
     (only,) = told(project.verify("review.ipynb", code=1)["A"])
-    assert only.startswith("output: line 2: '")
+    assert only.startswith("output: line 2, recorded: '")
     project.verify("review.ipynb", "--ignore-output", code=0)
 
 
@@ -196,8 +198,8 @@ def test_a_kernel_that_dies_is_said_and_the_step_has_no_end(project: Project) ->
     (project.folder / "die").touch()
     done = project.call("verify", "review.ipynb")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "The kernel has died" in done.stdout
-    assert "succeeded in the record, without an end now" in done.stdout
+    assert "The kernel died" in done.stdout
+    assert "recorded: succeeded, now: did not finish" in done.stdout
     assert "✓ First  same" in done.stdout
 
 
@@ -276,9 +278,7 @@ def test_what_cannot_be_meant_is_one_line_and_2(
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("cell", "why"), [("x = 1", "has opened no run"), (OPEN, "has a step to compare")]
-)
+@pytest.mark.parametrize(("cell", "why"), [("x = 1", "has opened no run"), (OPEN, "has a step")])
 def test_a_notebook_without_a_step_is_2(project: Project, cell: str, why: str) -> None:
     project.record(cell)
     done = project.call("verify", "review.ipynb")
@@ -318,8 +318,121 @@ def test_a_verification_inside_of_a_verification_does_nothing(project: Project) 
         "    code = subprocess.run(words, capture_output=True, timeout=30).returncode",
     )
     assert told(project.verify("review.ipynb", code=1)["B"]) == [
-        "variable code: null recorded, 2 now"
+        "variable code: recorded: null, now: 2"
     ]
+
+
+def left_behind(folder: Path) -> list[str]:
+    """What verifications have left in their folder for temporary files."""
+    return [p.name for p in folder.iterdir() if p.name.startswith("stepbook-")]
+
+
+def test_a_run_of_another_loop_is_refused_before_anything_is_executed(project: Project) -> None:
+    project.record(OPEN, "open('effect', 'w').close()", "%%step A\nx = 1")
+    (project.folder / "effect").unlink()
+    other = "import stepbook\nstepbook.run('nightly').do('B', int)\n"
+    (project.folder / "other.py").write_text(other)
+    env = {**os.environ, "STEPBOOK_BOOK": str(project.book)}
+    subprocess.run([sys.executable, "other.py"], cwd=project.folder, env=env, check=True)
+    for words in (["review.ipynb", "nightly"], ["review", "--file", "other.py"]):
+        done = project.call("verify", *words)
+        assert done.returncode == 2
+        assert "is a run of the loop" in done.stderr
+        assert "Nothing was executed." in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not (project.folder / "effect").exists()
+
+
+def test_a_run_with_another_key_is_refused_where_the_notebook_opens_its_own(
+    project: Project,
+) -> None:
+    """Whatever the cell makes of the error, and whatever its tags: nothing is executed after."""
+    cell = (
+        "try:\n    import stepbook; run = stepbook.run('review', input={})\n"
+        "except Exception:\n    pass\nopen('effect', 'w').close()"
+    )
+    project.record(cell.format(1), "%%step A\nx = 1")
+    (project.folder / "effect").unlink()
+    project.write(cell.format(2), "%%step A\nx = 1")
+    notebook = nbformat.read(project.folder / "review.ipynb", 4)
+    notebook.cells[0].metadata["tags"] = ["raises-exception"]
+    nbformat.write(notebook, project.folder / "review.ipynb")
+    done = project.call("verify", "review.ipynb", "review")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "is a run with the key 1, but the code opens one with the key 2" in done.stderr
+    assert "A  " not in done.stdout
+    assert not (project.folder / "effect").exists()
+
+
+def test_an_input_that_the_notebook_does_not_take_is_said(project: Project) -> None:
+    project.record(OPEN, "%%step A\nx = 1")
+    for command in ("verify", "run"):
+        done = project.call(command, "review.ipynb", "--input", '{"pid": 7}')
+        assert done.returncode == 0
+        assert "--input was not used" in done.stderr
+    project.record("%load_ext stepbook\n%stepbook run review", "%%step A\nx = 1")
+    done = project.call("verify", "review.ipynb", "--input", "null")
+    assert "--input" not in done.stderr
+
+
+def test_a_book_in_memory_is_said(project: Project) -> None:
+    project.write("%load_ext stepbook\n%stepbook run review --book :memory:", "%%step A\nx = 1")
+    done = project.call("verify", "review.ipynb")
+    assert done.returncode == 2
+    assert "review.ipynb records 'review' in memory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+SLOW = (
+    "import os, time\nif os.path.exists('slow'):\n"
+    "    try:\n        open('at work', 'w').write(str(os.getpid())); time.sleep(60)\n"
+    "    finally:\n        open('cleaned up', 'w').close()"
+)
+
+
+@pytest.mark.parametrize("source", ["review.ipynb", "loop.py"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_code_and_leaves_nothing_behind(
+    project: Project, source: str, number: signal.Signals
+) -> None:
+    indented = SLOW.replace("\n", "\n        ")
+    (project.folder / "loop.py").write_text(
+        "import stepbook\n@stepbook.loop('loop')\ndef loop(event, step):\n    def body():\n"
+        f"        {indented}\n    step.do('A', body)\n"
+        "if __name__ == '__main__': loop.trigger()\n"
+    )
+    if source == "loop.py":
+        env = {**os.environ, "STEPBOOK_BOOK": str(project.book)}
+        subprocess.run([sys.executable, source], cwd=project.folder, env=env, check=True)
+    else:
+        project.record(OPEN, f"%%step A\n{SLOW}")
+    (project.folder / "slow").touch()
+    temporary = project.folder / "temporary"
+    temporary.mkdir()
+    words = [source] if source.endswith(".ipynb") else ["loop", "--file", source]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "stepbook", "verify", *words, "--json"], cwd=project.folder,
+        env={**os.environ, "STEPBOOK_BOOK": str(project.book), "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    at_work = project.folder / "at work"
+    ends = time.monotonic() + 120
+    while not (at_work.exists() and at_work.read_text()):
+        assert time.monotonic() < ends
+        assert child.poll() is None
+        time.sleep(0.02)
+    assert left_behind(temporary) != []
+    child.send_signal(number)
+    out, err = child.communicate(timeout=60)
+    assert child.returncode == 128 + number
+    assert out == ""
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    assert err.splitlines()[-1] == f"stepbook: {word}"
+    assert "Traceback" not in err
+    assert left_behind(temporary) == []
+    assert (project.folder / "cleaned up").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(at_work.read_text()), 0)
 
 
 # ---- loops ----------------------------------------------------------------------------------
@@ -405,8 +518,53 @@ def test_a_loop_is_repeated_with_what_it_had_waited_for(loop: Project, source: s
 def test_a_loop_that_reads_other_data_differs_in_its_step_and_its_output(loop: Project) -> None:
     (loop.folder / "region").write_text("south")
     found = loop.verify("health-review", "--file", "loop.py", code=1)
-    assert told(found["Load"]) == ["value.region: 'north' recorded, 'south' now"]
-    assert told(found[None]) == ["output of the run['region']: 'north' recorded, 'south' now"]
+    assert told(found["Load"]) == ["value.region: recorded: 'north', now: 'south'"]
+    assert told(found[None]) == ["output of the run['region']: recorded: 'north', now: 'south'"]
+
+
+@pytest.mark.parametrize(
+    ("source", "why", "traced"),
+    [
+        ("empty.py", "empty.py has no loop and opens no run. Nothing was executed.", 0),
+        ("other.py", "other.py opens 'other'. Nothing was executed.", 0),
+        ("nowhere:loop", "there is no module nowhere.", 0),
+        ("loop:nothing", "the module has no loop called nothing. It has 'health-review'.", 0),
+        ("hidden.py", "hidden.py has no loop 'health-review'; it has none at all.", 0),
+        ("broken.py", "has opened no run: it ended with SyntaxError", 4),
+        ("failing.py", "has opened no run: it ended with ZeroDivisionError", 5),
+    ],
+)
+def test_a_wrong_file_is_one_clear_line_without_frames_of_stepbook(
+    loop: Project, source: str, why: str, traced: int
+) -> None:
+    loop.folder.joinpath("empty.py").write_text("x = 1\n")
+    loop.folder.joinpath("other.py").write_text("import stepbook\nstepbook.run('other')\n")
+    loop.folder.joinpath("hidden.py").write_text("exec('x = 1')\n")
+    loop.folder.joinpath("broken.py").write_text("x = = 1\n")
+    loop.folder.joinpath("failing.py").write_text("import loop\n1 / 0\n")
+    done = loop.call("verify", "health-review", "--file", source)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert why in lines[-1]
+    assert len(lines) <= 1 + traced
+    assert "stepbook/" not in done.stderr.replace(str(loop.folder), "")
+
+
+def test_a_file_that_a_step_writes_differs_by_its_name_size_and_hash(project: Project) -> None:
+    cell = (
+        "%%step A\nimport stepbook\nctx = stepbook.context()\n"
+        "for name in {}:\n    ctx.file(name).write_text({!r})\nctx.file('a.txt')"
+    )
+    project.record(OPEN, cell.format(["a.txt", "b.txt", "old.txt"], "abc"))
+    project.write(OPEN, cell.format(["a.txt", "b.txt", "new.txt"], "abcd"))
+    recorded, now = (hashlib.sha256(text).hexdigest()[:12] for text in (b"abc", b"abcd"))
+    contents = f"3 bytes, SHA-256 {recorded}…", f"4 bytes, SHA-256 {now}…"
+    assert told(project.verify("review.ipynb", code=1)["A"]) == [
+        "value: recorded: a.txt ({}), now: a.txt ({})".format(*contents),
+        "value, file b.txt: recorded: {}, now: {}".format(*contents),
+        "value, file old.txt: in the record, but missing now",
+        "value, file new.txt: new, not in the record",
+    ]
 
 
 def test_a_file_that_only_the_book_names_is_not_executed(loop: Project) -> None:
@@ -476,7 +634,7 @@ def test_on_a_narrow_terminal_every_line_fits_and_steps_that_are_the_same_are_co
     assert [line for line in report.splitlines() if cell_len(line) > 44] == []
     assert "⋮ 20 steps, all the same" in report
     assert "≠ A step with" in report
-    assert "and 4 more differences; --json has all" in " ".join(report.split()).replace("│ ", "")
+    assert "and 4 more differences; --json lists all" in " ".join(report.split()).replace("│ ", "")
 
 
 def test_a_file_that_the_book_names_is_executed_when_the_person_agrees(loop: Project) -> None:
@@ -490,12 +648,8 @@ def test_a_file_that_the_book_names_is_executed_when_the_person_agrees(loop: Pro
         assert child.exitstatus == code
 
 
-def test_ctrl_c_ends_the_cell_and_what_was_executed_is_compared(project: Project) -> None:
-    cell = (
-        "%%step A\nimport os, time\nif os.path.exists('slow'):\n"
-        "    open('at work', 'w').close(); time.sleep(60)"
-    )
-    project.record(OPEN, "%%step First\na = 1", cell)
+def test_ctrl_c_on_a_terminal_stops_with_one_plain_line(project: Project) -> None:
+    project.record(OPEN, "%%step First\na = 1", f"%%step A\n{SLOW}")
     (project.folder / "slow").touch()
     child = on_terminal(project, 100, "review.ipynb")
     child.expect_exact("[3/3]")
@@ -505,10 +659,12 @@ def test_ctrl_c_ends_the_cell_and_what_was_executed_is_compared(project: Project
         assert time.monotonic() < ends
         time.sleep(0.02)
     child.sendintr()
-    child.expect_exact("failed with KeyboardInterrupt")
     child.expect(pexpect.EOF)
     child.close()
-    assert child.exitstatus == 1
+    assert child.exitstatus == 130
+    lines = ANSI.sub("", child.before or "").split()
+    assert lines[-2:] == ["stepbook:", "interrupted"]
+    assert "differs" not in lines
 
 
 def test_the_kernel_works_where_it_is_told_to(project: Project) -> None:
@@ -516,4 +672,4 @@ def test_the_kernel_works_where_it_is_told_to(project: Project) -> None:
     (project.folder / "other").mkdir()
     (project.folder / "other" / "data").touch()
     found = project.verify("review.ipynb", "--folder", "other", code=1)
-    assert told(found["A"])[0] == "variable found: false recorded, true now"
+    assert told(found["A"])[0] == "variable found: recorded: false, now: true"

@@ -46,63 +46,62 @@ def test_equal_values_have_no_difference(item: Any) -> None:
 
 
 DIFFERENT = [
-    (1, 2, ["1 recorded, 2 now"]),
-    (1, 1.0, ["1 recorded, 1.0 now"]),
-    (True, 1, ["true recorded, 1 now"]),
-    (NAN, 1.0, ["NaN recorded, 1.0 now"]),
-    ("a", "b", ["'a' recorded, 'b' now"]),
-    ("one\ntwo", "one\n2", ["line 2: 'two' recorded, '2' now"]),
-    ("one\ntwo", "one\ntwo\nthree", ["2 lines recorded, 3 now"]),
-    ([1, 2, 3], [1, 5], ["3 items recorded, 2 now", "[1]: 2 recorded, 5 now"]),
+    (1, 2, ["recorded: 1, now: 2"]),
+    (1, 1.0, ["recorded: 1, now: 1.0"]),
+    (True, 1, ["recorded: true, now: 1"]),
+    (NAN, 1.0, ["recorded: NaN, now: 1.0"]),
+    ("a", "b", ["recorded: 'a', now: 'b'"]),
+    ("one\ntwo", "one\n2", ["line 2, recorded: 'two', now: '2'"]),
+    ("one\ntwo", "one\ntwo\nthree", ["recorded: 2 lines, now: 3"]),
+    ([1, 2, 3], [1, 5], ["recorded: 3 items, now: 2", "[1]: recorded: 2, now: 5"]),
     ({"a": 1, "b": 2}, {"b": 3, "c": 1}, [
-        "['a']: recorded, not there now", "['b']: 2 recorded, 3 now",
-        "['c']: there now, not recorded",
+        "['a']: in the record, but missing now", "['b']: recorded: 2, now: 3",
+        "['c']: new, not in the record",
     ]),
     ({"a": 1, "b": 2}, {"b": 2, "a": 1}, []),
-    ({1: "a", 2: "b"}, {2: "b", 1: "c"}, ["[1]: 'a' recorded, 'c' now"]),
-    ({"rows": [{"n": 1}]}, {"rows": [{"n": 2}]}, ["['rows'][0]['n']: 1 recorded, 2 now"]),
-    ({1, 2}, {2, 3}, ["only recorded: 1", "only there now: 3"]),
-    ((1, 2), [1, 2], ["[1, 2] recorded as tuple, as list now"]),
-    (b"a" * 2000, b"a" * 1500 + b"b" * 500, ["2,000 bytes, which differ from byte 1,500 on"]),
-    (np.arange(3), np.array([0, 1, 5]), ["1 of 3 values, first at [2]: 2 recorded, 5 now"]),
-    (np.arange(3), np.arange(4), ["shape (3,) recorded, (4,) now"]),
-    (np.arange(2), np.arange(2.0), ["int64 recorded, float64 now"]),
+    ({1: "a", 2: "b"}, {2: "b", 1: "c"}, ["[1]: recorded: 'a', now: 'c'"]),
+    ({"rows": [{"n": 1}]}, {"rows": [{"n": 2}]}, ["['rows'][0]['n']: recorded: 1, now: 2"]),
+    ({1, 2}, {2, 3}, ["only in the record: 1", "only now: 3"]),
+    ((1, 2), [1, 2], ["recorded: [1, 2] (tuple), now: [1, 2] (list)"]),
+    (b"a" * 2000, b"a" * 1500 + b"b" * 500, ["2,000 bytes, different from byte 1,500 on"]),
+    (np.arange(3), np.array([0, 1, 5]), ["1 of 3 values differs; [2], recorded: 2, now: 5"]),
+    (np.arange(3), np.arange(4), ["shape, recorded: (3,), now: (4,)"]),
+    (np.arange(2), np.arange(2.0), ["dtype, recorded: int64, now: float64"]),
     (np.array([0.1 + 0.2]), np.array([0.3]), [
-        ("1 of 1 value, first at [0]: 0.30000000000000004 recorded, 0.3 now; they differ only "
-         "by rounding")
+        "[0], recorded: 0.30000000000000004, now: 0.3 (only rounding)"
     ]),
-    (np.float64(1.5), np.float64(2.5), ["1.5 recorded, 2.5 now"]),
+    (np.float64(1.5), np.float64(2.5), ["recorded: 1.5, now: 2.5"]),
     (pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-02"), [
-        "2020-01-01 00:00:00 recorded, 2020-01-02 00:00:00 now"
+        "recorded: 2020-01-01 00:00:00, now: 2020-01-02 00:00:00"
     ]),
     (AGES, AGES.assign(Age=[24.0, NAN, 3.0]), [
-        ', column "Age": 1 of 3 values, first at row 0: 22.0 recorded, 24.0 now'
+        ', column "Age": 1 of 3 values differs; row 0, recorded: 22.0, now: 24.0'
     ]),
     (AGES, AGES.assign(Age=[22.0, 1.0, NAN]), [
-        ', column "Age": 2 of 3 values, first at row 1: nan recorded, 1.0 now'
+        ', column "Age": 2 of 3 values differ; row 1, recorded: nan, now: 1.0'
     ]),
     (AGES, AGES.assign(name=["a", "b", "c"]), [
-        ', column "name": 1 of 3 values, first at row 1: nan recorded, \'b\' now'
+        ', column "name": 1 of 3 values differs; row 1, recorded: nan, now: \'b\''
     ]),
     (AGES, AGES.rename(columns={"Age": "age"}), [
-        ', column "Age": recorded, not there now', ', column "age": there now, not recorded'
+        ', column "Age": in the record, but missing now', ', column "age": new, not in the record'
     ]),
-    (AGES, AGES[["name", "Age"]], ["its columns stand in another order"]),
-    (AGES, AGES.head(2), ["3 rows recorded, 2 now"]),
+    (AGES, AGES[["name", "Age"]], ["the same columns in another order"]),
+    (AGES, AGES.head(2), ["recorded: 3 rows, now: 2"]),
     (AGES, AGES.set_axis([0, 1, 7]), [
-        ", index: 1 of 3 values, first at row 2: 2 recorded, 7 now"
+        ", index: 1 of 3 values differs; row 2, recorded: 2, now: 7"
     ]),
     (AGES, AGES.astype({"Age": "float32"}), [
-        ', column "Age": float64 recorded, float32 now'
+        ', column "Age": dtype, recorded: float64, now: float32'
     ]),
     (pd.Series([1, 2], name="a"), pd.Series([1, 3], name="b"), [
-        ".name: 'a' recorded, 'b' now", "1 of 2 values, first at row 1: 2 recorded, 3 now"
+        ".name: recorded: 'a', now: 'b'", "1 of 2 values differs; row 1, recorded: 2, now: 3"
     ]),
     (pd.DataFrame([[1, 2]], columns=["x", "x"]), pd.DataFrame([[1, 3]], columns=["x", "x"]), [
-        ', column "x": 1 of 1 value, first at row 0: 2 recorded, 3 now'
+        ', column "x": row 0, recorded: 2, now: 3'
     ]),
     (pd.DataFrame({"a": [[1], [2]]}), pd.DataFrame({"a": [[1], [3]]}), [
-        ', column "a": 1 of 2 values, first at row 1: [2] recorded, [3] now'
+        ', column "a": 1 of 2 values differs; row 1, recorded: [2], now: [3]'
     ]),
 ]  # fmt: skip
 
@@ -117,7 +116,7 @@ def test_tables_of_other_libraries_are_compared_by_column(library: str) -> None:
     module = pytest.importorskip(library)
     make = module.DataFrame if library == "polars" else module.table
     assert told(make({"a": [1, 2]}), make({"a": [1, 3]})) == [
-        ', column "a": 1 of 2 values, first at row 1: 2 recorded, 3 now'
+        ', column "a": 1 of 2 values differs; row 1, recorded: 2, now: 3'
     ]
 
 
@@ -133,7 +132,7 @@ def test_what_is_shared_is_compared_once_and_a_circle_ends() -> None:
 
     assert compare(circle(1), circle(1)).differences == ()
     found = compare(circle(1), circle(2)).differences
-    assert [f"{one.where}: {one.text}" for one in found] == ["[0].x: 1 recorded, 2 now"]
+    assert [f"{one.where}: {one.text}" for one in found] == ["[0].x: recorded: 1, now: 2"]
 
 
 def test_what_cannot_be_stored_is_not_compared() -> None:
