@@ -162,6 +162,7 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_executed(
     assert "'soon' is no --max-age" in project.refused("--max-age", "soon")
     assert "leave the others out" in project.refused("--new", "--reopen", "unfinished", code=2)
     assert "unfinished" in project.refused("--reopen", "all", code=2)
+    assert "there is no folder" in project.refused("--output", "none/done.ipynb")
     assert "1e999 is too large" in project.refused("--input", '{"x": 1e999}', code=2)
 
 
