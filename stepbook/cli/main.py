@@ -17,6 +17,7 @@ from ..engine.runs import book_at
 from ..engine.wishes import Wishes
 from ..errors import StepbookError, StepbookWarning
 from ..model.durations import seconds
+from ..notebook import parameters
 from ..record import listing
 from . import terminal
 from .terminal import Column
@@ -245,7 +246,7 @@ def run(
         seconds(max_age, "--max-age")  # refused here, not in a cell
     wishes = Wishes(new=new, reopen=reopen, max_age=max_age)
     if given is not None:
-        wishes.input = _parse(given)
+        wishes.input = _input(given)
     _needs_notebooks()
     from . import running  # noqa: PLC0415 - only for this command
 
@@ -303,7 +304,7 @@ def verify(
 
     try:
         if given is not None:
-            given = json.dumps(_parse(given))
+            given = json.dumps(_input(given))
         wanted = verify_command.wanted(
             what,
             run,
@@ -443,6 +444,13 @@ def _parse(text: str) -> Any:
         raise click.BadParameter(
             f"{error}. A text needs its quotes: '\"done\"'.", param_hint="'JSON'"
         ) from error
+
+
+def _input(text: str) -> Any:
+    """Return the input of a notebook's run, of which the items become variables."""
+    found = _parse(text)
+    parameters.check(found)
+    return found
 
 
 def _refuse(constant: str) -> NoReturn:

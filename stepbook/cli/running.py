@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..engine.runs import book_at
+from ..errors import InvalidInputError
 from ..model.durations import describe
-from ..notebook import headless, parameters
+from ..notebook import headless
 from ..system.console import stable
 from . import terminal
 from .terminal import IGNORED
@@ -35,17 +36,18 @@ def main(
     Raises:
         StepbookError: nothing was executed, or its end could not be recorded.
     """
-    parameters.check(wishes.input)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise InvalidInputError(f"--output: there is no folder {output.absolute().parent}.")
     env = dict(os.environ)
     if book is not None:
         env["STEPBOOK_BOOK"] = str(Path(book).absolute())
     outcome = headless.execute(
         notebook.absolute(), terminal.Cells(), wishes=wishes, env=env, kernel=kernel, output=output
     )
-    click.echo()
     if outcome.died:
         terminal.complain(outcome.died)
         headless.record_death(outcome)
+    click.echo()
     _show(outcome)
     return 0 if outcome.good else 1
 

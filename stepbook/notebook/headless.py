@@ -142,10 +142,11 @@ def execute(
         around.enter_context(_ending(client))
         _start(client, around, name, env)
         around.enter_context(_unwinding(client))
+        execution = _Execution(client, progress, wishes, forwards=forwards)
+        execution.prepare(path.stem, owned)
         if output is not None:
             around.callback(nbformat.write, notebook, output)
-        execution = _Execution(client, path.stem, progress, owned, forwards=forwards)
-        found = execution.execute(wishes)
+        found = execution.execute()
         if found.died:
             return found._replace(**_left(owned))
         return found._replace(ignored=found.ignored and not taken)
@@ -171,29 +172,48 @@ class _Execution:
 
     Args:
         client: of the kernel.
-        loop: the name of the run that is opened for it.
         progress: told of each cell.
-        owned: the file in which the kernel notes the runs that it has taken.
+        wishes: about its runs.
         forwards: whether an interrupt goes to the kernel.
     """
 
-    def __init__(
-        self, client: Any, loop: str, progress: Progress, owned: Path, *, forwards: bool
-    ) -> None:
+    def __init__(self, client: Any, progress: Progress, wishes: Wishes, *, forwards: bool) -> None:
         self._client = client
-        self._loop = loop
         self._progress = progress
-        self._owned = owned
+        self._wishes = wishes
         self._forwards = forwards
 
-    def execute(self, wishes: Wishes) -> Outcome:
-        """Execute all cells up to the first that fails."""
-        from nbclient.exceptions import DeadKernelError  # noqa: PLC0415 - as above
+    def prepare(self, loop: str, owned: Path) -> None:
+        """Bring stepbook into the kernel.
 
-        asked = json.dumps(wishes.fields())
-        where, problem = "while it started", None
+        Args:
+            loop: the name of the run that is opened if the notebook opens none.
+            owned: the file in which the kernel notes the runs that it takes.
+
+        Raises:
+            InvalidInputError: it cannot be used there.
+        """
+        from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
+
+        asked = json.dumps(self._wishes.fields())
         try:
-            self._ask(f"prepare({self._loop!r}, {asked!r}, {str(self._owned)!r})")
+            self._ask(f"prepare({loop!r}, {asked!r}, {str(owned)!r})")
+        except (CellExecutionError, DeadKernelError) as error:
+            raise InvalidInputError(
+                f"the kernel {self._client.kernel_name!r} cannot use stepbook: {_why(error)}. "
+                "Install stepbook where that kernel runs, or take another one: --kernel NAME."
+            ) from error
+
+    def execute(self) -> Outcome:
+        """Execute all cells up to the first that fails.
+
+        Raises:
+            RunError: the end of the run could not be recorded.
+        """
+        from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
+
+        where, problem = "before the first cell", None
+        try:
             code = [n for n, cell in enumerate(self._cells) if cell.cell_type == "code"]
             for count, number in enumerate(code, start=1):
                 title = _title(self._cells[number].source)
@@ -209,6 +229,8 @@ class _Execution:
             return Outcome(good=False, died=problem.text)
         except DeadKernelError:
             return Outcome(good=False, died=self._obituary(where))
+        except CellExecutionError as error:
+            raise RunError(f"the end of the run could not be recorded: {_why(error)}") from error
 
     @property
     def _cells(self) -> list[Any]:
@@ -239,33 +261,20 @@ class _Execution:
         """Return where and why the kernel has died."""
         process = getattr(self._client.km.provisioner, "process", None)
         code = None if process is None else process.poll()
+        again = "Without --new the same" if self._wishes.new else "The same"
         return (
-            f"the kernel died {where}: {kernels.cause(code)}. The same command goes on after the "
+            f"the kernel died {where}: {kernels.cause(code)}. {again} command goes on after the "
             "last step that succeeded."
         )
 
     def _ask(self, call: str) -> str:
-        """Call a function of :mod:`.inside` in the kernel, and return what it prints.
-
-        Raises:
-            RunError: it has failed.
-        """
-        from nbclient.exceptions import CellExecutionError  # noqa: PLC0415 - as above
-
+        """Call a function of :mod:`.inside` in the kernel, and return what it prints."""
         cells = self._cells
         module = f'__import__("{inside.__name__}", fromlist=["prepare"])'
         cell = _nbformat().v4.new_code_cell(f"{module}.{call}")
         cells.append(cell)
         try:
             self._client.execute_cell(cell, len(cells) - 1, store_history=False)
-        except CellExecutionError as error:
-            why = f"{error.ename}: {error.evalue}"
-            if call.startswith("prepare"):
-                raise InvalidInputError(
-                    f"the kernel {self._client.kernel_name!r} cannot use stepbook: {why}. Install "
-                    "stepbook where that kernel runs, or take another one: --kernel NAME."
-                ) from error
-            raise RunError(f"the end of the run could not be recorded: {why}") from error
         finally:
             cells.pop()
         return "".join(o["text"] for o in cell.outputs if o["output_type"] == "stream").rstrip()
@@ -358,6 +367,12 @@ def _problem(cell: Any, error: Exception) -> str:
     if traceback:
         traceback[0] = _PADDING.sub("  ", traceback[0])
     return "\n".join([*lines, *([""] if lines else []), *traceback])
+
+
+def _why(error: Exception) -> str:
+    """Return what a call in the kernel has raised."""
+    name, text = getattr(error, "ename", ""), getattr(error, "evalue", error)
+    return f"{name}: {text}" if name else str(text)
 
 
 def _nbformat() -> Any:

@@ -31,6 +31,7 @@ Role = Literal[
 _WIDTH: Final = 100
 _NAME_LIMIT: Final = 48
 _NAME_FLOOR: Final = 16
+_STATUS: Final = 13  # what a sign and "succeeded" take
 _FACTS: Final = 34  # what a duration and two short facts take
 _DURATION: Final = 11  # as wide as "59 min 59 s"
 _DEEPEST: Final = 8  # deeper steps are indented no further
@@ -75,7 +76,7 @@ def spans(
         width: cells of a terminal that a line may take; None for no limit.
         everything: whether to show each step of a long run.
     """
-    yield _head(run, steps, width)
+    yield from _head(run, steps, width)
     if run.input != "null":
         yield _value("  input ", run.input, width)
     placed = _tree(steps)
@@ -99,7 +100,8 @@ def spans(
         yield _value("  output ", run.output or "", width)
 
 
-def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> list[Span]:
+def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> Iterator[list[Span]]:
+    """Yield the line about the run, and another one for what a narrow terminal has no room for."""
     role = role_of(run.status)
     how_many, *failed = standing(step.status for step in steps) if steps else ["no steps yet"]
     facts = [one_line(run.status, None), how_many]
@@ -109,13 +111,20 @@ def _head(run: RunRow, steps: Sequence[StepRow], width: int | None) -> list[Span
         if run.started_at is not None and run.completed_at is not None:
             facts.append(describe((run.completed_at - run.started_at) / 1e6))
         facts.append(one_line(run.id, None))
-    name = one_line(run.loop, None if width is None else _NAME_LIMIT)
-    return [
+    room = None if width is None else min(_NAME_LIMIT, max(_NAME_FLOOR, width - _STATUS))
+    name = one_line(run.loop, room)
+    line = [
         Span(glyph(run.status) + " ", role),
         Span(name, "title"),
         Span("  " + facts[0], role),
-        Span("".join(" · " + fact for fact in facts[1:]), "quiet"),
     ]
+    for fact in facts[1:]:
+        text = " · " + fact
+        if width is not None and cells(plain(line) + text) > width:
+            yield line
+            line, text = [], "  " + fact
+        line.append(Span(text, "quiet"))
+    yield line
 
 
 def role_of(status: str) -> Role:

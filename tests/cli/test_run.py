@@ -162,6 +162,7 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_executed(
     assert "'soon' is no --max-age" in project.refused("--max-age", "soon")
     assert "leave the others out" in project.refused("--new", "--reopen", "unfinished", code=2)
     assert "unfinished" in project.refused("--reopen", "all", code=2)
+    assert "there is no folder" in project.refused("--output", "none/done.ipynb")
     assert "1e999 is too large" in project.refused("--input", '{"x": 1e999}', code=2)
 
 
@@ -191,7 +192,8 @@ def test_a_kernel_that_cannot_be_used_is_one_line_that_says_why_and_what_there_i
     assert "the kernel 'plain' is for R" in project.refused("--kernel", "plain")
     assert "'broken' could not be started: [Errno 2]" in project.refused("--kernel", "broken")
     assert "the kernel 'ends' could not be started" in project.refused("--kernel", "ends")
-    told = project.refused("--kernel", "bare")
+    told = project.refused("--kernel", "bare", "--output", "done.ipynb")
+    assert not (project.folder / "done.ipynb").exists()
     assert "the kernel 'bare' cannot use stepbook: ModuleNotFoundError" in told
 
 
@@ -334,11 +336,12 @@ def test_a_kernel_that_dies_in_a_plain_cell_leaves_a_run_that_goes_on(project: P
     project.write("%stepbook run loop", STEP, plain, "%stepbook finish 7")
     done = project.run(code=1)
     assert "in cell 3 of 4 (import os)" in done.stderr
+    assert "Without --new the same command goes on" in project.run("--new", code=1).stderr
     assert project.runs()[0]["status"] == "running"
     (project.folder / "up").touch()
     project.run()
-    assert project.log == "load "
-    assert project.runs()[0]["output"] == 7
+    assert project.log == "load load "
+    assert [run["output"] for run in project.runs()] == [None, 7]
 
 
 def test_a_kernel_that_dies_behind_the_last_cell_is_told_too(project: Project) -> None:

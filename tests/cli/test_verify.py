@@ -262,6 +262,7 @@ def test_a_missing_kernel_is_one_line(project: Project) -> None:
     [
         (["nowhere.ipynb"], "there is no file"),
         (["no-loop"], "there is no book"),
+        (["review.ipynb", "--input", '{"a-b": 1}'], "'a-b' is no name of a variable"),
         (["loop.py"], "which run?"),
         (["a", "b"], "is no notebook"),
         (["broken.ipynb"], "is not a notebook"),

@@ -93,6 +93,16 @@ def test_an_empty_run_says_that_it_has_no_steps_yet():
     ]
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_line_about_the_run_fits_and_what_has_no_room_stands_below(width):
+    found = run(loop="a loop with a name that is longer than a narrow terminal", status="succeeded")
+    shown = lines(found, [step(1, "Load"), failed(2, "Notify", "refused")], width)
+    above = shown[: next(i for i, line in enumerate(shown) if "Load" in line)]
+    assert max(map(cell_len, shown)) <= width
+    for fact in ("succeeded", "1 of 2 steps", "1 failed", found.id):
+        assert any(fact in line for line in above)
+
+
 def test_inner_steps_stand_under_their_outer_step_in_the_order_they_ran():
     steps = [
         step(1, "Score"),
