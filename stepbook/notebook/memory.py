@@ -107,7 +107,8 @@ class Memory:
         while not (reached := self._reach(effects)) <= seen | bound:
             self._survey(reached - seen - bound)
             seen |= reached
-        touched = bound | {n for n in reached if self._state(n) != self._known.get(n)}
+        # Those, too, that belonged together with something: pandas still knows of their sharing.
+        touched = bound | {n for n in reached | seen if self._state(n) != self._known.get(n)}
         groups = {self.group(name) for name in touched}
         for group in groups:
             self._settle(group, step)

@@ -340,12 +340,12 @@ def _inside(node: Any) -> Iterable[tuple[str, Any]]:
     if type(node) is not dict:
         return []
     if TAG not in node:
-        return [(step(key), item) for key, item in node.items()]
+        return [(f"[{key!r}]", item) for key, item in node.items()]
     found = []
     for key, item in node.items():
         if key == "items" and node[TAG] in _PAIRS:
-            found += [("" if type(k) is dict else step(k), part) for k, part in item]
-        elif key in ("slots", "notes", "kwargs"):
+            found += [("" if type(k) is dict else f"[{k!r}]", part) for k, part in item]
+        elif key in _ATTRIBUTES and type(item) is dict and TAG not in item:
             found += [(step(name), part) for name, part in item.items()]
         else:
             found.append((_REACHED.get(key, f".{key}"), item))
@@ -354,5 +354,7 @@ def _inside(node: Any) -> Iterable[tuple[str, Any]]:
 
 #: Kinds of which the items are pairs of a key and a value.
 _PAIRS: Final = ("dict", "defaultdict", "OrderedDict", "Counter")
+#: What a node tells of attributes.
+_ATTRIBUTES: Final = ("fields", "slots", "notes", "attributes")
 #: What is reached without a word: the content of what stands there.
-_REACHED: Final = dict.fromkeys(("value", "items", "fields", "content", "attributes", "of"), "")
+_REACHED: Final = dict.fromkeys(("value", "items", "content", "of", *_ATTRIBUTES), "")

@@ -270,6 +270,22 @@ def test_nothing_is_said_of_what_nobody_misses(kernel: Kernel, cell: str) -> Non
     assert told(kernel.ok(f"%%step A\n{cell}")) == ""
 
 
+@pytest.mark.parametrize(
+    ("cell", "part"),
+    [
+        ("box = {'a': [1, (i for i in 'ab')]}", "['a'][1] of box ("),
+        ("class K: pass\nk = K(); k.f = (i for i in 'ab'); one = (k,)", ".f of k ("),
+        ("d = {1: (i for i in 'ab')}", "[1] of d ("),
+        (
+            "import pandas as pd\ndf = pd.DataFrame({'x': [1]}); df.attrs['g'] = (i for i in 'ab')",
+            ".attrs['g'] of df (",
+        ),
+    ],
+)
+def test_a_part_that_is_not_stored_is_told_as_a_part(kernel: Kernel, cell: str, part: str) -> None:
+    assert f"recorded without the part {part}" in told(kernel.ok(f"%%step A\n{cell}"))
+
+
 def test_what_a_loop_and_an_assignment_bind_is_told(kernel: Kernel) -> None:
     result = kernel.ok("%%step A\nimport os\nkept = None\nfor kept in [os.scandir('.')]:\n    pass")
     assert "recorded without kept" in told(result)
