@@ -81,7 +81,7 @@ def run(loop: str, **options: Any) -> Run:
 def _follow_cells() -> None:
     """Have each execution of a cell be a pass, where there is an IPython shell."""
     if "IPython" in sys.modules:
-        from .notebook.hooks import attach  # noqa: PLC0415 - only with IPython
+        from .notebook.bodies import attach  # noqa: PLC0415 - only with IPython
 
         attach()
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ..engine import deliver, opening, runs
 from ..engine.hooks import HOOKS
+from ..engine.process import StaysHere
+from ..engine.wishes import UNSET
 from ..errors import InvalidInputError, RunError, StepbookError, StepbookWarning
 from ..model.durations import Duration, seconds
 from ..model.rows import FAILED, RUNNING, TriggerType, now_us
@@ -91,10 +93,11 @@ def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:
     return lambda function: Loop(name, function, runs.book_at, run_of)
 
 
-class Book:
+class Book(StaysHere):
     """Where runs are recorded: a DuckDB file with a folder beside it. From :func:`connect`."""
 
     __module__ = "stepbook"  # as people write it
+    _instead = "Give its path, and connect to it there: stepbook.connect(path)."
 
     def __init__(self, opened: OpenBook) -> None:
         self._opened = opened
@@ -110,7 +113,7 @@ class Book:
         self,
         loop: str,
         *,
-        input: Any = opening.UNSET,  # noqa: A002 - fixed by the public API
+        input: Any = UNSET,  # noqa: A002 - fixed by the public API
         key: str | None = None,
         new: bool = False,
         reopen: Literal["unfinished"] | None = None,

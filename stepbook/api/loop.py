@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import opening, runs
+from ..engine.process import StaysHere
 from ..errors import InvalidInputError
 from ..model.spelling import spellings
 
@@ -32,7 +34,7 @@ class Event:
     body: Any
 
 
-class Loop:
+class Loop(StaysHere):
     """A function that runs as a loop; made by :func:`stepbook.loop`.
 
     Calling it calls the function itself.
@@ -45,6 +47,10 @@ class Loop:
     """
 
     __module__ = "stepbook"  # as people write it
+    _instead = (
+        "Put the loop into a file that the workers can import, or give them the data that they "
+        "need and trigger the loop here."
+    )
 
     def __init__(
         self,
@@ -62,6 +68,16 @@ class Loop:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function as it was written, with an event and a step of the caller's."""
         return self._function(*args, **kwargs)
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        found: Any = sys.modules.get(self.__module__)
+        if hasattr(found, "__file__"):  # else it is a notebook or a prompt, which no worker imports
+            path: str = self._function.__qualname__
+            for name in path.split("."):
+                found = getattr(found, name, None)
+            if found is self:
+                return path  # as functions are: the other process has its own
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self) -> str:
         return f"<stepbook.Loop {self.name!r}>"

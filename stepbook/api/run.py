@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from ..engine import execute, revise, stored, waits
 from ..engine.attempt import check_name, log_row
 from ..engine.hooks import HOOKS
 from ..engine.options import DEFAULTS, OnChange, Options, checked
+from ..engine.process import StaysHere
 from ..errors import StepbookError
 from ..model.rows import DEFAULT_SCAN, Level
 from ..record.tables import queries
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class Run:
+_DO_HERE: Final = (
+    "Give the workers the data that they need, and call run.do here, with what they return."
+)
+
+
+class Run(StaysHere):
     """One execution of a loop, with an input and an output; it can be left and resumed.
 
     Not made directly: ``book.run(...)``, ``stepbook.run(...)``, ``book.get(id)``, a loop's
@@ -47,6 +53,7 @@ class Run:
     """
 
     __module__ = "stepbook"  # as people write it
+    _instead = _DO_HERE
 
     def __init__(self, book: Book, opened: OpenRun) -> None:
         self.book = book
@@ -428,8 +435,10 @@ class Run:
         HOOKS.show_made(self.timeline)
 
 
-class StepOptions:
+class StepOptions(StaysHere):
     """``do`` with options, from :meth:`Run.options`."""
+
+    _instead = _DO_HERE
 
     def __init__(self, run: OpenRun, options: Options) -> None:
         self._run, self._options = run, options

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
 from ..api.book import connect
 from ..engine.runs import book_at
+from ..engine.wishes import Wishes
 from ..errors import StepbookError, StepbookWarning
-from ..model.durations import describe
+from ..model.durations import seconds
 from ..record import listing
-from ..system.console import stable
 from . import terminal
 from .terminal import Column
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from ..api.book import Book
     from ..engine.books import OpenBook
-    from ..show.text import Role
 
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
 _RUN_COLUMNS: Final = (
@@ -50,15 +49,7 @@ class _Failure(click.ClickException):
     """An error of stepbook: one line on standard error, exit code 1."""
 
     def show(self, file: Any = None) -> None:  # noqa: ARG002 - the face of ClickException
-        _complain(self.format_message())
-
-
-def _complain(message: str, role: Role = "failed") -> None:
-    screen = terminal.console(sys.stderr)
-    if screen is None:
-        click.echo(f"stepbook: {message}", err=True)
-    else:
-        screen.print(f"stepbook: {message}", style=terminal.STYLES[role])
+        terminal.complain(self.format_message())
 
 
 class _Group(click.Group):
@@ -85,7 +76,7 @@ def main() -> NoReturn:
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, StepbookWarning):
-        _complain(str(message).removeprefix("stepbook: "), "running")
+        terminal.complain(str(message).removeprefix("stepbook: "), "running")
 
 
 # ---- what commands have in common -----------------------------------------------------------
@@ -141,6 +132,14 @@ def _complete_step(ctx: click.Context, _: click.Parameter, typed: str) -> list[C
     return [CompletionItem(name) for name in state.steps if name.startswith(typed)]
 
 
+def _complete_kernel(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+    try:
+        from ..notebook.kernels import installed  # noqa: PLC0415 - brings IPython
+    except ImportError:
+        return []  # nothing here executes notebooks
+    return [CompletionItem(name) for name in installed() if name.startswith(typed)]
+
+
 _run_argument: Final = click.argument("run", shell_complete=_complete_run)
 _loop_option: Final = click.option(
     "--loop", metavar="NAME", shell_complete=_complete_loop, help="Only runs of this loop."
@@ -192,48 +191,72 @@ def demo() -> None:
     demo_command.play(click.get_current_context().meta.get(_BOOK))
 
 
-@cli.command(epilog='\b\nExample:\n  stepbook run review.ipynb --input \'{"patient_id": "p-17"}\'')
+@cli.command(
+    epilog="""\b
+Examples:
+  stepbook run review.ipynb --input '{"patient_id": "p-17"}'
+  stepbook run nightly.ipynb --reopen unfinished --output nightly-done.ipynb
+  stepbook run review.ipynb --new --kernel python3"""
+)
 @click.argument("notebook", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--input", "given", metavar="JSON", help="The input of its run.")
+@click.option("--new", is_flag=True, help="Start a fresh run.")
+@click.option(
+    "--reopen",
+    type=click.Choice(["unfinished"]),
+    help="Go on with the latest run if it has not succeeded; else start a fresh one.",
+)
+@click.option(
+    "--max-age", metavar="TIME", help='Start a fresh run if the latest is older, as in "12 hours".'
+)
+@click.option(
+    "--retry-handled",
+    is_flag=True,
+    help="Execute the steps again whose failures the notebook has handled.",
+)
+@click.option(
+    "--kernel",
+    metavar="NAME",
+    shell_complete=_complete_kernel,
+    help="The Jupyter kernel that executes it, instead of the one that it names.",
+)
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the notebook as executed here.",
+    help="Write the notebook as executed here, also if it fails.",
 )
 @_book_option
-def run(notebook: Path, given: str | None, output: Path | None) -> None:
+def run(
+    notebook: Path,
+    given: str | None,
+    *,
+    new: bool,
+    reopen: Literal["unfinished"] | None,
+    max_age: str | None,
+    retry_handled: bool,
+    kernel: str | None,
+    output: Path | None,
+) -> None:
     """Execute NOTEBOOK as a run; again after a failure, and it goes on where it failed.
 
     Where the notebook opens no run, one is opened for it, named like the file. The items of an
-    input that is an object become variables behind the cell tagged "parameters". Ends with 1 if a
-    cell has failed.
+    input that is an object become variables: behind the cell tagged "parameters", or before the
+    first cell. --new, --reopen and --max-age go before what the notebook itself says. Ends with 1
+    if a cell has failed or the kernel has died.
     """
+    if new and (reopen is not None or max_age is not None):
+        raise click.UsageError("--new starts a fresh run in any case; leave the others out.")
+    if max_age is not None:
+        seconds(max_age, "--max-age")  # refused here, not in a cell
+    wishes = Wishes(new=new, reopen=reopen, max_age=max_age, retry_handled=retry_handled)
+    if given is not None:
+        wishes.input = _parse(given)
     _needs_notebooks()
-    from ..notebook import headless  # noqa: PLC0415 - only for this command
+    from . import running  # noqa: PLC0415 - only for this command
 
-    env = dict(os.environ)
     book = click.get_current_context().meta.get(_BOOK)
-    if book is not None:
-        env["STEPBOOK_BOOK"] = str(Path(book).absolute())
-    options = {} if given is None else {"given": _parse(given)}
-    outcome = headless.execute(
-        notebook.absolute(), terminal.Cells(), env=env, output=output, **options
-    )
-    click.echo()
-    if outcome.run_id is None:
-        if outcome.good:
-            _complain("the notebook has left no run open; stepbook runs lists all", "running")
-    elif outcome.book is None:
-        click.echo(outcome.text)
-    else:
-        state = book_at(outcome.book).peek(outcome.run_id)
-        terminal.timeline(state.run, list(state.steps.values()), terminal.console())
-    if outcome.replayed:
-        saved = "" if stable() else f", {describe(outcome.saved)} saved"
-        terminal.said(f"  {outcome.replayed} replayed{saved}", "quiet")
-    if not outcome.good:
-        raise SystemExit(1)
+    raise SystemExit(running.main(notebook, wishes, book=book, kernel=kernel, output=output))
 
 
 @cli.command(
@@ -301,10 +324,10 @@ def verify(
     except (StepbookError, OSError, _Failure) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        _complain(str(error))
+        terminal.complain(str(error))
         code = 2
     except KeyboardInterrupt:
-        _complain("interrupted; nothing was compared.")
+        terminal.complain("interrupted; nothing was compared.")
         code = 2
     raise SystemExit(code)
 
@@ -319,11 +342,14 @@ def runs(loop: str | None, form: terminal.Format) -> None:
     terminal.rows(found, _RUN_COLUMNS, form, listing.RUN_COLUMNS)
 
 
-@cli.command(epilog="\b\nExamples:\n  stepbook show health-review\n  stepbook show 7k2m --logs")
+@cli.command(
+    epilog="\b\nExamples:\n  stepbook show health-review\n  stepbook show 7k2m --logs --outputs"
+)
 @_run_argument
 @click.option("--logs", is_flag=True, help="Also what the run and its steps have logged.")
+@click.option("--outputs", is_flag=True, help="Also what each step has printed and shown.")
 @_book_option
-def show(run: str, *, logs: bool) -> None:
+def show(run: str, *, logs: bool, outputs: bool) -> None:
     """Show a run as a timeline of its steps.
 
     Long values are cut at the width of the terminal; in a pipe and with `stepbook steps RUN
@@ -332,12 +358,16 @@ def show(run: str, *, logs: bool) -> None:
     book = _opened()
     run_id = book.resolve(run)
     messages = listing.logs(book.records, run_id) if logs else []
+    shown = listing.outputs(book.records, run_id) if outputs else []
     state = book.peek(run_id)
     screen = terminal.console()
     terminal.timeline(state.run, list(state.steps.values()), screen)
     if logs:
         click.echo()
         terminal.log_lines(messages, screen)
+    if outputs:
+        click.echo()
+        terminal.outputs(shown, book.codec, screen)
 
 
 @cli.command(
@@ -406,7 +436,7 @@ def _needs_notebooks() -> None:
 def _parse(text: str) -> Any:
     try:
         given = sys.stdin.buffer.read() if text == "-" else text
-        return json.loads(given, parse_constant=_refuse)
+        return json.loads(given, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(
             f"{error}. A text needs its quotes: '\"done\"'.", param_hint="'JSON'"
@@ -415,6 +445,13 @@ def _parse(text: str) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"JSON has no {constant}")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if math.isinf(found):
+        raise ValueError(f"{text} is too large for a number of Python's")
+    return found
 
 
 @cli.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import click
 
+from ..errors import StepbookError
 from ..model import failures
 from ..model.durations import describe
 from ..record.tables.columns import JSON
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..model.rows import RunRow, StepRow
+    from ..notebook.headless import Problem
     from ..record.listing import Row
+    from ..values.codec import Codec
 
 Format = Literal["table", "json", "csv"]
 
@@ -49,6 +53,7 @@ _NARROWEST: Final = 40
 _NARROWEST_LAST: Final = 16
 _CELL_FACTS: Final = 15  # a status, and a duration as wide as "59 min 59 s"
 _GAP: Final = 2
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +243,43 @@ def log_lines(found: Sequence[Row], screen: Console | None) -> None:
         show([Span(head, "quiet"), Span(message, _LEVELS.get(row["level"], "value"))], screen)
 
 
+def outputs(found: Sequence[Row], codec: Codec, screen: Console | None) -> None:
+    """Print what steps have shown: text as it is, of pictures and the like their kind."""
+    from ..notebook.page import is_output  # noqa: PLC0415 - only for this
+
+    for row in found:
+        attempt = f" (attempt {row['attempt']})" if row["attempt"] > 1 else ""
+        show([Span(f"  {show_text.one_line(row['step'], None)}{attempt}", "name")], screen)
+        try:
+            shown = codec.decode(row["outputs"], where=row["step"])
+        except StepbookError as error:  # a missing file, a class of the notebook's
+            show([Span(f"    {error}", "failed")], screen)
+            continue
+        for output in filter(is_output, shown if isinstance(shown, list) else []):
+            role: Role = "failed" if output.get("name") == "stderr" else "value"
+            for line in _text_of(output).splitlines():
+                show([Span("    " + show_text.one_line(line, None), role)], screen)
+
+
+def _text_of(output: dict[str, Any]) -> str:
+    if output["output_type"] == "stream":
+        text = output["text"]
+    elif output["output_type"] == "error":
+        text = f"{output['ename']}: {output['evalue']}"
+    else:
+        text = output["data"].get("text/plain") or f"({', '.join(output['data'])})"
+    return _COLOURS.sub("", str(text))
+
+
+def complain(message: str, role: Role = "failed") -> None:
+    """Print one line on standard error: why something was not done, or what to know."""
+    screen = console(sys.stderr)
+    if screen is None:
+        click.echo(f"stepbook: {message}", err=True)
+    else:
+        screen.print(f"stepbook: {message}", style=STYLES[role])
+
+
 def said(message: str, role: Role = "value") -> None:
     """Print one line about what was done."""
     show([Span(message, role)], console())
@@ -257,12 +299,12 @@ class Cells:
         if self._screen is not None:
             show(self._line("running", ""), self._screen, end="\r")
 
-    def ended(self, seconds: float, problem: str | None) -> None:
+    def ended(self, seconds: float, problem: Problem | None) -> None:
         """Print how the cell has ended; *problem* is what went wrong."""
         status: Role = "succeeded" if problem is None else "failed"
         show(self._line(status, "" if stable() else describe(seconds)), self._screen)
-        if problem is not None:
-            click.echo(f"\n{problem}")
+        if problem is not None and not problem.died:  # that is told in one line, at the end
+            click.echo(f"\n{problem.text}")
 
     def _line(self, status: Role, took: str) -> list[Span]:
         room = None

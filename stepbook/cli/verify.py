@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -17,6 +17,7 @@ import click
 
 from ..engine import runs, verifying
 from ..engine.repeating import REFUSED, begun_in
+from ..engine.wishes import Wishes
 from ..errors import InvalidInputError
 from ..model.rows import fields_of
 from ..show import report
@@ -29,6 +30,7 @@ from . import terminal
 if TYPE_CHECKING:
     from ..engine.books import OpenBook
     from ..engine.repeating import Begun
+    from ..notebook.headless import Problem
 
 _WARNING: Final = "the code is executed for real, with all its effects; your record stays as it is."
 _NARROWEST: Final = 40
@@ -68,7 +70,7 @@ class Screen(Protocol):
     def begins(self, number: int, total: int, title: str) -> None:
         """Code cell *number* of *total* is executed now."""
 
-    def ended(self, seconds: float, problem: str | None) -> None:
+    def ended(self, seconds: float, problem: Problem | None) -> None:
         """That cell has ended."""
 
 
@@ -198,15 +200,15 @@ def verify(what: Wanted, screen: Screen) -> Verified:
 def _execute_notebook(what: Wanted, screen: Screen, env: dict[str, str], folder: Path) -> None:
     from ..notebook import headless  # noqa: PLC0415 - needs more than the rest
 
-    given: dict[str, Any] = {}
+    wishes = Wishes()
     if what.given is not None:
-        given["given"] = json.loads(what.given)
+        wishes.input = json.loads(what.given)
     elif what.run_id is not None and what.folder is None:  # a session's cells open it themselves
         row = what.book.peek(what.run_id).run
         if row.input != "null" and f'"{TAG}"' not in row.input:
-            given["given"] = json.loads(row.input)
+            wishes.input = json.loads(row.input)
     watched = _Watched(screen, folder)
-    headless.execute(Path(what.source), watched, env=env, folder=what.folder, **given)
+    headless.execute(Path(what.source), watched, wishes=wishes, env=env, folder=what.folder)
 
 
 class _Watched:
@@ -216,13 +218,12 @@ class _Watched:
         self._screen, self._folder = screen, folder
         self.begins = screen.begins
 
-    def ended(self, seconds: float, problem: str | None) -> None:
-        from ..notebook.headless import DIED  # noqa: PLC0415 - as above
-
-        if problem == DIED:
-            problem = "The kernel has died; what it has not executed is not compared."
+    def ended(self, seconds: float, problem: Problem | None) -> None:
+        if problem is not None and problem.died:
+            text = "The kernel has died; what it has not executed is not compared."
+            problem = replace(problem, text=text, died=False)
         elif problem is not None and (self._folder / REFUSED).exists():
-            problem = ""  # told at the end, in one line
+            problem = replace(problem, text="")  # told at the end, in one line
         self._screen.ended(seconds, problem)
 
 
@@ -277,7 +278,7 @@ class Silent:
     def begins(self, number: int, total: int, title: str) -> None:
         """Show nothing."""
 
-    def ended(self, seconds: float, problem: str | None) -> None:
+    def ended(self, seconds: float, problem: Problem | None) -> None:
         """Show nothing."""
 
 

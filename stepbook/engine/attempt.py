@@ -31,6 +31,19 @@ class Kept(Protocol):
         """The database file; None for a book in memory."""
 
 
+class Shown(Protocol):
+    """What a body has shown, as a page of a notebook has it."""
+
+    def as_outputs(self) -> list[dict[str, Any]]:
+        """Return it as JSON."""
+
+    def display(self, data: Any, metadata: Any, display: str | None = None) -> Any:
+        """Add a display."""
+
+    def take(self, what: str, *args: Any) -> None:
+        """Take in one thing that is shown."""
+
+
 class Holder(Protocol):
     """The run of an attempt, as far as the attempt needs it."""
 
@@ -64,6 +77,7 @@ class Attempt:
         files: what the body writes, by name.
         folder: where it does.
         face: what the body sees of it, once it was asked for.
+        shown: what the body of a ``run.do`` has shown, where a host keeps it.
     """
 
     __slots__ = (
@@ -80,6 +94,7 @@ class Attempt:
         "progress_at",
         "row",
         "run",
+        "shown",
         "task",
         "thread",
     )
@@ -100,6 +115,7 @@ class Attempt:
         self.files: dict[str, Path] = {}
         self.folder: Path | None = None
         self.face: Any = None
+        self.shown: Shown | None = None
 
     def takes(self) -> Ledger | None:
         """Return where this attempt may record more; None when it has ended or was let go of."""

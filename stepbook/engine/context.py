@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import InvalidInputError, NoStepError, StepbookWarning
 from ..model.rows import DEFAULT_SCAN, Level
 from .attempt import Attempt, clean, current, log_row, noted
+from .process import StaysHere
 from .sessions import create_scan
 
 if TYPE_CHECKING:
     from ..model.durations import Duration
 
 _PROGRESS_EVERY_S: Final = 0.1
+_CALL_HERE: Final = (
+    "Give the workers the data that they need, and call ctx in the body of the step, with what "
+    "they return."
+)
 
 
 def context() -> StepContext:
@@ -35,7 +40,8 @@ def context() -> StepContext:
     if found is None:
         raise NoStepError(
             "stepbook.context() was called outside of a step. Call it in the function that is "
-            "given to run.do(name, fn), or in what that calls."
+            "given to run.do(name, fn), or in what that calls. A worker process has no step: have "
+            "it return what is to be recorded."
         )
     return face(found)
 
@@ -48,7 +54,7 @@ def face(attempt: Attempt) -> StepContext:
     return made
 
 
-class StepContext:
+class StepContext(StaysHere):
     """The step that is executing, as its body sees it.
 
     What a timer, a callback or a thread says when the attempt has ended changes nothing: late
@@ -64,6 +70,7 @@ class StepContext:
     """
 
     __module__ = "stepbook"  # as people write it
+    _instead = _CALL_HERE
 
     def __init__(self, attempt: Attempt) -> None:
         self.run_id = attempt.run.id
@@ -192,8 +199,10 @@ def _number(value: Any) -> float | None:
     return int(exact) if exact.is_integer() else exact
 
 
-class ScanConnector:
+class ScanConnector(StaysHere):
     """Creates the session of a scan, from within a step."""
+
+    _instead = _CALL_HERE
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt

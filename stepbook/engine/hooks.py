@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .wishes import Wishes
+
 
 class Live(Protocol):
     """What can be shown live: a timeline, a list of runs."""
@@ -39,19 +41,26 @@ class Hooks:
         claim: called with each use of a name by ``run.do``: the run (which looks here itself, so
             it has no type here), the name, the function and its arguments. Refuses what another
             cell does under that name.
+        body_begins: called when ``run.do`` begins to execute a body, so that the host can keep what
+            it shows with its attempt.
         before_open: called before a run is opened, so that the host can be in place.
         made: shows what a function makes as an output; see :meth:`show_made`.
         live: shows what was made by hand as an output; see :meth:`show`.
+        owned: called with each run that this process takes (no type, as above).
+        wishes: what the command line says about the runs that the code opens.
     """
 
-    __slots__ = ("before_open", "cell", "claim", "live", "made")
+    __slots__ = ("before_open", "body_begins", "cell", "claim", "live", "made", "owned", "wishes")
 
     def __init__(self) -> None:
         self.cell: object | None = None
         self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
         self.before_open: Callable[[], None] | None = None
+        self.body_begins: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None
+        self.owned: Callable[[Any], None] | None = None
+        self.wishes: Wishes | None = None
 
     def show_made(self, make: Callable[[], Live]) -> None:
         """Show what *make* gives as an output of the host.

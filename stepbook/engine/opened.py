@@ -75,6 +75,8 @@ class OpenRun:
                 if self.ledger is None:
                     self.ledger = self.book.own(self.id, self.executing)
                     self.turn = next(_turns)
+                    if HOOKS.owned is not None:
+                        HOOKS.owned(self)
                 ledger = self.ledger
         return ledger
 

@@ -15,15 +15,15 @@ from ..values.keys import checked_text, run_key
 from . import repeating, runs
 from .environment import environment
 from .hooks import HOOKS
+from .wishes import UNSET, Wishes
 
 if TYPE_CHECKING:
     from ..record.lookup import Found
     from .books import OpenBook
     from .opened import OpenRun
 
-#: No input was given, which is not the same as None.
-UNSET: Final[Any] = object()
 _MOST_SHOWN: Final = 80
+_NONE: Final = Wishes()
 
 
 def open_run(
@@ -42,17 +42,21 @@ def open_run(
     book.check_fork()
     if HOOKS.before_open is not None:
         HOOKS.before_open()
-    if not isinstance(loop, str) or not loop.strip():
-        raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
-    loop = spellings(checked_text(loop, "name of the loop"))[0]
+    loop = _named(loop)
     if reopen not in (None, "unfinished"):
         raise InvalidInputError(f'reopen is "unfinished" or None, not {reopen!r}.')
     if trigger_type not in ("user", "api_token", "system"):
         raise InvalidInputError(f"unknown trigger_type {trigger_type!r}.")
+    wishes = HOOKS.wishes or _NONE
+    if input is UNSET:
+        input = wishes.input  # noqa: A001 - as above
+    reopen = wishes.reopen or reopen
+    max_age = max_age if wishes.max_age is None else wishes.max_age
     age = None if max_age is None else seconds(max_age, "max_age")
     text = book.codec.encode(None if input is UNSET else input)
     # What an input holds is data and stays as it is; what is given as a key is a name.
     keys = [run_key(key, text)] if key is None else spellings(run_key(key, text))
+    new = wishes.begins(book.path, loop, keys[0]) or new
     records = book.records
     with section(records.lock, patient=False), records.store.kept_open():
         created = records.ensure()
@@ -78,6 +82,13 @@ def open_run(
     return _walk_again(run, retry_handled=retry_handled)
 
 
+def _named(loop: object) -> str:
+    """Return the name of a loop as it is recorded."""
+    if not isinstance(loop, str) or not loop.strip():
+        raise InvalidInputError(f"a loop is named by a text, not {loop!r}.")
+    return spellings(checked_text(loop, "name of the loop"))[0]
+
+
 def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenRun:
     """Open a run that is known by its id; see :func:`open_run`."""
     return _walk_again(runs.take(book, run_id), retry_handled=retry_handled)
@@ -85,7 +96,8 @@ def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenR
 
 def _walk_again(run: OpenRun, *, retry_handled: bool) -> OpenRun:
     """Say which run was opened again, and begin a pass."""
-    retried = run.unhandle() if retry_handled else 0
+    wishes = HOOKS.wishes or _NONE
+    retried = run.unhandle() if wishes.retries(run.id) or retry_handled else 0
     if not stable():
         ledger = run.owned()
         state = ledger.state

@@ -9,20 +9,46 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
-from ..errors import ForkedError, StepbookError
+from ..errors import ForkedError, NotSerializableError, StepbookError
 from ..model import failures
 from ..system.console import tell
 from ..system.interrupts import gate, section
 from ..system.locks import FileLock
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from .books import OpenBook
     from .opened import OpenRun
 
 #: When an interrupt comes again that fell into a fork.
 _SOON_S: Final = 0.05
+
+
+class StaysHere:
+    """What belongs to this process: it is not pickled, and a copy of it is itself.
+
+    Attributes:
+        _instead: what to do instead of sending it to another process.
+    """
+
+    __slots__ = ()
+
+    _instead: ClassVar[str] = ""
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise NotSerializableError(
+            f"a stepbook.{type(self).__name__} belongs to this process, and cannot be pickled or "
+            f"sent to another one. {self._instead}"
+        )
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
 
 class Registry(Protocol):
@@ -43,8 +69,8 @@ class _Inert:
 
     def __getattr__(self, name: str) -> Any:
         raise ForkedError(
-            "this process is a fork, and the run belongs to its parent. Record in the parent, or "
-            "connect to the book again here and open another run."
+            "this process is a fork, and the run belongs to its parent. Return the data from here "
+            "and record it in the parent, or connect to the book again here and open another run."
         )
 
 

@@ -6,17 +6,26 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import DuplicateStepError, JournalWriteError, StepbookError, StepError
+from ..errors import (
+    DuplicateStepError,
+    JournalWriteError,
+    NotSerializableError,
+    StepbookError,
+    StepError,
+)
 from ..model import failures
-from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, Kind, StepRow, now_us
+from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, CellRow, Kind, StepRow, now_us
+from ..system.console import tell
 from ..system.interrupts import take
 from ..values.plain import plain
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
+from .hooks import HOOKS
 from .kept import Keeper
 
 if TYPE_CHECKING:
     from ..model.rows import Row
     from ..record.ledger import Ledger
+    from ..values.writer import Writer
     from .opened import OpenRun
 
 _MAX_SHOWN: Final = 60
@@ -29,6 +38,8 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
         DuplicateStepError: its body is executing right now.
         JournalWriteError: the journal cannot be written.
     """
+    if HOOKS.body_begins is not None and kind == "do":
+        HOOKS.body_begins()
     ledger = run.owned()
     outer = current.get()
     held: list[object] = []
@@ -84,7 +95,7 @@ def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any
         JournalWriteError: the journal cannot be written; the value is in ``value``.
     """
     seconds = time.perf_counter() - attempt.began
-    small = plain(value) if not attempt.files else None
+    small = plain(value) if not attempt.files and attempt.shown is None else None
     if small is not None:
         text, copy = small
         complete(run, attempt, value, text, seconds)
@@ -92,8 +103,22 @@ def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any
     codec = run.codec
     with codec.writing() as writer:
         text = writer.encode(value, hint=hint, files=attempt.files)
-        complete(run, attempt, value, text, seconds)
+        complete(run, attempt, value, text, seconds, *_shown(writer, attempt))
     return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
+
+
+def _shown(writer: Writer, attempt: Attempt) -> list[Row]:
+    """Return the row of what the body of a ``run.do`` has shown; none if it has shown nothing."""
+    outputs = [] if attempt.shown is None else attempt.shown.as_outputs()
+    if not outputs:
+        return []
+    try:
+        text = writer.encode(outputs)
+    except (NotSerializableError, JournalWriteError) as error:
+        why = getattr(error, "reason", "") or error
+        tell(f"stepbook: what the step {shorten(attempt.name)} has shown is not recorded: {why}")
+        return []
+    return [CellRow(attempt.name, attempt.number, "", outputs=text)]
 
 
 def taker(run: OpenRun, attempt: Attempt) -> Ledger:
@@ -168,9 +193,12 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
             failures.note(error, f"stepbook: not recorded: {refused}")
         return
     try:
-        for log in rows:
-            ledger.note(log)
-        ledger.commit(attempt.end_row)
+        with run.codec.writing() as writer:
+            if attempt.failed:
+                rows += _shown(writer, attempt)
+            for before in rows:
+                ledger.note(before)
+            ledger.commit(attempt.end_row)
     except JournalWriteError as unwritten:
         failures.note(error, f"stepbook: not recorded yet: {unwritten}")
     finally:

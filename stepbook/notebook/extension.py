@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ..engine import runs
-from . import complete, hooks, listen
+from . import bodies, complete, hooks, listen
 from . import session as sessions
 from .cells import CellStep
 from .magics import StepbookMagics
@@ -20,7 +20,7 @@ def load(shell: InteractiveShell) -> None:
     if sessions.session_of(shell) is not None:
         return
     session = sessions.begin(shell, CellStep)
-    hooks.attach()
+    bodies.attach()
     hooks.at_end.append(session.cell_ended)
     hooks.at_pass.append(session.count)
     shell.input_transformers_cleanup.append(session.lines)

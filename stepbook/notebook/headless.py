@@ -1,6 +1,6 @@
 """A notebook without a front end: executed as a run, cell by cell, through nbclient.
 
-``execute`` runs in the process of the command line; ``prepare`` and ``conclude`` in the kernel.
+This is the side of the command line; :mod:`.inside` is the side of the kernel.
 """
 
 from __future__ import annotations
@@ -9,31 +9,46 @@ import contextlib
 import json
 import re
 import signal
+import tempfile
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from IPython.core.interactiveshell import InteractiveShell
-
-from ..api.book import run_of
-from ..engine import opening, runs
-from ..errors import InvalidInputError
-from .session import DefaultInput, session_of
+from ..engine import runs
+from ..errors import Interrupted, InvalidInputError, RunError, StepbookError
+from ..model.rows import DURABLE_KINDS, RUNNING
+from ..show.text import one_line
+from ..system.console import tell
+from . import inside, kernels, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from ..engine.opened import OpenRun
+    from ..engine.wishes import Wishes
 
-NO_INPUT: Final[Any] = object()
-#: What is told of a kernel that has died.
-DIED: Final = "The kernel has died. The same command goes on after the last step."
 #: So many lines of what a failed cell has printed are told with its error.
 _TOLD_LINES: Final = 20
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _PADDING: Final = re.compile(r" {2,}(?=Traceback \()")
 #: Its warning of what listens on which port is for servers, not for a kernel of this process.
 _QUIET: Final = "--IPKernelApp.log_level=ERROR"
+_MAX_TITLE: Final = 40
+#: What a kernel that has died leaves behind in the notebook, as the name of an error.
+_DEATH: Final = "KernelDied"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong in a cell.
+
+    Attributes:
+        text: to be told.
+        died: whether the kernel has died; its end is one line.
+    """
+
+    text: str
+    died: bool = False
 
 
 class Progress(Protocol):
@@ -42,7 +57,7 @@ class Progress(Protocol):
     def begins(self, number: int, total: int, title: str) -> None:
         """Code cell *number* of *total* is executed now."""
 
-    def ended(self, seconds: float, problem: str | None) -> None:
+    def ended(self, seconds: float, problem: Problem | None) -> None:
         """That cell has ended; *problem* is what went wrong."""
 
 
@@ -51,11 +66,13 @@ class Outcome(NamedTuple):
 
     Attributes:
         good: whether no cell has failed.
-        run_id: its run; None if it has opened none, or the kernel is gone.
+        run_id: its run; None if it has opened none.
         book: the file that the run is recorded in; None for a book in memory.
-        text: the run as text.
+        text: the run as text; empty if the kernel has died.
         replayed: how many steps were replayed.
         saved: the seconds that this has saved.
+        died: where and why the kernel has died; empty if it has not.
+        left: the books and runs that such a kernel has left.
     """
 
     good: bool
@@ -64,14 +81,17 @@ class Outcome(NamedTuple):
     text: str = ""
     replayed: int = 0
     saved: float = 0.0
+    died: str = ""
+    left: tuple[tuple[str, str], ...] = ()
 
 
 def execute(
     path: Path,
     progress: Progress,
     *,
-    given: Any = NO_INPUT,
+    wishes: Wishes,
     env: dict[str, str],
+    kernel: str | None = None,
     output: Path | None = None,
     folder: Path | None = None,
 ) -> Outcome:
@@ -82,81 +102,161 @@ def execute(
     Args:
         path: the notebook file; it is not changed.
         progress: told of each cell.
-        given: the input of its run, where it opens one without an input of its own, and of the run
-            that is opened for it if it opens none. The items of a dict also become variables,
-            behind the cell tagged ``parameters``.
+        wishes: about the runs that it opens, and about the one that is opened for it if it opens
+            none. The items of an input that is a dict also become variables.
         env: the environment of the kernel.
-        output: where to write the notebook as executed.
+        kernel: the kernel to take instead of the one that the notebook names.
+        output: where to write the notebook as executed, however it has ended.
         folder: where the kernel works; by default beside the file.
 
     Returns:
         How it has ended.
 
     Raises:
-        InvalidInputError: the file is no notebook, or its kernel is not installed.
+        InvalidInputError: the file is no notebook, or its kernel cannot be used.
+        RunError: the end of its run could not be recorded.
     """
-    from jupyter_client.kernelspec import NoSuchKernel  # noqa: PLC0415 - as nbclient
     from nbclient import NotebookClient  # noqa: PLC0415 - only for this command
-    from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
 
     nbformat = _nbformat()
     try:
         notebook = nbformat.read(path, as_version=4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         raise InvalidInputError(f"{path} is not a notebook: {error}") from None
-    if isinstance(given, dict):
-        _add_parameters(notebook, given)
-    input_text = "" if given is NO_INPUT else json.dumps(given)
+    name = kernels.chosen(path, notebook, kernel)
+    if isinstance(wishes.input, dict):
+        parameters.inject(notebook, wishes.input)
     client = NotebookClient(
         notebook,
+        kernel_name=name,
         timeout=None,
         extra_arguments=[_QUIET],
         resources={"metadata": {"path": str(folder or path.parent)}},
     )
-    problem: str | None = None
-    outcome = Outcome(good=False)
-    with (
-        _explaining(path, NoSuchKernel),
-        client.setup_kernel(
-            env={**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
-        ),
-    ):
-        talk = _Talk(client)
-        talk.ask(f"prepare({path.stem!r}, {input_text!r})")
-        code = [n for n, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-        for count, number in enumerate(code, start=1):
-            cell = notebook.cells[number]
-            progress.begins(count, len(code), _title(cell.source))
-            begun = time.perf_counter()
-            try:
-                with _interrupting(client):
-                    client.execute_cell(cell, number)
-            except CellExecutionError as error:
-                problem = _problem(cell, error)
-            except DeadKernelError:
-                problem = DIED
-            progress.ended(time.perf_counter() - begun, problem)
-            if problem is not None:
-                break
-        if problem != DIED:
-            found = json.loads(talk.ask(f"conclude(good={problem is None})").splitlines()[-1])
-            outcome = Outcome(problem is None, **found)
-    if output is not None:
-        nbformat.write(notebook, output)
-    return outcome
+    env = {**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
+    with contextlib.ExitStack() as around:
+        owned = Path(around.enter_context(tempfile.TemporaryDirectory())) / "owned"
+        _start(client, around, name, env)
+        if output is not None:
+            around.callback(nbformat.write, notebook, output)
+        found = _Execution(client, path.stem, progress, owned).execute(wishes)
+        return found if not found.died else found._replace(**_left(owned))
 
 
-@contextlib.contextmanager
-def _explaining(path: Path, missing: type[Exception]) -> Iterator[None]:
-    """Say what to do where the kernel that a notebook names is not installed."""
+def _start(client: Any, around: contextlib.ExitStack, name: str, env: dict[str, str]) -> None:
+    """Start the kernel; it ends with *around*.
+
+    Raises:
+        InvalidInputError: it cannot be started.
+    """
     try:
-        yield
-    except missing as error:
+        around.enter_context(client.setup_kernel(env=env))
+    except (OSError, RuntimeError) as error:
         raise InvalidInputError(
-            f"{path} asks for the kernel {getattr(error, 'name', '')!r}, which is not installed "
-            "here. `jupyter kernelspec list` lists those that are; open the notebook and choose "
-            "one of them."
+            f"the kernel {name!r} could not be started: {error}. `jupyter kernelspec list` tells "
+            "where it is described; --kernel takes another one."
         ) from error
+
+
+class _Execution:
+    """One execution of a notebook.
+
+    Args:
+        client: of the kernel.
+        loop: the name of the run that is opened for it.
+        progress: told of each cell.
+        owned: the file in which the kernel notes the runs that it has taken.
+    """
+
+    def __init__(self, client: Any, loop: str, progress: Progress, owned: Path) -> None:
+        self._client = client
+        self._loop = loop
+        self._progress = progress
+        self._owned = owned
+
+    def execute(self, wishes: Wishes) -> Outcome:
+        """Execute all cells up to the first that fails."""
+        from nbclient.exceptions import DeadKernelError  # noqa: PLC0415 - as above
+
+        asked = json.dumps(wishes.fields())
+        where, problem = "while it started", None
+        try:
+            self._ask(f"prepare({self._loop!r}, {asked!r}, {str(self._owned)!r})")
+            code = [n for n, cell in enumerate(self._cells) if cell.cell_type == "code"]
+            for count, number in enumerate(code, start=1):
+                title = _title(self._cells[number].source)
+                where = f"in cell {count} of {len(code)} ({one_line(title, _MAX_TITLE)})"
+                self._progress.begins(count, len(code), title)
+                problem = self._cell(number, where)
+                if problem is not None:
+                    break
+            if problem is None or not problem.died:
+                where = "after the last cell" if problem is None else "after the cell that failed"
+                found = json.loads(self._ask(f"conclude(good={problem is None})").splitlines()[-1])
+                return Outcome(problem is None, **found)
+            return Outcome(good=False, died=problem.text)
+        except DeadKernelError:
+            return Outcome(good=False, died=self._obituary(where))
+
+    @property
+    def _cells(self) -> list[Any]:
+        cells: list[Any] = self._client.nb.cells
+        return cells
+
+    def _cell(self, number: int, where: str) -> Problem | None:
+        """Execute one cell; return what went wrong."""
+        from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
+
+        cell, begun, problem = self._cells[number], time.perf_counter(), None
+        try:
+            with _interrupting(self._client):
+                self._client.execute_cell(cell, number)
+        except CellExecutionError as error:
+            problem = Problem(_problem(cell, error))
+        except DeadKernelError:
+            problem = Problem(self._obituary(where), died=True)
+            cell.outputs.append(
+                _nbformat().v4.new_output(
+                    "error", ename=_DEATH, evalue=problem.text, traceback=[problem.text]
+                )
+            )
+        self._progress.ended(time.perf_counter() - begun, problem)
+        return problem
+
+    def _obituary(self, where: str) -> str:
+        """Return where and why the kernel has died."""
+        process = getattr(self._client.km.provisioner, "process", None)
+        code = None if process is None else process.poll()
+        return (
+            f"the kernel died {where}: {kernels.cause(code)}. The same command goes on after the "
+            "last step that succeeded."
+        )
+
+    def _ask(self, call: str) -> str:
+        """Call a function of :mod:`.inside` in the kernel, and return what it prints.
+
+        Raises:
+            RunError: it has failed.
+        """
+        from nbclient.exceptions import CellExecutionError  # noqa: PLC0415 - as above
+
+        cells = self._cells
+        module = f'__import__("{inside.__name__}", fromlist=["prepare"])'
+        cell = _nbformat().v4.new_code_cell(f"{module}.{call}")
+        cells.append(cell)
+        try:
+            self._client.execute_cell(cell, len(cells) - 1, store_history=False)
+        except CellExecutionError as error:
+            why = f"{error.ename}: {error.evalue}"
+            if call.startswith("prepare"):
+                raise InvalidInputError(
+                    f"the kernel {self._client.kernel_name!r} cannot use stepbook: {why}. Install "
+                    "stepbook where that kernel runs, or take another one: --kernel NAME."
+                ) from error
+            raise RunError(f"the end of the run could not be recorded: {why}") from error
+        finally:
+            cells.pop()
+        return "".join(o["text"] for o in cell.outputs if o["output_type"] == "stream").rstrip()
 
 
 @contextlib.contextmanager
@@ -200,26 +300,6 @@ def _nbformat() -> Any:
     return nbformat
 
 
-class _Talk:
-    """Calls the functions of this module in the kernel."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def ask(self, call: str) -> str:
-        """Return what *call* prints."""
-        nbformat = _nbformat()
-        cells = self._client.nb.cells
-        module = f'__import__("{__name__}", fromlist=["prepare"])'
-        cell = nbformat.v4.new_code_cell(f"{module}.{call}")
-        cells.append(cell)
-        try:
-            self._client.execute_cell(cell, len(cells) - 1, store_history=False)
-        finally:
-            cells.pop()
-        return "".join(o["text"] for o in cell.outputs if o["output_type"] == "stream").rstrip()
-
-
 def _title(source: str) -> str:
     """Return the first line of a cell that says something."""
     for line in source.splitlines():
@@ -229,52 +309,29 @@ def _title(source: str) -> str:
     return "(empty)"
 
 
-def _add_parameters(notebook: Any, given: dict[str, Any]) -> None:
-    nbformat = _nbformat()
-    for number, cell in enumerate(notebook.cells):
-        if "parameters" in cell.metadata.get("tags", ()):
-            lines = [f"{name} = {value!r}" for name, value in given.items() if name.isidentifier()]
-            added = nbformat.v4.new_code_cell("\n".join(["# Input of this run", *lines]))
-            added.metadata["tags"] = ["injected-parameters"]
-            notebook.cells.insert(number + 1, added)
-            return
+# ---- what a dead kernel leaves ------------------------------------------------------------------
 
 
-# ---- in the kernel --------------------------------------------------------------------------
+def _left(owned: Path) -> dict[str, Any]:
+    """Return which runs a kernel that has died had taken; the last one is its run."""
+    try:
+        lines = owned.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    left = dict.fromkeys((str(book), str(run)) for book, run in map(json.loads, lines))
+    (book, run_id) = list(left)[-1]
+    return {"book": book, "run_id": run_id, "left": tuple(left)}
 
 
-def prepare(loop: str, input_text: str) -> None:
-    """Load the extension; have the first step open a run if the notebook opens none."""
-    from .extension import load  # noqa: PLC0415 - only in the kernel
-
-    shell = InteractiveShell.instance()
-    load(shell)
-    session = session_of(shell)
-    assert session is not None  # noqa: S101 - just loaded
-    options = {}
-    if input_text:
-        session.default_input = DefaultInput(json.loads(input_text))
-        options["input"] = session.default_input.value
-
-    def open_run() -> OpenRun:
-        opened = opening.open_run(runs.book_at(), loop, **options)
-        shell.user_ns["run"] = run_of(opened)
-        return opened
-
-    session.open_run = open_run
-
-
-def conclude(*, good: bool) -> None:
-    """Finish the run that was opened for the notebook, and print the :class:`Outcome`."""
-    session = session_of(InteractiveShell.instance())
-    opened = None if session is None else session.last()
-    found: dict[str, Any] = {}
-    if opened is not None and session is not None:
-        run = run_of(opened)
-        if good and session.open_run is None and run.status != "succeeded":
-            run.finish()
-        replayed, saved = session.replayed(opened)
-        found = {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
-        if run.book.path is not None:
-            found["book"] = str(run.book.path)
-    print(json.dumps(found))  # noqa: T201 - it is read
+def record_death(outcome: Outcome) -> None:
+    """Record in the runs that a dead kernel has left which steps it was executing."""
+    for path, run_id in outcome.left:
+        book = runs.book_at(path)
+        try:
+            steps = book.peek(run_id).steps.values()
+            if any(s.status == RUNNING and s.kind not in DURABLE_KINDS for s in steps):
+                run = runs.take(book, run_id)
+                run.fail(Interrupted(outcome.died))
+                run.close()
+        except StepbookError as error:
+            tell(f"stepbook: what became of run {run_id} is not recorded yet: {error}")

@@ -71,7 +71,7 @@ def detach(shell: InteractiveShell) -> None:
         _attached.discard(id(shell))
         shell.events.unregister("pre_run_cell", _before_cell)
         shell.events.unregister("post_run_cell", _after_cell)
-        HOOKS.cell = HOOKS.claim = None
+        HOOKS.cell = HOOKS.claim = HOOKS.body_begins = None
 
 
 def _before_cell(info: Any) -> None:

@@ -74,12 +74,14 @@ class Listener:
     Attributes:
         executing: who hears the cell that executes; several where a cell executes another one.
         late: who hears what a cell shows after its end, by the message that has asked for it.
+        bodies: who hears what the bodies of ``run.do`` show, besides those.
     """
 
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self.executing: list[Ear] = []
         self.late: dict[str, LateEar] = {}
+        self.bodies: Ear | None = None
         self._heard: dict[tuple[int, str], tuple[Any, str]] = {}
         self._captures = Captures()
 
@@ -95,6 +97,8 @@ class Listener:
         try:
             parent = parent or _parent_of(owner)
             ears = self._concerned(parent)
+            if self.bodies is not None:
+                ears = [*ears, self.bodies]
             if ears:
                 within = self._captures.widget(parent)
                 for ear in ears:
@@ -128,6 +132,9 @@ class Listener:
 
     def cell_ended(self) -> None:
         """Go on listening behind the cell: IPython puts its streams back right after this."""
+        if self.bodies is not None:
+            self.bodies = None
+            self.rest()
         if self.late:
             with contextlib.suppress(RuntimeError):  # this host has no loop
                 asyncio.get_running_loop().call_soon(self._go_on)
@@ -138,7 +145,7 @@ class Listener:
 
     def rest(self) -> None:
         """Listen no more if nobody hears."""
-        if not self.executing and not self.late:
+        if not self.executing and not self.late and self.bodies is None:
             self.detach()
 
     # ---- hooks ----------------------------------------------------------------------------------

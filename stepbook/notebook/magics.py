@@ -203,11 +203,8 @@ class StepbookMagics(Magics):
         if not loop:
             raise UsageError("%stepbook run needs the name of a loop: %stepbook run health-review")
         given: dict[str, Any] = {}
-        default = self._session.default_input
         if "--input" in options:
             given["input"] = self._value(options["--input"], "--input")
-        elif default is not None:
-            given["input"] = default.value
         for option, name in (("--key", "key"), ("--reopen", "reopen"), ("--max-age", "max_age")):
             if option in options:
                 given[name] = _unquoted(options[option])

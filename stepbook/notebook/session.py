@@ -6,7 +6,6 @@ import functools
 import itertools
 import types
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..engine.runs import current_run, open_runs
@@ -41,13 +40,6 @@ if TYPE_CHECKING:
     from .transform import Body, Policy, Request
 
 
-@dataclass
-class DefaultInput:
-    """The input of ``%stepbook run`` where the notebook gives none: from the command line."""
-
-    value: Any
-
-
 class OneExecution(Protocol):
     """What stands for one execution of a cell that names a step."""
 
@@ -68,7 +60,6 @@ class Session:
         lines: the input transformer.
         code: the AST transformer.
         warned: changed steps that the person was told of.
-        default_input: for ``%stepbook run`` without an input.
         open_run: opens a run where a step finds none; used once.
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
@@ -94,7 +85,6 @@ class Session:
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
         )
         self.warned: set[tuple[str, str, str]] = set()
-        self.default_input: DefaultInput | None = None
         self.open_run: Callable[[], OpenRun] | None = None
         self.matcher: Any = None
         self.executed = Executed(shell)

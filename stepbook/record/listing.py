@@ -23,6 +23,7 @@ STEP_COLUMNS: Final = (
     *names("steps", without=("run_id", "duration")),
 )
 PASS_COLUMNS: Final = ("executed", "replayed", "seconds_saved")
+OUTPUT_COLUMNS: Final = ("step", "attempt", "outputs")
 LOG_COLUMNS: Final = ("created_at", "level", "step", "message", "metadata")
 Row = dict[str, Any]
 
@@ -62,6 +63,20 @@ def logs(records: Records, run_id: str) -> list[Row]:
         LOG_COLUMNS,
         f"SELECT {_select(LOG_COLUMNS)} FROM logs WHERE run_id = $1 "  # noqa: S608 - as above
         "ORDER BY created_at, rowid",
+        [run_id],
+    )
+
+
+def outputs(records: Records, run_id: str) -> list[Row]:
+    """Return what the attempts of a run's steps have shown, in the order they ran."""
+    columns = ", ".join(selected(name, "c") for name in OUTPUT_COLUMNS)
+    return _rows(
+        records,
+        OUTPUT_COLUMNS,
+        f"""SELECT {columns} FROM cells AS c JOIN steps AS s
+            ON s.run_id = c.run_id AND s.name = c.step
+            WHERE c.run_id = $1 AND c.outputs IS NOT NULL
+            ORDER BY s.seq, c.attempt""",  # noqa: S608 - as above
         [run_id],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BookBusyError, RunInUseError
@@ -27,6 +28,14 @@ def note() -> dict[str, Any]:
 
 def in_use(run_id: str, holder: str, pid: int | None) -> RunInUseError:
     """Return what to raise when somebody else owns a run."""
+    workers: Any = sys.modules.get("multiprocessing.process")
+    if workers is not None and getattr(workers.current_process(), "_inheriting", False):
+        return RunInUseError(
+            f"run {run_id} is in use by {holder}, and this is one of its workers, which execute "
+            'the file once more. Open runs below `if __name__ == "__main__":`, give the workers '
+            "data, and record there what they return.",
+            pid=pid,
+        )
     return RunInUseError(
         f"run {run_id} is in use by {holder}. Close it there "
         "(run.close() or %stepbook close, or shut the kernel down), or start another run "

@@ -147,7 +147,7 @@ class Reader:
                    OVER (ORDER BY s.seq) AS size
                  FROM cells AS c JOIN steps AS s
                    ON s.run_id = c.run_id AND s.name = c.step AND s.attempt = c.attempt
-                 WHERE c.run_id = $1 AND s.status = 'succeeded')
+                 WHERE c.run_id = $1 AND s.status = 'succeeded' AND s.kind = 'cell')
                WHERE size <= $2""",
             [run_id, budget],
         )
