@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import time
@@ -16,6 +17,10 @@ from .process import StaysHere
 from .sessions import create_scan
 
 if TYPE_CHECKING:
+    from random import Random
+
+    import numpy as np
+
     from ..model.durations import Duration
 
 _PROGRESS_EVERY_S: Final = 0.1
@@ -67,6 +72,8 @@ class StepContext(StaysHere):
         name: name of the step.
         attempt: number of this attempt, from 1.
         scan: sessions of scans; see :meth:`ScanConnector.create`.
+        rng: random numbers of the step's own, of NumPy.
+        random: the same without NumPy.
     """
 
     __module__ = "stepbook"  # as people write it
@@ -93,6 +100,35 @@ class StepContext(StaysHere):
     def idempotency_key(self) -> str:
         """``run id:step name``: the same for every attempt, for outside services."""
         return f"{self.run_id}:{self.name}"
+
+    @functools.cached_property
+    def rng(self) -> np.random.Generator:
+        """Random numbers of this step's own: a NumPy generator, seeded by run and step.
+
+        Every attempt draws the same numbers, whatever other steps draw and in which order. Another
+        run, or another name, draws others. The seed is
+        ``random.Random(ctx.idempotency_key).getrandbits(128)``.
+
+        Example:
+            >>> run.do("Sample", lambda ctx: ctx.rng.choice(1000, size=10, replace=False))
+        """
+        import numpy as np  # noqa: PLC0415 - only for who draws
+
+        return np.random.default_rng(self._seeded().getrandbits(128))
+
+    @functools.cached_property
+    def random(self) -> Random:
+        """The same without NumPy: ``random.Random(ctx.idempotency_key)``.
+
+        Example:
+            >>> run.do("Wait a little", lambda ctx: time.sleep(ctx.random.uniform(0, 1)))
+        """
+        return self._seeded()
+
+    def _seeded(self) -> Random:
+        from random import Random  # noqa: PLC0415 - only for who draws
+
+        return Random(self.idempotency_key)  # noqa: S311 - to be repeated, not to be secret
 
     def log(self, message: object, level: Level = "info", **metadata: Any) -> None:
         """Record a message of this step, at the moment it is said.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
+from ..system.console import tell
 from ..system.timeouts import await_within, call_within
 from . import changed
 from .attempt import Attempt, check_name, current, shorten
@@ -141,15 +142,17 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
         BaseException: a recorded failure that was handled, again.
     """
     state = run.state()
-    walk = run.walking()
-    if call is not None and HOOKS.claim is not None:
-        HOOKS.claim(run, name, *call)
-    walk.use(name, current.get() or walk.body_of(run.executing))
+    walk, scope = run.entering()
+    edit = HOOKS.claim(run, name, *call) if call is not None and HOOKS.claim is not None else ""
+    walk.use(name, scope)
     if walk.failures:
         went_on(run)
     step = settled(run, state, name)
     decision = decide(step)
     if step is None or decision == EXECUTE:
+        return None, True
+    if edit:
+        tell(f"stepbook: {name!r}: {edit}; it is executed again.")
         return None, True
     if decision == REPLAY:
         text = step.value

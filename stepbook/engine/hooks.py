@@ -11,7 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .passes import Place
     from .wishes import Wishes
+
+
+class Cell(Protocol):
+    """One execution of a cell.
+
+    Attributes:
+        running: whether it is executing.
+        place: the thread that executes it.
+    """
+
+    running: bool
+    place: Place
 
 
 class Live(Protocol):
@@ -36,11 +49,11 @@ class Hooks:
     """What a host has added.
 
     Attributes:
-        cell: stands for the cell that is executing: another object is another pass. None where
-            there are no cells.
+        cell: the cell that is executing, or was the last one: another object is another pass. None
+            where there are no cells.
         claim: called with each use of a name by ``run.do``: the run (which looks here itself, so
             it has no type here), the name, the function and its arguments. Refuses what another
-            cell does under that name.
+            cell does under that name; returns why the record is not to be used, or nothing.
         body_begins: called when ``run.do`` begins to execute a body, so that the host can keep what
             it shows with its attempt.
         before_open: called before a run is opened, so that the host can be in place.
@@ -53,14 +66,19 @@ class Hooks:
     __slots__ = ("before_open", "body_begins", "cell", "claim", "live", "made", "owned", "wishes")
 
     def __init__(self) -> None:
-        self.cell: object | None = None
-        self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], None] | None = None
+        self.cell: Cell | None = None
+        self.claim: Callable[[Any, str, Any, tuple[Any, ...], dict[str, Any]], str] | None = None
         self.before_open: Callable[[], None] | None = None
         self.body_begins: Callable[[], None] | None = None
         self.made: Callable[[Callable[[], Live]], None] | None = None
         self.live: Callable[[Live], None] | None = None
         self.owned: Callable[[Any], None] | None = None
         self.wishes: Wishes | None = None
+
+    @property
+    def between_cells(self) -> bool:
+        """Whether there are cells, and none is executing: a button's callback, a thread."""
+        return self.cell is not None and not self.cell.running
 
     def show_made(self, make: Callable[[], Live]) -> None:
         """Show what *make* gives as an output of the host.

@@ -14,7 +14,7 @@ from ..system.interrupts import section
 from . import passes
 from .attempt import Attempt, current, log_row, shorten
 from .hooks import HOOKS
-from .passes import Pass
+from .passes import Pass, Place
 
 if TYPE_CHECKING:
     from ..record.ledger import Ledger, State
@@ -100,17 +100,40 @@ class OpenRun:
         origin = passes.line() if self._at_prompt else HOOKS.cell
         if walk is None or walk.origin is not origin:
             with section(self.lock):
-                self.end_pass(handled=False)
-                walk = self.walk = Pass(origin)
+                walk = self.walk  # another thread may have come first
+                if walk is None or walk.origin is not origin:
+                    walk = self._walk(origin)
         return walk
+
+    def entering(self) -> tuple[Pass, Attempt | None]:
+        """Return the pass in which code asks for a step, and the step in whose body it does.
+
+        Between cells, as in a button's callback, each call that is in no body is a pass.
+        """
+        walk = self.walking()
+        scope = current.get() or walk.body_of(self.executing)
+        if scope is None and HOOKS.between_cells and not self.in_loop:
+            with section(self.lock):
+                walk = self._walk(HOOKS.cell)
+        return walk, scope
 
     def begin_pass(self) -> None:
         """Begin a pass, unless the cell that is executing is one already; be the current run."""
         with section(self.lock):
             self.turn = next(_turns)
-            if self.walk is None or HOOKS.cell is None:
-                self.end_pass(handled=False)
-                self.walk = Pass(passes.line() if self._at_prompt else HOOKS.cell)
+            if self.walk is None or HOOKS.cell is None or HOOKS.between_cells:
+                self._walk(passes.line() if self._at_prompt else HOOKS.cell)
+
+    def _walk(self, origin: object | None) -> Pass:
+        self.end_pass(handled=False)
+        if self._at_prompt:
+            place = Place.prompt()
+        elif HOOKS.cell is not None and HOOKS.cell.running:
+            place = HOOKS.cell.place
+        else:
+            place = Place.here()
+        self.walk = walk = Pass(origin, place)
+        return walk
 
     def end_pass(self, *, handled: bool = True) -> None:
         """End the pass: without an exception its failures were handled."""

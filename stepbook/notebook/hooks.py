@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import runs
 from ..engine.hooks import HOOKS
+from ..engine.passes import Place
 from ..model import failures
 from . import names
 from .calm import calm, warn
@@ -38,6 +39,8 @@ class CellExecution:
         number: its number, as in ``In [4]``, if it gets one.
         outer: the cell that executes this one, as ``%run`` of a notebook does.
         running: whether it is executing.
+        place: the thread that executes it.
+        source: its text.
     """
 
     def __init__(
@@ -45,11 +48,14 @@ class CellExecution:
         cell_id: str | None = None,
         number: int | None = None,
         outer: CellExecution | None = None,
+        source: str = "",
     ) -> None:
         self.cell_id = cell_id
         self.number = number
         self.outer = outer
         self.running = True
+        self.place = Place.here()
+        self.source = source
 
 
 def attach() -> None:
@@ -79,7 +85,7 @@ def _before_cell(info: Any) -> None:
     outer = before if isinstance(before, CellExecution) and before.running else None
     shell = sys.modules["IPython"].get_ipython()
     number = shell.execution_count if info.store_history and shell is not None else None
-    HOOKS.cell = CellExecution(getattr(info, "cell_id", None), number, outer)
+    HOOKS.cell = CellExecution(getattr(info, "cell_id", None), number, outer, info.raw_cell)
     if outer is None:
         for call in at_begin:
             call()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Parts of the arguments of one call that are compared, in all.
 _MOST_PARTS: Final = 1_000
 _MOST_CHARACTERS: Final = 100_000
+#: Types of defaults that count as code: their reprs say all.
+_PLAIN: Final = (str, bytes, int, float, complex, bool, type(None))
 
 
 class Use(NamedTuple):
@@ -30,12 +32,14 @@ class Use(NamedTuple):
         number: the cell's number, as in ``In [4]``; None if it has none.
         code: stands for the cell's code, or for the function.
         arguments: of the function, each as text; None for one that is not compared.
+        source: the cell's whole text.
     """
 
     cell_id: str | None
     number: int | None
     code: str
     arguments: tuple[tuple[str, str | None], ...] = ()
+    source: str = ""
 
     @property
     def cell(self) -> str:
@@ -74,28 +78,50 @@ def claim_cell(run: OpenRun, name: str, code: str) -> bool:
 
 def claim_call(
     run: OpenRun, name: str, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> None:
+) -> str:
     """Note that the executing cell calls ``run.do``.
+
+    Returns:
+        Why the record of the step is not to be used: the function, or the call, was edited in this
+        session, or an earlier step has given other arguments. Empty if it is.
 
     Raises:
         DuplicateStepError: another cell of this session has used the name for something else.
     """
-    # A loop is one piece of code, whichever cells trigger and resume it.
-    if run.in_loop or cell_id() is None:
-        return
+    # A loop is one piece of code, whichever cells trigger and resume it; so is a callback.
+    if run.in_loop or HOOKS.between_cells:
+        return ""
     while isinstance(fn, functools.partial):
         fn, args, kwargs = fn.func, (*fn.args, *args), {**fn.keywords, **kwargs}
     given = [(str(place), value) for place, value in enumerate(args)] + list(kwargs.items())
     parts = [_MOST_PARTS]
     texts = tuple((place, _text(run.codec, value, parts)) for place, value in given)
-    _claim(run, name, _code_of(fn), texts, f"run.redo({name!r})")
+    before = _claim(run, name, _code_of(fn), texts, f"run.redo({name!r})")
+    return "" if before is None else _edit(run, name, before, _uses[run.id, name])
+
+
+def _edit(run: OpenRun, name: str, before: Use, use: Use) -> str:
+    if before.code != use.code:
+        return "the function was edited"
+    if not _difference(before, use):
+        return ""
+    if before.source != use.source:
+        return "the call was edited"
+    steps = run.state().steps
+    step = steps.get(name)
+    if step is None:
+        return ""
+    first, ended = step.seq, step.completed_at or 0
+    since = any(row.seq < first and (row.started_at or 0) > ended for row in steps.values())
+    return "its arguments have changed, and an earlier step was executed again" if since else ""
 
 
 def _claim(
     run: OpenRun, name: str, code: str, arguments: tuple[tuple[str, str | None], ...], release: str
 ) -> Use | None:
     """Note a use and return the one before."""
-    use = Use(cell_id(), getattr(HOOKS.cell, "number", None), code, arguments)
+    number, source = getattr(HOOKS.cell, "number", None), getattr(HOOKS.cell, "source", "")
+    use = Use(cell_id(), number, code, arguments, source)
     before = _uses.get((run.id, name))
     step = run.state().steps.get(name)
     if step is not None and step.status == PENDING:  # to be executed again: the name is free
@@ -129,27 +155,45 @@ def _difference(before: Use, use: Use) -> str:
 
 
 def _code_of(fn: Any) -> str:
-    """Return what stands for a function's code, wherever and however it is written."""
-    fn = inspect.unwrap(fn)
+    """Return what stands for a function's code and plain defaults, however it is written."""
+    if hasattr(fn, "__wrapped__"):
+        fn = inspect.unwrap(fn)
     code = getattr(fn, "__code__", None)
     if not isinstance(code, types.CodeType):
         named = fn if hasattr(fn, "__qualname__") else type(fn)
         return f"{named.__module__}.{named.__qualname__}"
-    shape = repr(_shape(code, getattr(fn, "__doc__", None)))
+    defaults = [
+        *enumerate(getattr(fn, "__defaults__", None) or ()),
+        *(getattr(fn, "__kwdefaults__", None) or {}).items(),
+    ]
+    plain = [(place, value) for place, value in defaults if isinstance(value, _PLAIN)]
+    return _digest(code, getattr(fn, "__doc__", None), repr(plain))
+
+
+@functools.lru_cache(maxsize=512)
+def _digest(code: types.CodeType, doc: str | None, defaults: str) -> str:
+    shape = repr((_shape(code, doc), defaults))
     return "do:" + hashlib.sha256(shape.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _shape(code: types.CodeType, doc: str | None = None) -> tuple[Any, ...]:
-    constants = [
-        _shape(part) if isinstance(part, types.CodeType) else part for part in code.co_consts
-    ]
+    constants = [_constant(part) for part in code.co_consts]
     if constants and doc is not None and constants[0] == doc:
         constants[0] = None
     return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
 
 
+def _constant(part: Any) -> Any:
+    if isinstance(part, types.CodeType):
+        return _shape(part)
+    # The order of a set is not the same each time it is compiled.
+    return sorted(map(repr, part)) if isinstance(part, frozenset) else part
+
+
 def _text(codec: Codec, value: Any, parts: list[int]) -> str | None:
     """Return an argument as text; None for one that is not compared."""
+    if type(value) in _PLAIN and (not hasattr(value, "__len__") or len(value) <= _MOST_CHARACTERS):
+        return repr(value)  # a twentieth of what encoding takes
     if isinstance(value, types.FunctionType):
         return _code_of(value)
     if not _is_small(value, parts):

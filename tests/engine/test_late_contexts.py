@@ -446,13 +446,28 @@ def test_an_attempt_that_another_process_has_ended_takes_no_end_and_says_so(
 
 
 def test_a_wait_that_another_process_has_ended_takes_no_end(path, child):
+    # It is there before the wait begins: starting may take longer than the wait.
+    other = child(
+        """
+        import sys, stepbook
+        book = stepbook.connect(sys.argv[1])
+        print("ready", flush=True)
+        input()
+        run = book.run("loop")
+        run.resolve("Wait for scan", "by hand")
+        book.close()
+        print("resolved", flush=True)
+        """,
+        path,
+    )
+    other.expect("ready")
     book = stepbook.connect(path)
     run = book.run("loop")
     errors = []
 
     def wait():
         try:
-            run.wait_for_scan(timeout="2 s")
+            run.wait_for_scan(timeout="5 s")
         except stepbook.StepbookError as error:
             errors.append(error)
 
@@ -462,17 +477,7 @@ def test_a_wait_that_another_process_has_ended_takes_no_end(path, child):
     while "Wait for scan" not in run._opened.look().steps and time.monotonic() < deadline:
         time.sleep(0.01)
     run.close()
-    other = child(
-        """
-        import sys, stepbook
-        book = stepbook.connect(sys.argv[1])
-        run = book.run("loop")
-        run.resolve("Wait for scan", "by hand")
-        book.close()
-        print("resolved", flush=True)
-        """,
-        path,
-    )
+    other.say()
     other.expect("resolved")
     other.end()
     rows = attempts(book.get(run.id))

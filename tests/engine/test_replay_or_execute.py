@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from random import Random
 
+import numpy as np
 import pytest
 
 import stepbook
@@ -178,6 +180,36 @@ def test_the_idempotency_key_is_stable_across_attempts(run):
         run.do("Charge", body)
     again(run).do("Charge", body)
     assert keys == [f"{run.id}:Charge"] * 2
+
+
+def test_each_attempt_of_a_step_draws_the_same_numbers_of_its_own(book):
+    drawn = []
+
+    def body(ctx):
+        numbers = [ctx.random.random(), ctx.random.random(), *ctx.rng.integers(1 << 60, size=2)]
+        drawn.append([*map(float, numbers)])
+        if ctx.attempt == 1:
+            raise ValueError
+
+    run = book.run("loop")
+    with pytest.raises(ValueError):  # noqa: PT011 - a bare one
+        run.do("Sample", body)
+    again(run).do("Sample", body)
+    run.do("Other", lambda ctx: body(ctx) if ctx.attempt > 1 else None)
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 4
+    with contextlib.suppress(ValueError):
+        run.do("Another sample", body)
+    with contextlib.suppress(ValueError):
+        book.run("loop", new=True).do("Sample", body)
+    assert len({tuple(numbers) for numbers in drawn[1:]}) == 3, "by name and by run"
+
+
+def test_the_numbers_of_a_step_are_seeded_by_its_idempotency_key_alone(run):
+    drawn = run.do("Sample", lambda ctx: [ctx.random.random(), int(ctx.rng.integers(1000))])
+    key = f"{run.id}:Sample"
+    seed = Random(key).getrandbits(128)
+    assert drawn == [Random(key).random(), int(np.random.default_rng(seed).integers(1000))]
 
 
 # ---- 5: exceptions

@@ -86,11 +86,74 @@ def test_a_function_defined_again_as_it_was_is_the_same_body(loading: Kernel) ->
     assert loading.value("count[0]") == 1
 
 
-def test_the_same_cell_edited_and_cells_without_ids_are_no_second_use(loading: Kernel) -> None:
-    for cell_id in ("one", None):
-        loading.ok(f"run.do({cell_id!r} or 'A', load, 1)", cell_id)
-        loading.ok(f"run.do({cell_id!r} or 'A', load, 2)", cell_id)
+EDITS = {
+    "argument": ("", "run.do('A', load, 'jan')", "run.do('A', load, 'feb')"),
+    "argument by name": ("", "run.do('A', load, 1, n=1)", "run.do('A', load, 1, n=2)"),
+    "argument in a variable": ("", "m = 1\nrun.do('A', load, m)", "m = 2\nrun.do('A', load, m)"),
+    "lambda": ("", "run.do('A', lambda: load(1))", "run.do('A', lambda: load(2))"),
+    "function": (LOAD.replace("'id'", "'ID'"), "run.do('A', load, 1)", "run.do('A', load, 1)"),
+    "default": (
+        LOAD.replace("pid", "pid, by='hand'", 1),
+        "run.do('A', load, 1)",
+        "run.do('A', load, 1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("cell_id", ["one", None])
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_call_that_is_edited_in_this_session_is_executed_and_says_so(
+    loading: Kernel, edit: str, cell_id: str | None
+) -> None:
+    define, before, after = EDITS[edit]
+    loading.ok(before, cell_id)
+    loading.ok(define or "pass", "define")
+    said = loading.ok(after, cell_id).text()
+    assert said.startswith("stepbook: 'A': the ")
+    assert "was edited; it is executed again." in said
     assert loading.value("count[0]") == 2
+    assert loading.value("run.attempts()['attempt'].tolist()") == [1, 2]
+    assert loading.ok(after, cell_id).text() == "", "it is as it was recorded"
+    assert loading.value("count[0]") == 2
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "ticks = globals().get('ticks', 0) + 1\n_ = run.do('A', load, ticks)",
+        "_ = run.do('A', lambda: 'x' in {'a', 'bb', 'ccc', 'dddd'} or load(1))",
+        "_ = run.do('A', load, 1)  # {n}",
+    ],
+    ids=["a clock", "a set", "a comment"],
+)
+def test_a_call_that_was_not_edited_replays_whatever_it_is_given(
+    loading: Kernel, cell: str
+) -> None:
+    for n in range(3):
+        assert loading.ok(cell.replace("{n}", str(n)), "one").text() == ""
+    assert loading.value("count[0]") == 1
+
+
+def test_a_step_that_is_given_the_result_of_work_done_again_is_executed(loading: Kernel) -> None:
+    loading.ok("level = [1]\ndef config():\n    return {'level': level[0]}")
+    cell = "print(run.do('Load', load, run.do('Config', config)['level'])['id'])"
+    for n in (1, 2):
+        loading.ok(f"level[0] = {n}")
+        assert loading.ok(cell, "one").text() == "1\n"
+    loading.ok("run.redo('Config')")
+    assert loading.ok(cell, "one").text() == (
+        "stepbook: 'Load': its arguments have changed, and an earlier step was executed again; "
+        "it is executed again.\n2\n"
+    )
+    assert loading.ok(cell, "one").text() == "2\n"
+    assert loading.value("count[0]") == 2
+
+
+def test_a_handled_failure_of_an_edited_call_is_executed_again(loading: Kernel) -> None:
+    cell = "try:\n    print(run.do('A', int, {}))\nexcept ValueError:\n    print('no number')"
+    assert loading.ok(cell.format("'x'"), "one").text() == "no number\n"
+    assert loading.ok(cell.format("'x'"), "one").text() == "no number\n"
+    assert loading.ok(cell.format("'7'"), "one").text().endswith("executed again.\n7\n")
 
 
 def test_a_loop_goes_on_in_another_cell_with_a_corrected_step(loading: Kernel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import signal
@@ -141,7 +142,8 @@ class Kernel:
     def kill(self) -> None:
         """End the process as a crash would."""
         pid = self.manager.provisioner.pid
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # a cell has ended it already
+            os.kill(pid, signal.SIGKILL)
         self.manager.provisioner.process.wait()
         self.client.stop_channels()
         self.manager.cleanup_resources()
