@@ -211,6 +211,11 @@ Examples:
     "--max-age", metavar="TIME", help='Start a fresh run if the latest is older, as in "12 hours".'
 )
 @click.option(
+    "--retry-handled",
+    is_flag=True,
+    help="Execute the steps again whose failures the notebook has handled.",
+)
+@click.option(
     "--kernel",
     metavar="NAME",
     shell_complete=_complete_kernel,
@@ -230,6 +235,7 @@ def run(
     new: bool,
     reopen: Literal["unfinished"] | None,
     max_age: str | None,
+    retry_handled: bool,
     kernel: str | None,
     output: Path | None,
 ) -> None:
@@ -244,7 +250,7 @@ def run(
         raise click.UsageError("--new starts a fresh run in any case; leave the others out.")
     if max_age is not None:
         seconds(max_age, "--max-age")  # refused here, not in a cell
-    wishes = Wishes(new=new, reopen=reopen, max_age=max_age)
+    wishes = Wishes(new=new, reopen=reopen, max_age=max_age, retry_handled=retry_handled)
     if given is not None:
         wishes.input = _input(given)
     _needs_notebooks()

@@ -96,7 +96,8 @@ def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenR
 
 def _walk_again(run: OpenRun, *, retry_handled: bool) -> OpenRun:
     """Say which run was opened again, and begin a pass."""
-    retried = run.unhandle() if retry_handled else 0
+    wishes = HOOKS.wishes or _NONE
+    retried = run.unhandle() if wishes.retries(run.id) or retry_handled else 0
     if not stable():
         ledger = run.owned()
         state = ledger.state

@@ -23,6 +23,7 @@ class Wishes:
         new: whether each run is a fresh one; a run that the code opens twice is the same one.
         reopen: instead of what the code says.
         max_age: as above.
+        retry_handled: whether failures that were handled are executed again.
         input_used: whether a run was asked for with that input.
     """
 
@@ -30,12 +31,14 @@ class Wishes:
     new: bool = False
     reopen: Literal["unfinished"] | None = None
     max_age: Duration | None = None
+    retry_handled: bool = False
     input_used: bool = False
     _begun: set[tuple[Path | None, str, str]] = field(default_factory=set)
+    _retried: set[str] = field(default_factory=set)
 
     def fields(self) -> dict[str, Any]:
         """Return what was given, to make the same in another process."""
-        names = ("input", "new", "reopen", "max_age")
+        names = ("input", "new", "reopen", "max_age", "retry_handled")
         found = {name: getattr(self, name) for name in names}
         return {name: value for name, value in found.items() if value is not UNSET}
 
@@ -55,4 +58,11 @@ class Wishes:
         if not self.new or run in self._begun:
             return False
         self._begun.add(run)
+        return True
+
+    def retries(self, run_id: str) -> bool:
+        """Whether a run's handled failures are to be executed again; once for each run."""
+        if not self.retry_handled or run_id in self._retried:
+            return False
+        self._retried.add(run_id)
         return True

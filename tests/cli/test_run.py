@@ -381,3 +381,23 @@ def test_without_a_terminal_nothing_is_shortened_or_coloured(project: Project) -
     assert "\x1b" not in done.stdout
     assert "\r" not in done.stdout
     assert done.stdout.splitlines()[0].startswith(f"[1/1] ✓ {name}  ")
+
+
+def test_handled_failures_are_executed_again_when_asked_for(project: Project) -> None:
+    project.write(
+        "import stepbook\nfrom pathlib import Path\nrun = stepbook.run('collect')",
+        "def fetch(name):\n"
+        "    Path('asked').open('a').write(name)\n"
+        "    raise ConnectionError(name)\n"
+        "failed = []\n"
+        "for name in 'ab':\n"
+        "    try:\n"
+        "        run.do(f'fetch {name}', fetch, name)\n"
+        "    except ConnectionError as error:\n"
+        "        failed.append(str(error))",
+        "run = stepbook.run('collect')\nassert failed == ['a', 'b']\nrun.finish()",
+    )
+    asked = project.folder / "asked"
+    for words, expected in (((), "ab"), ((), "ab"), (("--retry-handled",), "abab"), ((), "abab")):
+        project.run(*words)
+        assert asked.read_text() == expected
