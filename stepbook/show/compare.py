@@ -141,7 +141,7 @@ class _Comparison:
         self.skipped: list[Difference] = []
         self._met: set[tuple[int, int]] = set()
         # Files that differ and were told of where the value names them.
-        self._told: set[tuple[Any, Any]] = set()
+        self._told: set[tuple[Any, ...]] = set()
 
     def differs(self, where: str, text: str) -> None:
         if len(self.differences) < _MOST:
@@ -255,7 +255,7 @@ class _Comparison:
             self.skipped.append(Difference(where, "it is a pickle, and loading one executes code"))
             return
         if kind == "file":
-            self._told.add((recorded.get("sha256"), now.get("sha256")))
+            self._told.add((now.get("name"), recorded.get("sha256"), now.get("sha256")))
             self.differs(where, contrast(*map(_file, (recorded, now))))
             return
         try:
@@ -288,7 +288,7 @@ class _Comparison:
             hashes = tuple(file and file.get("sha256") for file in files)
             if files[0] is None or files[1] is None:
                 self.differs(f"{where}, file {name}", NEW if files[0] is None else GONE)
-            elif hashes[0] != hashes[1] and hashes not in self._told:
+            elif hashes[0] != hashes[1] and (name, *hashes) not in self._told:
                 self.differs(f"{where}, file {name}", contrast(*map(_content, files)))
 
     def _both(self, recorded: Any, now: Any) -> tuple[tuple[_Side, Any], tuple[_Side, Any]]:
