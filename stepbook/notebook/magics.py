@@ -14,6 +14,7 @@ from IPython.display import display
 from ..api.book import book_of, run_of
 from ..api.run import Run
 from ..engine import opening, runs
+from ..errors import StepbookError
 from ..model.durations import describe
 from ..system.console import asks_new, stable, tell
 from . import verify
@@ -160,7 +161,13 @@ class StepbookMagics(Magics):
             return
         if command not in COMMANDS:
             raise UsageError(f"%stepbook has no command {command!r}{_like(command, COMMANDS)}")
-        getattr(self, f"_{command}")(rest)
+        try:
+            getattr(self, f"_{command}")(rest)
+        except StepbookError as error:
+            # A command has no code of the person's in it: the message alone says what to do.
+            told = f"{type(error).__name__}: {error}"
+            error._render_traceback_ = lambda: [told]  # type: ignore[attr-defined] # for IPython
+            raise
 
     @no_var_expand
     @cell_magic

@@ -15,6 +15,7 @@ from IPython.core.error import UsageError
 from stepbook.notebook.magics import split_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from driver import Kernel
@@ -82,6 +83,15 @@ def test_an_unknown_step_is_said_with_the_nearest(kernel: Kernel) -> None:
     result = kernel.run("%stepbook redo Load profil")
     assert result.error is not None
     assert "Load profile" in result.error["evalue"]
+    assert result.traceback == f"StepNotFoundError: {result.error['evalue']}", "no frames"
+
+
+def test_a_command_without_a_run_says_so_in_one_line(kernels: Callable[..., Kernel]) -> None:
+    kernel = kernels()
+    kernel.ok("%load_ext stepbook")
+    result = kernel.run("%stepbook timeline")
+    assert result.traceback.startswith("NoRunError: ")
+    assert "\n" not in result.traceback
 
 
 def test_commands_show_the_run(kernel: Kernel) -> None:
