@@ -48,10 +48,9 @@ STYLES: Final[dict[Role, str]] = {
     "code": "cyan",
 }
 #: Levels of messages that stand out, and what they look like.
-#: Said where a notebook has its own input for the run, and no cell for parameters.
+#: Said where an input was given, and no run and no cell for parameters has taken it.
 IGNORED: Final = (
-    "--input is not the input of the run: the notebook opens it with one of its own, and no cell "
-    'is tagged "parameters".'
+    "--input is not the input of the run: the notebook opens its run with an input of its own."
 )
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
 _NARROWEST: Final = 40

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import sys
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .calm import warn
@@ -242,9 +242,12 @@ class Places:
             return self._residue[place]
         number = self._passed.get(self._step)
         writer = self._passed.get(self._writers.get(place, ""), -1)
-        if number is not None and writer >= number:
-            return self._first[place]
-        return self._before.get(place)
+        before = self._before.get(place)
+        if number is None or writer < number:
+            return before
+        first = self._first[place]
+        # What was there when this attempt began is what it has changed, or replaced.
+        return first if before is None else replace(first, value=before.value)
 
     def _is_reached(self, place: Place) -> bool:
         return place[0] in self._owners and place[1] in self._words

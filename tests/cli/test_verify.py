@@ -370,7 +370,7 @@ def test_an_input_that_the_notebook_does_not_take_is_said(project: Project) -> N
     for command in ("verify", "run"):
         done = project.call(command, "review.ipynb", "--input", '{"pid": 7}')
         assert done.returncode == 0
-        assert "--input was not used" in done.stderr
+        assert "--input is not the input of the run" in done.stderr
     project.record("%load_ext stepbook\n%stepbook run review", "%%step A\nx = 1")
     done = project.call("verify", "review.ipynb", "--input", "null")
     assert "--input" not in done.stderr
