@@ -101,7 +101,8 @@ def _cut(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
     turns = _turns(case.cells)
     if case.edit is not None:
         return
-    for k in range(len(turns)):
+    # After the last cell it is a replay, but for how the session before it ended.
+    for k in range(len(turns) if every or len(turns) == 1 else len(turns) - 1):
         killed = (*turns[:k], replace(turns[k], kill_after=True))
         stages = Stage(None, killed, turns), Stage(f"cut {k}", turns, turns)
         yield Chain("cut", stages)
@@ -189,23 +190,21 @@ def _redo(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     turns, steps = _turns(case.cells), _steps(case)
     if case.edit is not None or not steps:
         return
+    stages = [Stage(None, turns, turns)]
     for k in steps if every else [chance.choice(steps)]:
         redone = (*turns[:k], replace(turns[k], redo=True), *turns[k + 1 :])
         label = f"redo {k}"
-        stages = (
-            Stage(None, turns, turns),
+        stages += [
             Stage(label, redone, turns, executes=(k,)),
             Stage(f"{label}, replay", turns, turns, executes=()),
-        )
-        yield Chain("redo", stages)
+        ]
     if steps[-1] == len(turns) - 1:
         last = (*turns, replace(turns[-1], redo=True))
-        stages = (
-            Stage(None, turns, turns),
+        stages += [
             Stage("last redone", last, last, executes=(len(turns) - 1,)),
             Stage("last redone, replay", turns, last, executes=(), settled=True),
-        )
-        yield Chain("redo", stages)
+        ]
+    yield Chain("redo", tuple(stages))
 
 
 def _kernel(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:

@@ -137,30 +137,40 @@ def execute(
         resources={"metadata": {"path": str(folder or path.parent)}},
     )
     env = {**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
-    with contextlib.ExitStack() as around:
-        owned = Path(around.enter_context(tempfile.TemporaryDirectory())) / "owned"
-        around.enter_context(_ending(client))
-        _start(client, around, name, env)
-        around.enter_context(_unwinding(client))
+    with (
+        tempfile.TemporaryDirectory() as place,
+        _explaining(name) as started,
+        _ending(client),
+        client.setup_kernel(env=env),
+        _unwinding(client),
+    ):
+        started.append(name)
+        owned = Path(place) / "owned"
         execution = _Execution(client, progress, wishes, forwards=forwards)
         execution.prepare(path.stem, owned)
-        if output is not None:
-            around.callback(nbformat.write, notebook, output)
-        found = execution.execute()
+        try:
+            found = execution.execute()
+        finally:
+            if output is not None:
+                nbformat.write(notebook, output)
         if found.died:
             return found._replace(**_left(owned))
         return found._replace(ignored=found.ignored and not taken)
 
 
-def _start(client: Any, around: contextlib.ExitStack, name: str, env: dict[str, str]) -> None:
-    """Start the kernel; it ends with *around*.
+@contextlib.contextmanager
+def _explaining(name: str) -> Iterator[list[str]]:
+    """Say what to do about a kernel that does not start; what it gives is filled when it has.
 
     Raises:
         InvalidInputError: it cannot be started.
     """
+    started: list[str] = []
     try:
-        around.enter_context(client.setup_kernel(env=env))
+        yield started
     except (OSError, RuntimeError) as error:
+        if started:
+            raise
         raise InvalidInputError(
             f"the kernel {name!r} could not be started: {error}. `jupyter kernelspec list` tells "
             "where it is described; --kernel takes another one."

@@ -27,6 +27,8 @@ _MISSING: Final[Any] = object()
 _OTHER: Final[Any] = object()
 #: What was there before, as an attribute of what passes on what is shown.
 _BEFORE: Final = "_stepbook_before"
+#: To whom it passes that.
+_LISTENER: Final = "_stepbook_listener"
 _here: Final = threading.local()
 #: So many cells are followed after their end, the latest ones.
 _MOST_LATE: Final = 1_000
@@ -170,20 +172,21 @@ class Listener:
         for owner, name in self._heard.values():
             call = vars(owner).get(name)
             before = getattr(call, _BEFORE, _OTHER)
-            if before is _OTHER:
-                continue  # somebody has replaced it since, and will put it back
-            if before is _MISSING:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
+            if before is not _OTHER:  # else somebody has replaced it since, and will put it back
+                _put_back(owner, name, before)
         self._heard.clear()
 
     def _replace(self, owner: Any, name: str, wrap: Callable[[Any, Any], Any]) -> None:
         before = vars(owner).get(name, _MISSING) if hasattr(owner, "__dict__") else _MISSING
-        if hasattr(before, _BEFORE):
-            return
+        while hasattr(before, _BEFORE):
+            if getattr(before, _LISTENER) is self:
+                return
+            # Of a listener that has ended within a cell: IPython has put it back after that.
+            before = getattr(before, _BEFORE)
+            _put_back(owner, name, before)
         wrapper = wrap(getattr(owner, name), owner)
         setattr(wrapper, _BEFORE, before)
+        setattr(wrapper, _LISTENER, self)
         try:
             setattr(owner, name, wrapper)
         except (AttributeError, TypeError):
@@ -261,6 +264,13 @@ class Listener:
             return send(parts, *args, **kwargs)
 
         return heard
+
+
+def _put_back(owner: Any, name: str, before: Any) -> None:
+    if before is _MISSING:
+        delattr(owner, name)
+    else:
+        setattr(owner, name, before)
 
 
 def _quietly(call: Any, _owner: Any = None) -> Any:

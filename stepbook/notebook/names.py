@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Parts of the arguments of one call that are compared, in all.
 _MOST_PARTS: Final = 1_000
 _MOST_CHARACTERS: Final = 100_000
+#: Begins what stands for a function; a cell's code is a bare hash.
+_CALL: Final = "do:"
 #: Types of defaults that count as code: their reprs say all.
 _PLAIN: Final = (str, bytes, int, float, complex, bool, type(None))
 
@@ -102,7 +104,8 @@ def claim_call(
 
 def _edit(run: OpenRun, name: str, before: Use, use: Use) -> str:
     if before.code != use.code:
-        return "the function was edited"
+        by_cell = not before.code.startswith(_CALL)
+        return "a cell was this step before" if by_cell else "the function was edited"
     if not _difference(before, use):
         return ""
     if before.source != use.source:
@@ -161,7 +164,7 @@ def _code_of(fn: Any) -> str:
     code = getattr(fn, "__code__", None)
     if not isinstance(code, types.CodeType):
         named = fn if hasattr(fn, "__qualname__") else type(fn)
-        return f"{named.__module__}.{named.__qualname__}"
+        return f"{_CALL}{named.__module__}.{named.__qualname__}"
     defaults = [
         *enumerate(getattr(fn, "__defaults__", None) or ()),
         *(getattr(fn, "__kwdefaults__", None) or {}).items(),
@@ -173,7 +176,7 @@ def _code_of(fn: Any) -> str:
 @functools.lru_cache(maxsize=512)
 def _digest(code: types.CodeType, doc: str | None, defaults: str) -> str:
     shape = repr((_shape(code, doc), defaults))
-    return "do:" + hashlib.sha256(shape.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    return _CALL + hashlib.sha256(shape.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _shape(code: types.CodeType, doc: str | None = None) -> tuple[Any, ...]:

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from .interrupts import section
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
@@ -88,7 +90,8 @@ def end_with(pipe: IO[str]) -> None:
                 pass
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=wait, daemon=True).start()
+    with section():
+        threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -192,3 +192,18 @@ def test_the_command_line_executes_and_shows_it(tmp_path: Path) -> None:
     assert "  One\n    red 1\n" in found
     assert "  Two\n    two\n" in found
     assert "<Figure size" in found
+
+
+def test_a_cell_that_awaits_is_heard_after_the_extension_was_loaded_again(
+    kernels: Callable[..., Kernel],
+) -> None:
+    kernel = kernels()
+    kernel.ok("%load_ext stepbook\n%stepbook run tests")
+    kernel.ok("%%step A\n1")
+    kernel.ok("%reload_ext stepbook")
+    kernel.ok("%stepbook run tests")
+    cell = "%%step B\nimport asyncio\nprint('heard')\nawait asyncio.sleep(0)"
+    assert kernel.ok(cell).text() == "heard\n"
+    assert kernel.ok(cell).text() == "heard\n", "a replay shows it again"
+    kernel.ok("async def body():\n    print('in a body')\nawait run.do('Body', body)")
+    assert shown(kernel)["Body"] == [("stdout", "in a body\n")]

@@ -134,6 +134,20 @@ def test_a_call_that_was_not_edited_replays_whatever_it_is_given(
     assert loading.value("count[0]") == 1
 
 
+@pytest.mark.parametrize("cell_id", ["one", None])
+def test_a_call_in_place_of_a_cell_is_executed_and_so_is_the_reverse(
+    loading: Kernel, cell_id: str | None
+) -> None:
+    cell, call = "%%step A\nx = load(1)", "run.do('A', load, 2)"
+    loading.ok(cell, cell_id)
+    assert (
+        "'A': a cell was this step before; it is executed again."
+        in loading.ok(call, cell_id).text()
+    )
+    assert "recorded by run.do, not by a cell; it is executed." in loading.ok(cell, cell_id).text()
+    assert loading.value("count[0]") == 3
+
+
 def test_a_step_that_is_given_the_result_of_work_done_again_is_executed(loading: Kernel) -> None:
     loading.ok("level = [1]\ndef config():\n    return {'level': level[0]}")
     cell = "print(run.do('Load', load, run.do('Config', config)['level'])['id'])"
