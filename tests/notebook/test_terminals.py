@@ -16,7 +16,13 @@ LONGEST_S = 40
 LOAD = ("%%step Load", "open('log', 'a').write('load ')", "x = 41; print('lo' + 'aded')", "", "")
 DOUBLE = "#| step: Double\nopen('log', 'a').write('double ')\n\ny = 2 * x\nprint('dou' + 'bled')"
 FAIL = ("%%step Fail", "open('log', 'a').write('fail ')", "1 / (x - 41)", "", "")
-LONG = ("%%step Long", "import time; print('be' + 'gun'); time.sleep(60)", "", "")
+#: In short sleeps: one that has not quite begun when the interrupt comes is slept to its end.
+LONG = (
+    "%%step Long",
+    "import time; print('be' + 'gun'); [time.sleep(0.1) for _ in range(600)]",
+    "",
+    "",
+)
 
 
 class Terminal:
@@ -139,7 +145,7 @@ CELLS = (
     "%%step Load all that the night has brought, from each of the registries\nx = 41",
     (
         "%%step Wait\nimport time\nprint('so far')\nopen('waiting', 'w').close()\n"
-        "time.sleep(0 if quick() else 60)"
+        "for _ in range(0 if quick() else 600): time.sleep(0.1)"
     ),
 )
 
