@@ -34,6 +34,8 @@ _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _PADDING: Final = re.compile(r" {2,}(?=Traceback \()")
 #: Its warning of what listens on which port is for servers, not for a kernel of this process.
 _QUIET: Final = "--IPKernelApp.log_level=ERROR"
+#: Nor is what it says of an interrupt that has hit it, and not a cell, when it is to end.
+_SILENT: Final = "--IPKernelApp.log_level=CRITICAL"
 _MAX_TITLE: Final = 40
 #: What a kernel that has died leaves behind in the notebook, as the name of an error.
 _DEATH: Final = "KernelDied"
@@ -133,7 +135,7 @@ def execute(
         notebook,
         kernel_name=name,
         timeout=None,
-        extra_arguments=[_QUIET],
+        extra_arguments=[_QUIET if forwards else _SILENT],
         resources={"metadata": {"path": str(folder or path.parent)}},
     )
     env = {**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels

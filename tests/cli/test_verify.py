@@ -386,7 +386,8 @@ def test_a_book_in_memory_is_said(project: Project) -> None:
 
 SLOW = (
     "import os, time\nif os.path.exists('slow'):\n"
-    "    try:\n        open('at work', 'w').write(str(os.getpid())); time.sleep(60)\n"
+    "    try:\n        open('at work', 'w').write(str(os.getpid()))\n"
+    "        for _ in range(600): time.sleep(0.1)\n"
     "    finally:\n        open('cleaned up', 'w').close()"
 )
 
