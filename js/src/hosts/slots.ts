@@ -1,6 +1,6 @@
 /**
- * Shows views in every element of a class. Notebooks draw an output anew whenever it changes, and
- * may draw it several times, so such elements come and go.
+ * Shows views in every element of a class. Notebooks redraw an output whenever it changes, and may
+ * draw it several times, so such elements come and go.
  */
 
 /** What can be shown in an element. */
@@ -16,7 +16,7 @@ export class Slots<V extends Showable> {
   /**
    * @param name the class of the elements.
    * @param create makes one more view.
-   * @param remove ends a view that is no longer needed.
+   * @param remove disposes of an unused view.
    */
   constructor(
     page: Document,
