@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import click
-from click.shell_completion import CompletionItem
 
-from ..api.book import connect
-from ..engine.runs import book_at
 from ..engine.wishes import Wishes
 from ..errors import StepbookError, StepbookWarning
 from ..model.durations import seconds
-from ..notebook import parameters
 from ..record import listing
-from . import terminal
+from . import options, terminal
 from .terminal import Column
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..api.book import Book
-    from ..engine.books import OpenBook
-
-_BOOK: Final = "stepbook.book"  # where the option stands in the context
 _RUN_COLUMNS: Final = (
     Column("run", "id"),
     Column("loop", "loop", narrowest=8),
@@ -80,81 +68,6 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
         terminal.complain(str(message).removeprefix("stepbook: "), "running")
 
 
-# ---- what commands have in common -----------------------------------------------------------
-
-
-def _keep_book(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        ctx.meta[_BOOK] = value
-
-
-def _book_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--book",
-        type=click.Path(dir_okay=True),
-        metavar="FILE",
-        expose_value=False,
-        callback=_keep_book,
-        is_eager=True,
-        help="The book; without it $STEPBOOK_BOOK, else the nearest stepbook.duckdb.",
-    )(command)
-
-
-def _book() -> Book:
-    return connect(click.get_current_context().meta.get(_BOOK))
-
-
-def _opened() -> OpenBook:
-    return book_at(click.get_current_context().meta.get(_BOOK))
-
-
-def _complete_run(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
-    runs, loops = _known(ctx)
-    return [CompletionItem(name) for name in (*loops, *runs) if name.startswith(typed)]
-
-
-def _complete_loop(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in _known(ctx)[1] if name.startswith(typed)]
-
-
-def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
-    try:
-        return listing.known(book_at(ctx.meta.get(_BOOK)).records)
-    except (StepbookError, OSError):
-        return [], []  # no book, or a busy one: nothing to offer, and no place to say so
-
-
-def _complete_step(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
-    try:
-        book = book_at(ctx.meta.get(_BOOK))
-        state = book.peek(book.resolve(ctx.params["run"]))
-    except (StepbookError, OSError, KeyError):
-        return []
-    return [CompletionItem(name) for name in state.steps if name.startswith(typed)]
-
-
-def _complete_kernel(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
-    try:
-        from ..notebook.kernels import installed  # noqa: PLC0415 - brings IPython
-    except ImportError:
-        return []  # nothing here executes notebooks
-    return [CompletionItem(name) for name in installed() if name.startswith(typed)]
-
-
-_run_argument: Final = click.argument("run", shell_complete=_complete_run)
-_loop_option: Final = click.option(
-    "--loop", metavar="NAME", shell_complete=_complete_loop, help="Only runs of this loop."
-)
-_format_option: Final = click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "csv"]),
-    default="table",
-    show_default=True,
-    help="A table for people, or every field for programs.",
-)
-
-
 # ---- commands -------------------------------------------------------------------------------
 
 
@@ -173,13 +86,13 @@ RUN is a run's id, the beginning of only one (also without run_), or the name of
 latest run. Exit codes: 0 fine, 1 stepbook says why not, 2 wrong usage.""",
 )
 @click.version_option(package_name="stepbook", message="stepbook %(version)s")
-@_book_option
+@options.book_option
 def cli() -> None:
     """Named, recorded, replayable steps: what was run, how it went, what to run again."""
 
 
 @cli.command()
-@_book_option
+@options.book_option
 def demo() -> None:
     """Watch a run fail at its last step and resume in a new process.
 
@@ -189,7 +102,7 @@ def demo() -> None:
     """
     from . import demo as demo_command  # noqa: PLC0415 - only this command needs a server
 
-    demo_command.play(click.get_current_context().meta.get(_BOOK))
+    demo_command.play(options.named())
 
 
 @cli.command(
@@ -218,7 +131,7 @@ Examples:
 @click.option(
     "--kernel",
     metavar="NAME",
-    shell_complete=_complete_kernel,
+    shell_complete=options.complete_kernel,
     help="The Jupyter kernel that executes it, instead of the one that it names.",
 )
 @click.option(
@@ -227,7 +140,7 @@ Examples:
     metavar="FILE",
     help="Write the notebook as executed here, also if it fails.",
 )
-@_book_option
+@options.book_option
 def run(
     notebook: Path,
     given: str | None,
@@ -243,7 +156,7 @@ def run(
 
     Where the notebook opens no run, one is opened for it, named like the file. The items of an
     input that is an object become variables: behind the cell tagged "parameters", or before the
-    first cell. --new, --reopen and --max-age go before what the notebook itself says. Ends with 1
+    first cell. --new, --reopen and --max-age override what the notebook says. Ends with 1
     if a cell has failed or the kernel has died.
     """
     if new and (reopen is not None or max_age is not None):
@@ -252,11 +165,11 @@ def run(
         seconds(max_age, "--max-age")  # refused here, not in a cell
     wishes = Wishes(new=new, reopen=reopen, max_age=max_age, retry_handled=retry_handled)
     if given is not None:
-        wishes.input = _input(given)
+        wishes.input = options.parse_input(given)
     _needs_notebooks()
     from . import running  # noqa: PLC0415 - only for this command
 
-    book = click.get_current_context().meta.get(_BOOK)
+    book = options.named()
     raise SystemExit(running.main(notebook, wishes, book=book, kernel=kernel, output=output))
 
 
@@ -269,8 +182,8 @@ Examples:
 
 Exit codes: 0 the same, 1 something differs, 2 it could not be verified, 130 interrupted."""
 )
-@click.argument("what", metavar="NOTEBOOK|RUN", shell_complete=_complete_run)
-@click.argument("run", metavar="[RUN]", required=False, shell_complete=_complete_run)
+@click.argument("what", metavar="NOTEBOOK|RUN", shell_complete=options.complete_run)
+@click.argument("run", metavar="[RUN]", required=False, shell_complete=options.complete_run)
 @click.option(
     "--file",
     "source",
@@ -287,7 +200,7 @@ Exit codes: 0 the same, 1 something differs, 2 it could not be verified, 130 int
 )
 @click.option("--session", is_flag=True, hidden=True)  # for %stepbook verify
 @click.option("--json", "as_data", is_flag=True, help="The comparison for programs.")
-@_book_option
+@options.book_option
 def verify(
     what: str,
     run: str | None,
@@ -310,13 +223,13 @@ def verify(
 
     try:
         if given is not None:
-            given = json.dumps(_input(given))
+            given = json.dumps(options.parse_input(given))
         wanted = verify_command.wanted(
             what,
             run,
             source,
-            book=_opened(),
-            is_named=_BOOK in click.get_current_context().meta,
+            book=options.opened(),
+            is_named=options.named() is not None,
             given=given,
             outputs=not ignore_output,
             folder=folder,
@@ -342,29 +255,29 @@ def verify(
 
 
 @cli.command(epilog="\b\nExamples:\n  stepbook runs\n  stepbook runs --format json | jq '.[0].id'")
-@_loop_option
-@_format_option
-@_book_option
+@options.loop_option
+@options.format_option
+@options.book_option
 def runs(loop: str | None, form: terminal.Format) -> None:
     """List the runs, newest first."""
-    found = listing.runs(_opened().records, loop)
+    found = listing.runs(options.opened().records, loop)
     terminal.rows(found, _RUN_COLUMNS, form, listing.RUN_COLUMNS)
 
 
 @cli.command(
     epilog="\b\nExamples:\n  stepbook show health-review\n  stepbook show 7k2m --logs --outputs"
 )
-@_run_argument
+@options.run_argument
 @click.option("--logs", is_flag=True, help="Also what the run and its steps have logged.")
 @click.option("--outputs", is_flag=True, help="Also what each step has printed and shown.")
-@_book_option
+@options.book_option
 def show(run: str, *, logs: bool, outputs: bool) -> None:
     """Show a run as a timeline of its steps.
 
     Long values are cut at the width of the terminal; in a pipe and with `stepbook steps RUN
     --format json` they are whole.
     """
-    book = _opened()
+    book = options.opened()
     run_id = book.resolve(run)
     messages = listing.logs(book.records, run_id) if logs else []
     shown = listing.outputs(book.records, run_id) if outputs else []
@@ -383,10 +296,10 @@ def show(run: str, *, logs: bool, outputs: bool) -> None:
     epilog="\b\nExamples:\n  stepbook steps health-review\n"
     "  stepbook steps --loop health-review --format csv > steps.csv"
 )
-@click.argument("run", required=False, shell_complete=_complete_run)
-@_loop_option
-@_format_option
-@_book_option
+@click.argument("run", required=False, shell_complete=options.complete_run)
+@options.loop_option
+@options.format_option
+@options.book_option
 def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
     """List steps in the order they ran.
 
@@ -394,7 +307,7 @@ def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
     """
     if run is not None and loop is not None:
         raise click.UsageError("give a RUN or --loop, not both.")
-    book = _opened()
+    book = options.opened()
     run_id = None if run is None else book.resolve(run)
     found = listing.steps(book.records, run_id, loop)
     columns = _STEP_COLUMNS if run is not None else (*_WHOSE_STEP, *_STEP_COLUMNS)
@@ -408,16 +321,16 @@ Examples:
   scanner --json | stepbook deliver 7k2m -
   stepbook deliver 7k2m --error "the device is offline\""""
 )
-@_run_argument
+@options.run_argument
 @click.argument("payload", metavar="JSON", required=False)
 @click.option(
     "--name",
     metavar="STEP",
-    shell_complete=_complete_step,
+    shell_complete=options.complete_step,
     help="The wait that is meant; without it the one that is open, else the default one.",
 )
 @click.option("--error", metavar="TEXT", help="Instead of JSON: the wait raises ScanFailed.")
-@_book_option
+@options.book_option
 def deliver(run: str, payload: str | None, name: str | None, error: str | None) -> None:
     """Deliver the JSON that a run waits for.
 
@@ -426,9 +339,9 @@ def deliver(run: str, payload: str | None, name: str | None, error: str | None) 
     """
     if (payload is None) == (error is None):
         raise click.UsageError("give the JSON to deliver, or --error TEXT.")
-    value = None if payload is None else _parse(payload)
-    run_id = _opened().resolve(run)
-    _book().deliver_scan(run_id, value, name=name, error=error)
+    value = None if payload is None else options.parse(payload)
+    run_id = options.opened().resolve(run)
+    options.book().deliver_scan(run_id, value, name=name, error=error)
     terminal.said(f"delivered to {run_id}", "succeeded")
 
 
@@ -442,56 +355,28 @@ def _needs_notebooks() -> None:
         raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
 
 
-def _parse(text: str) -> Any:
-    try:
-        given = sys.stdin.buffer.read() if text == "-" else text
-        return json.loads(given, parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(
-            f"{error}. A text needs its quotes: '\"done\"'.", param_hint="'JSON'"
-        ) from error
-
-
-def _input(text: str) -> Any:
-    """Return the input of a notebook's run, of which the items become variables."""
-    found = _parse(text)
-    parameters.check(found)
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"JSON has no {constant}")
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    if math.isinf(found):
-        raise ValueError(f"{text} is too large for a number of Python's")
-    return found
-
-
 @cli.command()
-@_run_argument
-@click.argument("step", shell_complete=_complete_step)
-@_book_option
+@options.run_argument
+@click.argument("step", shell_complete=options.complete_step)
+@options.book_option
 def redo(run: str, step: str) -> None:
     """Have the next pass execute one step again.
 
     Later steps keep their results; `stepbook rewind` executes them again, too.
     """
-    _book().get(run).redo(step)
+    options.book().get(run).redo(step)
 
 
 @cli.command()
-@_run_argument
-@click.argument("step", required=False, shell_complete=_complete_step)
-@_book_option
+@options.run_argument
+@click.argument("step", required=False, shell_complete=options.complete_step)
+@options.book_option
 def rewind(run: str, step: str | None) -> None:
     """Have the next pass execute a step and all after it again.
 
     Without STEP it executes everything again. Earlier attempts stay in the history.
     """
-    _book().get(run).rewind(step)
+    options.book().get(run).rewind(step)
 
 
 @cli.command(epilog="\b\nExample:\n  stepbook prune --keep 5 --older-than '30 days' --dry-run")
@@ -502,13 +387,13 @@ def rewind(run: str, step: str | None) -> None:
     show_default=True,
     help="How many succeeded runs of each loop to keep, the newest.",
 )
-@_loop_option
+@options.loop_option
 @click.option("--older-than", metavar="TIME", help="Only runs that succeeded longer ago than this.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing, say what would be removed.")
-@_book_option
+@options.book_option
 def prune(keep: int, loop: str | None, older_than: str | None, *, dry_run: bool) -> None:
     """Remove old runs, never one that is unfinished."""
-    removed = _book().prune(keep, loop, older_than, dry_run=dry_run)
+    removed = options.book().prune(keep, loop, older_than, dry_run=dry_run)
     for run_id, name in zip(removed["id"], removed["loop"], strict=True):
         click.echo(f"{run_id}\t{name}")
     noun = "run" if len(removed) == 1 else "runs"
@@ -517,18 +402,18 @@ def prune(keep: int, loop: str | None, older_than: str | None, *, dry_run: bool)
 
 
 @cli.command()
-@_run_argument
+@options.run_argument
 @click.option("--force", is_flag=True, help="Delete it although it is running or failed.")
-@_book_option
+@options.book_option
 def delete(run: str, *, force: bool) -> None:
     """Delete a run with everything that it recorded."""
-    run_id = _opened().resolve(run)
-    _book().delete(run_id, force=force)
+    run_id = options.opened().resolve(run)
+    options.book().delete(run_id, force=force)
     terminal.said(f"deleted {run_id}")
 
 
 @cli.command()
-@_book_option
+@options.book_option
 def doctor() -> None:
     """Check the book and the files beside it.
 
@@ -536,7 +421,7 @@ def doctor() -> None:
     """
     from . import doctor as doctor_command  # noqa: PLC0415 - only for this command
 
-    if not doctor_command.report(_opened()):
+    if not doctor_command.report(options.opened()):
         raise SystemExit(1)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +20,7 @@ from ..show import text as show_text
 from ..show import words
 from ..show.text import Role, Span
 from ..show.values import readable
-from ..system.console import stable
+from ..system.console import stable, uncoloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,17 +46,16 @@ STYLES: Final[dict[Role, str]] = {
     "quiet": "dim",
     "code": "cyan",
 }
-#: Levels of messages that stand out, and what they look like.
 #: Said where an input was given, and no run and no cell for parameters has taken it.
 IGNORED: Final = (
     "--input is not the input of the run: the notebook opens its run with an input of its own."
 )
+#: Levels of messages that stand out, and what they look like.
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
 _NARROWEST: Final = 40
 _NARROWEST_LAST: Final = 16
 _CELL_FACTS: Final = 15  # a status, and a duration as wide as "59 min 59 s"
 _GAP: Final = 2
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +270,7 @@ def _text_of(output: dict[str, Any]) -> str:
         text = f"{output['ename']}: {output['evalue']}"
     else:
         text = output["data"].get("text/plain") or f"({', '.join(output['data'])})"
-    return _COLOURS.sub("", str(text))
+    return uncoloured(str(text))
 
 
 def complain(message: str, role: Role = "failed") -> None:

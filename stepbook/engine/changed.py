@@ -14,6 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepbookWarning
+from ..model.libraries import OF_THE_MOMENT
 from .attempt import shorten
 
 if TYPE_CHECKING:
@@ -45,14 +46,10 @@ _ATOMS: Final = frozenset(
         types.ModuleType,
     }
 )
-#: Libraries of which the objects are of the moment: using one changes it, and means nothing.
-_OF_THE_MOMENT: Final = frozenset(
+#: Of their objects nothing is compared: beside those of the moment, what is fixed or a connection.
+_NOT_COMPARED: Final = OF_THE_MOMENT | frozenset(
     """
-    matplotlib mpl_toolkits seaborn plotly bokeh altair sqlite3 _sqlite3 duckdb _duckdb sqlalchemy
-    psycopg psycopg2 requests httpx aiohttp urllib3 urllib http socket ssl logging tqdm threading
-    _thread asyncio _asyncio concurrent queue ipywidgets anywidget IPython ipykernel zmq stepbook
-    contextvars _contextvars weakref _weakref multiprocessing subprocess io _io boto3 botocore
-    pathlib datetime decimal uuid re enum functools unittest
+    urllib http io _io boto3 botocore pathlib datetime decimal uuid re enum functools unittest
     """.split()
 )
 _ITERATORS: Final = frozenset(map(type, ([].__iter__(), ().__iter__(), {}.__iter__(), iter(""))))
@@ -78,7 +75,7 @@ class _Same:
 
 def look(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Look | None:
     """Return what a body may change, and how it looks; None if there is nothing of the kind."""
-    fn, args, kwargs = _unwrapped(fn, args, kwargs)
+    fn, args, kwargs = unwrapped(fn, args, kwargs)
     found: Look = []
     owner = getattr(fn, "__self__", None)
     if type(owner) not in _ATOMS:
@@ -92,10 +89,11 @@ def look(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Look | None:
     return found or None
 
 
-def _unwrapped(
+def unwrapped(
     fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
-    while type(fn) is functools.partial:
+    """Return the function and the arguments of a call through ``functools.partial``."""
+    while isinstance(fn, functools.partial):
         fn, args, kwargs = fn.func, (*fn.args, *args), {**fn.keywords, **kwargs}
     return fn, args, kwargs
 
@@ -142,7 +140,7 @@ class _Looking:
 
     def _object(self, value: Any, kind: type) -> Any:
         library = str(kind.__module__).partition(".")[0]
-        if library in _OF_THE_MOMENT:
+        if library in _NOT_COMPARED:
             return None
         if library == "numpy" and hasattr(kind, "__array_interface__"):
             return self._array(value)
@@ -208,7 +206,7 @@ def warn(run: OpenRun, name: str, fn: Any, before: Look, value: Any) -> None:
     changed = [one for one in found if not any(one[1] is kept for kept in returned)]
     if not changed:
         return
-    fn, _, _ = _unwrapped(fn, (), {})
+    fn, _, _ = unwrapped(fn, (), {})
     about = getattr(fn, "__qualname__", type(fn).__qualname__), *(place for place, _ in changed)
     if about in run.told:
         return

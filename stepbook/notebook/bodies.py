@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from ..engine import runs
 from ..engine.attempt import current
 from ..engine.hooks import HOOKS
+from ..system.console import shell
 from . import hooks
 from .listen import listener
 from .page import Page
@@ -63,7 +63,6 @@ def _started_from() -> Attempt | None:
 def attach() -> None:
     """Follow the cells of this process's IPython shell, and what their steps show."""
     hooks.attach()
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    if shell is not None and HOOKS.body_begins is None:
-        HOOKS.body_begins = Bodies(shell).begins
+    here = shell()
+    if here is not None and HOOKS.body_begins is None:
+        HOOKS.body_begins = Bodies(here).begins

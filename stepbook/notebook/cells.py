@@ -461,10 +461,10 @@ class CellStep:
         run, session = self._running, self._session
         with calm():
             self._restorer.finish()
-            others = self._restorer.names - self._body.effects.binds
-            history.follow(self._shell, self._held, others)
-            others = self._body.effects.binds | session.places.imported_from(session.places.end())
-            session.memory.restored(step.name, self._restorer.names | others)
+            restored, bound = self._restorer.names, self._body.effects.binds
+            history.follow(self._shell, self._held, restored - bound)
+            imported = session.places.imported_from(session.places.end())
+            session.memory.restored(step.name, restored | bound | imported)
         session.draws.end(step.name, self._chance)
         session.surroundings.end()
         session.files.replayed(step.name, self._restorer.files)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
+from ..model.libraries import OF_THE_MOMENT
 from ..system.interrupts import in_thread
 from ..values.types.living import slots_of
 from ..values.types.memory import exporter, memory_of, owner_of, parts_of
@@ -27,16 +28,6 @@ from .effects import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-#: Libraries of which the objects are of the moment: plots, connections, streams, our own.
-OF_THE_MOMENT: Final = frozenset(
-    """
-    matplotlib mpl_toolkits seaborn plotly bokeh altair sqlite3 _sqlite3 duckdb _duckdb sqlalchemy
-    psycopg psycopg2 requests httpx aiohttp urllib3 socket ssl logging tqdm threading _thread
-    asyncio _asyncio concurrent queue ipywidgets anywidget IPython ipykernel zmq stepbook
-    contextvars _contextvars weakref _weakref multiprocessing subprocess
-    """.split()
-)
 
 #: What arrays are made on, beside arrays.
 _BUFFERS: Final = (bytearray, array.array)

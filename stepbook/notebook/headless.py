@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import signal
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,18 +18,14 @@ from ..engine import runs
 from ..errors import Interrupted, InvalidInputError, RunError, StepbookError
 from ..model.rows import DURABLE_KINDS, RUNNING
 from ..show.text import one_line
-from ..system import scratch
-from ..system.console import tell
+from ..system.console import tell, uncoloured
 from . import inside, kernels, parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..engine.wishes import Wishes
 
 #: So many lines of what a failed cell has printed are told with its error.
 _TOLD_LINES: Final = 20
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _PADDING: Final = re.compile(r" {2,}(?=Traceback \()")
 #: Its warning of what listens on which port is for servers, not for a kernel of this process.
 _QUIET: Final = "--IPKernelApp.log_level=ERROR"
@@ -141,10 +136,10 @@ def execute(
     env = {**env, "JPY_SESSION_NAME": str(path)}  # as Jupyter tells its kernels
     with (
         tempfile.TemporaryDirectory() as place,
-        _explaining(name) as started,
-        _ending(client),
+        kernels.explaining(name) as started,
+        kernels.ending(client),
         client.setup_kernel(env=env),
-        _unwinding(client),
+        kernels.unwinding(client),
     ):
         started.append(name)
         owned = Path(place) / "owned"
@@ -158,25 +153,6 @@ def execute(
         if found.died:
             return found._replace(**_left(owned))
         return found._replace(ignored=found.ignored and not taken)
-
-
-@contextlib.contextmanager
-def _explaining(name: str) -> Iterator[list[str]]:
-    """Say what to do about a kernel that does not start; what it gives is filled when it has.
-
-    Raises:
-        InvalidInputError: it cannot be started.
-    """
-    started: list[str] = []
-    try:
-        yield started
-    except (OSError, RuntimeError) as error:
-        if started:
-            raise
-        raise InvalidInputError(
-            f"the kernel {name!r} could not be started: {error}. `jupyter kernelspec list` tells "
-            "where it is described; --kernel takes another one."
-        ) from error
 
 
 class _Execution:
@@ -255,7 +231,7 @@ class _Execution:
 
         cell, begun, problem = self._cells[number], time.perf_counter(), None
         try:
-            with _interrupting(self._client) if self._forwards else contextlib.nullcontext():
+            with kernels.interrupting(self._client) if self._forwards else contextlib.nullcontext():
                 self._client.execute_cell(cell, number)
         except CellExecutionError as error:
             problem = Problem(_problem(cell, error))
@@ -292,73 +268,6 @@ class _Execution:
         return "".join(o["text"] for o in cell.outputs if o["output_type"] == "stream").rstrip()
 
 
-@contextlib.contextmanager
-def _ending(client: Any) -> Iterator[None]:
-    """End a kernel that was still starting when somebody stopped the command."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if client.km is not None and client.km.has_kernel:
-            _settle(client.km.shutdown_kernel(now=True))
-        raise
-
-
-@contextlib.contextmanager
-def _unwinding(client: Any) -> Iterator[None]:
-    """Give the cell that is executing a moment to clean up, when somebody stops the command."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if not _settle(client.km.interrupt_kernel()):
-            client.shutdown_kernel = "immediate"
-        raise
-
-
-def _settle(ask: Any) -> bool:
-    """Await what asks the kernel to end, and then what an interrupt has left unawaited.
-
-    Returns:
-        Whether all of it has ended in time.
-    """
-    import asyncio  # noqa: PLC0415 - nbclient has imported it
-
-    from jupyter_core.utils import ensure_async, run_sync  # noqa: PLC0415 - as nbclient
-
-    async def end() -> bool:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        await ensure_async(ask)
-        try:
-            ended = asyncio.gather(*left, return_exceptions=True)
-            await asyncio.wait_for(ended, scratch.PATIENCE_S / 2)
-        except TimeoutError:
-            return False
-        return True
-
-    return bool(run_sync(end)())
-
-
-@contextlib.contextmanager
-def _interrupting(client: Any) -> Iterator[None]:
-    """Pass an interrupt on to the kernel; a second one ends the command."""
-    import asyncio  # noqa: PLC0415 - nbclient has imported it
-
-    from jupyter_core.utils import ensure_async  # noqa: PLC0415 - as nbclient
-
-    sent: list[asyncio.Task[None]] = []  # a task that nobody holds can be collected
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
-        loop = asyncio.get_running_loop()
-        send = ensure_async(client.km.interrupt_kernel())
-        loop.call_soon_threadsafe(lambda: sent.append(loop.create_task(send)))
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def _allowed(cell: Any) -> Problem | None:
     """Return the error of a cell that is tagged to go on after one, in one line; else None."""
     raised = [o for o in cell.outputs if o["output_type"] == "error"]
@@ -374,7 +283,7 @@ def _problem(cell: Any, error: Exception) -> str:
     lines = "".join(texts).splitlines()[-_TOLD_LINES:]
     raised = [o["traceback"] for o in cell.outputs if o["output_type"] == "error"]
     traceback = "\n".join(raised[-1]).splitlines() if raised else str(error).splitlines()
-    if traceback and not _ANSI.sub("", traceback[0]).strip("-"):
+    if traceback and not uncoloured(traceback[0]).strip("-"):
         del traceback[0]  # the rule above it is wider than some terminals
     if traceback:
         traceback[0] = _PADDING.sub("  ", traceback[0])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ..engine import runs
 from ..engine.hooks import HOOKS
 from ..engine.passes import Place
 from ..model import failures
+from ..system.console import shell
 from . import names
 from .calm import calm, warn
 
@@ -60,31 +60,30 @@ class CellExecution:
 
 def attach() -> None:
     """Follow the cells of this process's IPython shell, if there is one; once."""
-    module = sys.modules.get("IPython")
-    shell: InteractiveShell | None = module.get_ipython() if module is not None else None
-    if shell is None or id(shell) in _attached:
+    here = shell()
+    if here is None or id(here) in _attached:
         return
-    _attached.add(id(shell))
-    shell.events.register("pre_run_cell", _before_cell)
-    shell.events.register("post_run_cell", _after_cell)
+    _attached.add(id(here))
+    here.events.register("pre_run_cell", _before_cell)
+    here.events.register("post_run_cell", _after_cell)
     HOOKS.cell = CellExecution()  # the cell that is executing already
     HOOKS.claim = names.claim_call
 
 
-def detach(shell: InteractiveShell) -> None:
+def detach(attached: InteractiveShell) -> None:
     """Undo :func:`attach`."""
-    if id(shell) in _attached:
-        _attached.discard(id(shell))
-        shell.events.unregister("pre_run_cell", _before_cell)
-        shell.events.unregister("post_run_cell", _after_cell)
+    if id(attached) in _attached:
+        _attached.discard(id(attached))
+        attached.events.unregister("pre_run_cell", _before_cell)
+        attached.events.unregister("post_run_cell", _after_cell)
         HOOKS.cell = HOOKS.claim = HOOKS.body_begins = None
 
 
 def _before_cell(info: Any) -> None:
     before = HOOKS.cell
     outer = before if isinstance(before, CellExecution) and before.running else None
-    shell = sys.modules["IPython"].get_ipython()
-    number = shell.execution_count if info.store_history and shell is not None else None
+    here = shell()
+    number = here.execution_count if info.store_history and here is not None else None
     HOOKS.cell = CellExecution(getattr(info, "cell_id", None), number, outer, info.raw_cell)
     if outer is None:
         for call in at_begin:

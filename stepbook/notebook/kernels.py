@@ -1,13 +1,16 @@
-"""The kernel that executes a notebook without a front end: which one, and why it has ended."""
+"""The kernel that executes a notebook without a front end: which one, and how and why it ends."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import InvalidInputError
+from ..system import scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _CRASHES: Final = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
@@ -60,6 +63,92 @@ def chosen(path: Path, notebook: Any, asked: str | None) -> str:
         spec = {"name": name, "display_name": found.display_name, "language": "python"}
         notebook.metadata["kernelspec"] = spec
     return name
+
+
+@contextlib.contextmanager
+def explaining(name: str) -> Iterator[list[str]]:
+    """Say what to do about a kernel that does not start; what it gives is filled when it has.
+
+    Raises:
+        InvalidInputError: it cannot be started.
+    """
+    started: list[str] = []
+    try:
+        yield started
+    except (OSError, RuntimeError) as error:
+        if started:
+            raise
+        raise InvalidInputError(
+            f"the kernel {name!r} could not be started: {error}. `jupyter kernelspec list` tells "
+            "where it is described; --kernel takes another one."
+        ) from error
+
+
+@contextlib.contextmanager
+def ending(client: Any) -> Iterator[None]:
+    """End a kernel that was still starting when somebody stopped the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if client.km is not None and client.km.has_kernel:
+            _settle(client.km.shutdown_kernel(now=True))
+        raise
+
+
+@contextlib.contextmanager
+def unwinding(client: Any) -> Iterator[None]:
+    """Give the cell that is executing a moment to clean up, when somebody stops the command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not _settle(client.km.interrupt_kernel()):
+            client.shutdown_kernel = "immediate"
+        raise
+
+
+def _settle(ask: Any) -> bool:
+    """Await what asks the kernel to end, and then what an interrupt has left unawaited.
+
+    Returns:
+        Whether all of it has ended in time.
+    """
+    import asyncio  # noqa: PLC0415 - nbclient has imported it
+
+    from jupyter_core.utils import ensure_async, run_sync  # noqa: PLC0415 - as nbclient
+
+    async def end() -> bool:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        await ensure_async(ask)
+        try:
+            ended = asyncio.gather(*left, return_exceptions=True)
+            await asyncio.wait_for(ended, scratch.PATIENCE_S / 2)
+        except TimeoutError:
+            return False
+        return True
+
+    return bool(run_sync(end)())
+
+
+@contextlib.contextmanager
+def interrupting(client: Any) -> Iterator[None]:
+    """Pass an interrupt on to the kernel; a second one ends the command."""
+    import asyncio  # noqa: PLC0415 - nbclient has imported it
+
+    from jupyter_core.utils import ensure_async  # noqa: PLC0415 - as nbclient
+
+    sent: list[asyncio.Task[None]] = []  # a task that nobody holds can be collected
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        loop = asyncio.get_running_loop()
+        send = ensure_async(client.km.interrupt_kernel())
+        loop.call_soon_threadsafe(lambda: sent.append(loop.create_task(send)))
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def cause(code: int | None) -> str:

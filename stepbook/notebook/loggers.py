@@ -106,11 +106,7 @@ def _set_handlers(logger: logging.Logger, value: Any) -> None:
         raise ValueError(f"{', '.join(lost)} was not added again")
 
 
-def _made(
-    level: int,
-    stream: str,
-    *how: Any,
-) -> logging.Handler:
+def _made(level: int, stream: str, *how: Any) -> logging.Handler:
     if stream not in _STREAMS:
         raise ValueError(f"{stream!r} is not a stream that prints")
     handler = logging.StreamHandler(getattr(sys, stream))

@@ -9,6 +9,7 @@ import types
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..engine.attempt import shorten
+from ..engine.changed import unwrapped
 from ..engine.hooks import HOOKS
 from ..errors import DuplicateStepError, NotSerializableError
 from ..model.rows import PENDING
@@ -93,8 +94,7 @@ def claim_call(
     # A loop is one piece of code, whichever cells trigger and resume it; so is a callback.
     if run.in_loop or HOOKS.between_cells:
         return ""
-    while isinstance(fn, functools.partial):
-        fn, args, kwargs = fn.func, (*fn.args, *args), {**fn.keywords, **kwargs}
+    fn, args, kwargs = unwrapped(fn, args, kwargs)
     given = [(str(place), value) for place, value in enumerate(args)] + list(kwargs.items())
     parts = [_MOST_PARTS]
     texts = tuple((place, _text(run.codec, value, parts)) for place, value in given)

@@ -16,6 +16,7 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 _told: Callable[[str, bool], None] | None = None
 _installed = False
+_telling = False  # who is told opens files, too, to compare them
 
 
 def hear(tell: Callable[[str, bool], None]) -> None:
@@ -34,12 +35,10 @@ def rest() -> None:
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event != "open" or _told is None:
+    global _telling  # noqa: PLW0603 - as above
+    if event != "open" or _told is None or _telling:
         return
-    global _told_now  # noqa: PLW0603 - the hook opens files itself, to compare them
-    if _told_now:
-        return
-    _told_now = True
+    _telling = True
     try:
         path, _, flags = args
         if isinstance(path, str | bytes | os.PathLike):
@@ -47,7 +46,4 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
     except Exception:  # noqa: BLE001, S110 - the file must be opened, whatever is wrong here
         pass
     finally:
-        _told_now = False
-
-
-_told_now = False
+        _telling = False

@@ -9,7 +9,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any, Final
 
-from .digest import OF_THE_MOMENT
+from ..model.libraries import OF_THE_MOMENT
 from .memory import is_hidden
 from .stub import NotStored
 

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..system.console import shell
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -270,10 +272,6 @@ def _came_with(cls: type) -> frozenset[str]:
     return frozenset(name for name, value in vars(cls).items() if is_its_own(value))
 
 
-def _shell() -> Any:
-    return sys.modules["IPython"].get_ipython()
-
-
 def _foreign(functions: Iterable[Any]) -> list[str]:
     """Return the names of functions that neither the shell nor stepbook has brought."""
     named = (_named(f) for f in functions)
@@ -281,23 +279,23 @@ def _foreign(functions: Iterable[Any]) -> list[str]:
 
 
 def _events() -> list[str]:
-    callbacks = _shell().events.callbacks
+    callbacks = shell().events.callbacks
     return [f"{event} {name}" for event in callbacks for name in _foreign(callbacks[event])]
 
 
 def _transformers() -> list[str]:
-    shell = _shell()
-    found = (*shell.input_transformers_cleanup, *shell.input_transformers_post)
-    return _foreign(f for f in (*found, *map(type, shell.ast_transformers)))
+    here = shell()
+    found = (*here.input_transformers_cleanup, *here.input_transformers_post)
+    return _foreign(f for f in (*found, *map(type, here.ast_transformers)))
 
 
 def _magics() -> list[str]:
-    kinds = _shell().magics_manager.magics
+    kinds = shell().magics_manager.magics
     return [n for kind in kinds.values() for n, f in kind.items() if _is_of_notebook(f)]
 
 
 def _printers() -> list[str]:
-    formatters = _shell().display_formatter.formatters.values()
+    formatters = shell().display_formatter.formatters.values()
     return sorted({_named(t) for f in formatters for t in f.type_printers if _is_of_notebook(t)})
 
 
@@ -313,5 +311,5 @@ _REGISTRIES: Final[dict[str, Callable[[], list[str]]]] = {
     "transformers of the shell": _transformers,
     "magics of the shell": _magics,
     "printers of the shell": _printers,
-    "handlers of errors of the shell": lambda: [_named(e) for e in _shell().custom_exceptions],
+    "handlers of errors of the shell": lambda: [_named(e) for e in shell().custom_exceptions],
 }

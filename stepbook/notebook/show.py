@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BookNotFoundError, StepbookError
-from ..system.console import stable, tell
+from ..system.console import shell, stable, tell
 from . import hooks
 from .listen import unheard
 
@@ -34,16 +34,12 @@ _outputs: dict[str, tuple[Live, int]] = {}
 
 def kernel() -> Any:
     """Return the kernel that this process is, or None."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    return getattr(shell, "kernel", None)
+    return getattr(shell(), "kernel", None)
 
 
 def needs_widget_output() -> bool:
     """Whether the front end makes widgets only from outputs of their type."""
-    module = sys.modules.get("IPython")
-    shell = module.get_ipython() if module is not None else None
-    names = getattr(shell, "user_ns", {})
+    names = getattr(shell(), "user_ns", {})
     return (
         "google.colab" in sys.modules or "VSCODE_PID" in os.environ or "__vsc_ipynb_file__" in names
     )

@@ -162,14 +162,12 @@ def _missing(recorded: dict[str, Any], told: set[str]) -> list[str]:
     found = []
     for name, value in recorded.items():
         here = now.get(name)
-        same = here == value or (
-            isinstance(value, list) and isinstance(here, list) and set(value) <= set(here)
-        )
-        if not same and name not in told:
+        if isinstance(value, list):
+            lost = [one for one in value if one not in (here or [])]
+        else:
+            lost = [] if here == value else [value]
+        if lost and name not in told:
             told.add(name)
-            lost = (
-                [v for v in value if v not in (here or [])] if isinstance(value, list) else [value]
-            )
             found.append(f"{name} ({', '.join(map(str, lost[:5]))})")
     return found
 

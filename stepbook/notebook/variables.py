@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
+from ..model.libraries import OF_THE_MOMENT
 from ..values.heap import ATOMS, SHARED_LIST, is_tree
 from ..values.nodes import TAG, step
 from ..values.types import living
-from .digest import OF_THE_MOMENT, library
+from .digest import library
 from .memory import is_hidden
 from .places import shown
 from .reach import GONE

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final
 
 #: How to ask for a fresh run where one is being opened: in Python, or in ``%stepbook run``.
 asks_new: Final = ContextVar("asks_new", default="new=True")
+
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def uncoloured(text: str) -> str:
+    """Return a text without the escapes that colour it on a terminal."""
+    return _COLOURS.sub("", text)
 
 
 def stable() -> bool:
@@ -16,10 +24,15 @@ def stable() -> bool:
     return os.environ.get("STEPBOOK_STABLE_REPR", "") not in ("", "0")
 
 
+def shell() -> Any:
+    """Return the IPython shell of this process, or None; IPython is not imported for it."""
+    module = sys.modules.get("IPython")
+    return None if module is None else module.get_ipython()
+
+
 def in_ipython() -> bool:
     """Whether this code runs in an IPython shell or kernel."""
-    module = sys.modules.get("IPython")
-    return module is not None and module.get_ipython() is not None
+    return shell() is not None
 
 
 def tell(message: str) -> None:

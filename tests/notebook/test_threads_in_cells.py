@@ -302,6 +302,14 @@ def executed(kernel: Kernel) -> list[str]:
     return found
 
 
+def scheduled(kernel: Kernel) -> tuple[Kernel, random.Random]:
+    """Prepare a kernel for schedules by a seed that a failure shows."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    kernel.ok(SCHEDULES, "define")
+    return kernel, random.Random(seed)
+
+
 def walk(kernel: Kernel, one: Schedule, bad: set[str]) -> None:
     """Execute a schedule's cell and compare with the model."""
     may, shown, fails = one.expect(bad)
@@ -326,11 +334,7 @@ def walk(kernel: Kernel, one: Schedule, bad: set[str]) -> None:
 def test_schedules_by_chance_execute_what_a_simple_model_says(
     kernels: Callable[..., Kernel],
 ) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    kernel = kernels()
-    kernel.ok(SCHEDULES, "define")
+    kernel, chance = scheduled(kernels())
     for number in range(120):
         one = schedule(number, chance)
         for _ in range(3):
@@ -340,11 +344,7 @@ def test_schedules_by_chance_execute_what_a_simple_model_says(
 def test_after_a_kill_what_had_failed_or_had_not_ended_is_executed_again(
     kernels: Callable[..., Kernel],
 ) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    kernel = kernels()
-    kernel.ok(SCHEDULES, "define")
+    kernel, chance = scheduled(kernels())
     for number in range(8):
         one = schedule(number, chance)
         bad = {n for n in one.names if chance.random() < 0.3}

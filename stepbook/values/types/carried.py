@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..world import GraphWriter
 
 CARRIED: Final = "pandas.carried"
+#: What knows a frequency, which its empty one may not.
+_WITH_FREQUENCY: Final = ("DatetimeArray", "TimedeltaArray", "DatetimeIndex", "TimedeltaIndex")
 
 
 def is_shared(w: GraphWriter, value: Any) -> bool:
@@ -35,10 +37,6 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
     if freq is not None:
         node["freq"] = freq.freqstr
     return {**node, "parts": {name: w.needed(part) for name, part in parts.items()}}
-
-
-#: What knows a frequency, which its empty one may not.
-_WITH_FREQUENCY: Final = ("DatetimeArray", "TimedeltaArray", "DatetimeIndex", "TimedeltaIndex")
 
 
 def decode(node: dict[str, Any]) -> Any:
