@@ -21,6 +21,7 @@ def load(shell: InteractiveShell) -> None:
         return
     session = sessions.begin(shell, CellStep)
     bodies.attach()
+    listen.listener(shell)
     hooks.at_end.append(session.cell_ended)
     hooks.at_pass.append(session.count)
     shell.input_transformers_cleanup.append(session.lines)

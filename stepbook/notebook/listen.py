@@ -86,6 +86,7 @@ class Listener:
         self.bodies: Ear | None = None
         self._heard: dict[tuple[int, str], tuple[Any, str]] = {}
         self._captures = Captures()
+        self._stays = False
 
     # ---- whom it concerns ---------------------------------------------------------------------
 
@@ -125,29 +126,37 @@ class Listener:
         self.late[parent] = late
         while len(self.late) > _MOST_LATE:
             del self.late[next(iter(self.late))]
-        self.attach()
 
     def cell_begins(self) -> None:
         """Have recorded what has come since the last cell, before this one does anything."""
         for late in self.late.values():
             late.cell_begins()
 
-    def cell_ended(self) -> None:
-        """Go on listening behind the cell: IPython puts its streams back right after this."""
-        if self.bodies is not None:
-            self.bodies = None
-            self.rest()
-        if self.late:
-            with contextlib.suppress(RuntimeError):  # this host has no loop
+    def begin(self) -> None:
+        """Listen from here on in a host whose messages tell what belongs to a cell that has ended.
+
+        IPython puts its streams back after each cell as it has found them. So only a listener that
+        is there before a cell hears what comes right behind that cell.
+        """
+        if hasattr(sys.stdout, "parent_header"):
+            self._stays = True
+            self.attach()
+            with contextlib.suppress(RuntimeError):  # no loop yet, and so within no cell
                 asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
-        if self.late:
+        if self._stays:
             self.attach()
+
+    def cell_ended(self) -> None:
+        """Let go of the bodies of the cell."""
+        if self.bodies is not None:
+            self.bodies = None
+            self.rest()
 
     def rest(self) -> None:
         """Listen no more if nobody hears."""
-        if not self.executing and not self.late and self.bodies is None:
+        if not self._stays and not self.executing and self.bodies is None:
             self.detach()
 
     # ---- hooks ----------------------------------------------------------------------------------
@@ -169,6 +178,7 @@ class Listener:
 
     def detach(self) -> None:
         """Listen no more."""
+        self._stays = False
         for owner, name in self._heard.values():
             call = vars(owner).get(name)
             before = getattr(call, _BEFORE, _OTHER)
@@ -307,6 +317,7 @@ def listener(shell: InteractiveShell) -> Listener:
         found = _listeners[id(shell)] = Listener(shell)
         hooks.at_begin.append(found.cell_begins)
         hooks.at_end.append(found.cell_ended)
+        found.begin()
     return found
 
 
@@ -316,5 +327,4 @@ def end(shell: InteractiveShell) -> None:
     if found is not None:
         hooks.at_begin.remove(found.cell_begins)
         hooks.at_end.remove(found.cell_ended)
-        found.late.clear()
         found.detach()

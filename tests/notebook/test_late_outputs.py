@@ -80,6 +80,27 @@ def test_what_comes_after_the_end_of_a_cell_is_shown_again_with_it(
     assert again.ok("%%step B\nprint('B')").text() == "B\n"
 
 
+AT_ONCE = {
+    "a task": (
+        "import asyncio\nasync def soon():\n    print('late')\n"
+        "task = asyncio.get_running_loop().create_task(soon())"
+    ),
+    "a callback": ("import asyncio\nhandle = asyncio.get_running_loop().call_soon(print, 'late')"),
+}
+
+
+@pytest.mark.parametrize("what", AT_ONCE)
+def test_what_comes_right_behind_the_first_cell_is_recorded(
+    fresh: Callable[[], Kernel], what: str
+) -> None:
+    cell, kernel = f"%%step A\n{AT_ONCE[what]}\nprint('now')", fresh()
+    request = kernel.send(cell)
+    if "late" not in kernel.collect(request).text():
+        kernel.wait_for(request, "late\n")
+    kernel.stop()
+    assert fresh().ok(cell).text() == "now\nlate\n"
+
+
 def test_what_comes_late_is_recorded_without_another_cell(fresh: Callable[[], Kernel]) -> None:
     cell, kernel = f"%%step A\n{LATE['a child process']}\nprint('now')", fresh()
     request = kernel.send(cell)
