@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from .cases import Case
 
 #: In the order of a report.
-KINDS = ("replay", "cut", "edit", "twice", "repaired", "inside", "storing", "redo", "kernel")
+KINDS = (
+    "replay",
+    "cut",
+    "edit",
+    "twice",
+    "repaired",
+    "inside",
+    "storing",
+    "redo",
+    "unstored",
+    "kernel",
+)
 #: What runs unless the command line says otherwise: a kernel takes seconds to start.
 USUAL = KINDS[:-1]
 
@@ -207,6 +218,24 @@ def _redo(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     yield Chain("redo", tuple(stages))
 
 
+def _unstored(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
+    """Nothing is stored of a step: it executes in each session, and all others replay."""
+    turns, steps = _turns(case.cells), _steps(case)
+    if case.edit is not None or not steps:
+        return
+    for k in steps if every else [chance.choice(steps)]:
+        left = (*turns[:k], replace(turns[k], options="--no-store"), *turns[k + 1 :])
+        label = f"unstored {k}"
+        yield Chain(
+            "unstored",
+            (
+                Stage(label, left, turns),
+                Stage(f"{label}, replay", left, turns, executes=(k,), folds=True),
+                Stage(f"{label}, replay from tables", left, turns, executes=(k,)),
+            ),
+        )
+
+
 def _kernel(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
     for chain in [*_replay(case, chance, every=every), *_edit(case, chance, every=every)]:
         yield replace(chain, kind="kernel", kernel=True)
@@ -221,5 +250,6 @@ _MAKERS = {
     "inside": _inside,
     "storing": _storing,
     "redo": _redo,
+    "unstored": _unstored,
     "kernel": _kernel,
 }

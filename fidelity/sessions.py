@@ -28,6 +28,7 @@ class Turn:
     Attributes:
         number: of the cell.
         text: what is executed.
+        options: of the step, as its line has them.
         redo: whether the step is first asked to execute again.
         fails: whether its failure belongs to the scenario.
         kill_after: whether the process is killed when it has ended.
@@ -36,6 +37,7 @@ class Turn:
 
     number: int
     text: str
+    options: str = ""
     redo: bool = False
     fails: bool = False
     kill_after: bool = False
@@ -88,7 +90,8 @@ class Seen:
 
 def code_of(turn: Turn) -> str:
     """Return the text of a step's cell."""
-    return f"%%step cell {turn.number}\n{turn.text}"
+    options = f" -- {turn.options}" if turn.options else ""
+    return f"%%step cell {turn.number}{options}\n{turn.text}"
 
 
 def is_plain(turn: Turn) -> bool:

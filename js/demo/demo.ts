@@ -51,6 +51,7 @@ function row(seq: number, name: string, more: Partial<Row> = {}): Row {
     progress: null,
     usual: null,
     expires_at: null,
+    policy: null,
     ...more,
   };
 }

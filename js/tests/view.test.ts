@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import fixture from "../../tests/fixtures/wire.json";
 import { DATA_TYPE, showEmbedded } from "../src/hosts/page";
 import type { Json } from "../src/model/json";
+import { UNSTORED } from "../src/model/rows";
 import { Timeline } from "../src/model/state";
 import type { Sample } from "../src/model/tagged";
 import { type Delta, type Request, type Runs, readMessage, type Snapshot } from "../src/model/wire";
@@ -118,6 +119,19 @@ test("without a kernel a cut return says where the rest is", () => {
   show({ ...snapshot, rows });
   head("Load profile").click();
   expect(view.element.textContent).toContain("The beginning of 70 kB; the book has the whole.");
+});
+
+test("a step of which nothing is stored says so, and why when it is opened", () => {
+  const rows = snapshot.rows.map((row) => [...row]);
+  const at = (field: string): number => snapshot.fields.indexOf(field);
+  const row = rows[0] as unknown[];
+  row[at("return")] = null;
+  row[at("policy")] = "max-size";
+  show({ ...snapshot, rows });
+  expect(head("Load profile").querySelector(".sb-badge")?.textContent).toBe("not stored");
+  expect(head("Wait for scan").textContent).not.toContain("not stored");
+  head("Load profile").click();
+  expect(head("Load profile").parentElement?.textContent).toContain(UNSTORED["max-size"]);
 });
 
 test("every button keeps its keys from the notebook", () => {

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..engine.books import OpenBook
     from ..engine.hooks import Live
     from ..engine.opened import OpenRun
+    from ..model.sizes import Size
 
 
 def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
@@ -119,6 +120,7 @@ class Book(StaysHere):
         reopen: Literal["unfinished"] | None = None,
         max_age: Duration | None = None,
         retry_handled: bool = False,
+        max_size: Size | None = None,
         trigger_type: TriggerType = "user",
     ) -> Run:
         """Open the latest run of *loop* with this key, or create one.
@@ -132,6 +134,9 @@ class Book(StaysHere):
             max_age: runs that are older are not opened; seconds or a text such as "12 hours".
             retry_handled: execute again the steps whose failures the code has handled, instead of
                 raising these failures again.
+            max_size: how much may be stored of one step, in bytes or as a text such as "500 MB". A
+                step that makes more is executed again in each pass. By default half of what is
+                free on the disk.
             trigger_type: what started it: "user", "api_token" or "system".
 
         Returns:
@@ -159,6 +164,7 @@ class Book(StaysHere):
                 reopen=reopen,
                 max_age=max_age,
                 retry_handled=retry_handled,
+                max_size=max_size,
                 trigger_type=trigger_type,
             )
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..engine.books import OpenBook
     from ..engine.opened import OpenRun
+    from ..model.sizes import Size
 
 _NO_INPUT: Final[Any] = object()
 
@@ -104,7 +105,9 @@ class Loop(StaysHere):
             options["input"] = input
         return self._walk(opening.open_run(self._book(), self.name, new=True, **options))
 
-    def resume(self, run_id: str, *, retry_handled: bool = False) -> Any:
+    def resume(
+        self, run_id: str, *, retry_handled: bool = False, max_size: Size | None = None
+    ) -> Any:
         """Walk a run again: succeeded steps replay, the rest is executed.
 
         Of a coroutine function the result is an awaitable of the run.
@@ -112,6 +115,7 @@ class Loop(StaysHere):
         Args:
             run_id: id of the run, or the beginning of only one.
             retry_handled: as for :meth:`Book.run`.
+            max_size: as above.
 
         Raises:
             RunNotFoundError: there is no such run.
@@ -125,7 +129,8 @@ class Loop(StaysHere):
             raise InvalidInputError(
                 f"run {run.id} belongs to the loop {run.row.loop!r}, not to {self.name!r}."
             )
-        return self._walk(opening.reopen(book, run.id, retry_handled=retry_handled))
+        how: Any = {"retry_handled": retry_handled, "max_size": max_size}
+        return self._walk(opening.reopen(book, run.id, **how))
 
     def _walk(self, opened: OpenRun) -> Any:
         if inspect.iscoroutinefunction(self._function):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..engine.opened import OpenRun
     from ..model.durations import Duration
+    from ..model.sizes import Size
     from ..timeline.widget import Timeline
     from .book import Book
 
@@ -164,6 +165,8 @@ class Run(StaysHere):
         timeout: Duration | None = None,
         on_change: OnChange | None = None,
         returns: Any = None,
+        store: bool = True,
+        max_size: Size | None = None,
     ) -> StepOptions:
         """Return a ``do`` with options.
 
@@ -174,6 +177,10 @@ class Run(StaysHere):
             on_change: what to do when the code of a recorded step has changed: "warn", "rerun",
                 "error" or "ignore".
             returns: the class that the value is rebuilt as.
+            store: False stores no value: ``do`` returns what the body returned, of any type, and
+                each pass executes the step again.
+            max_size: how much may be stored of the step, in bytes or as a text such as "500 MB".
+                One that makes more is executed again in each pass. By default what the run says.
 
         Raises:
             InvalidInputError: one of them cannot be used.
@@ -181,7 +188,15 @@ class Run(StaysHere):
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
         """
-        return StepOptions(self._opened, checked(retries, timeout, on_change, returns))
+        options = checked(
+            retries=retries,
+            timeout=timeout,
+            on_change=on_change,
+            returns=returns,
+            store=store,
+            max_size=max_size,
+        )
+        return StepOptions(self._opened, options)
 
     def wait_for_scan(
         self,

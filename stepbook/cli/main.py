@@ -13,6 +13,7 @@ import click
 from ..engine.wishes import Wishes
 from ..errors import StepbookError, StepbookWarning
 from ..model.durations import seconds
+from ..model.sizes import size_in_bytes
 from ..record import listing
 from . import options, terminal
 from .terminal import Column
@@ -129,6 +130,11 @@ Examples:
     help="Execute the steps again whose failures the notebook has handled.",
 )
 @click.option(
+    "--max-size",
+    metavar="SIZE",
+    help='Store at most so much of one step, as in "500 MB"; one with more is executed each time.',
+)
+@click.option(
     "--kernel",
     metavar="NAME",
     shell_complete=options.complete_kernel,
@@ -149,6 +155,7 @@ def run(
     reopen: Literal["unfinished"] | None,
     max_age: str | None,
     retry_handled: bool,
+    max_size: str | None,
     kernel: str | None,
     output: Path | None,
 ) -> None:
@@ -156,14 +163,17 @@ def run(
 
     Where the notebook opens no run, one is opened for it, named like the file. The items of an
     input that is an object become variables: behind the cell tagged "parameters", or before the
-    first cell. --new, --reopen and --max-age override what the notebook says. Ends with 1
-    if a cell has failed or the kernel has died.
+    first cell. --new, --reopen, --max-age and --max-size override what the notebook
+    says. Ends with 1 if a cell has failed or the kernel has died.
     """
     if new and (reopen is not None or max_age is not None):
         raise click.UsageError("--new starts a fresh run in any case; leave the others out.")
     if max_age is not None:
         seconds(max_age, "--max-age")  # refused here, not in a cell
-    wishes = Wishes(new=new, reopen=reopen, max_age=max_age, retry_handled=retry_handled)
+    if max_size is not None:
+        size_in_bytes(max_size, "--max-size")
+    how: Any = {"reopen": reopen, "max_age": max_age, "max_size": max_size}
+    wishes = Wishes(new=new, retry_handled=retry_handled, **how)
     if given is not None:
         wishes.input = options.parse_input(given)
     _needs_notebooks()

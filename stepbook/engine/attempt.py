@@ -78,10 +78,12 @@ class Attempt:
         folder: where it does.
         face: what the body sees of it, once it was asked for.
         shown: what the body of a ``run.do`` has shown, where a host keeps it.
+        draws: how the random generators looked when it began.
     """
 
     __slots__ = (
         "began",
+        "draws",
         "end_row",
         "face",
         "failed",
@@ -116,6 +118,7 @@ class Attempt:
         self.folder: Path | None = None
         self.face: Any = None
         self.shown: Shown | None = None
+        self.draws: tuple[object, object] | None = None
 
     def takes(self) -> Ledger | None:
         """Return where this attempt may record more; None when it has ended or was let go of."""

@@ -27,7 +27,7 @@ def decide(step: StepRow | None) -> Decision:
     if step is None:
         return EXECUTE
     if step.status == SUCCEEDED:
-        return REPLAY
+        return EXECUTE if step.policy is not None else REPLAY
     if step.status == FAILED and step.handled and step.error is not None:
         return RAISE
     return EXECUTE

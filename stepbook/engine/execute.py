@@ -12,7 +12,7 @@ from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
 from ..system.console import tell
 from ..system.timeouts import await_within, call_within
-from . import changed
+from . import changed, draws
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
 from .decide import EXECUTE, REPLAY, decide, settled
@@ -45,7 +45,7 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs))
+    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs), stores=options.store)
     if not ready:
         return value
     if not options.retries:
@@ -66,7 +66,7 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs))
+    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs), stores=options.store)
     if not ready:
         return value
     if not options.retries:
@@ -125,7 +125,9 @@ def named(run: OpenRun, name: object) -> str:
     return check_name(name, run.state().steps)
 
 
-def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[Any, bool]:
+def enter(
+    run: OpenRun, name: str, hint: Any = None, call: Any = None, *, stores: bool = True
+) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
 
     Args:
@@ -133,6 +135,7 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
         name: the step, from :func:`named`.
         hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
         call: the function and its arguments, to tell two uses of a name apart in a notebook.
+        stores: whether its value is to be stored; else what was stored before is not used.
 
     Returns:
         The replayed value and False, or None and True: it is to be executed.
@@ -149,11 +152,13 @@ def enter(run: OpenRun, name: str, hint: Any = None, call: Any = None) -> tuple[
         went_on(run)
     step = settled(run, state, name)
     decision = decide(step)
-    if step is None or decision == EXECUTE:
+    if step is None or decision == EXECUTE or (decision == REPLAY and not stores):
         return None, True
     if edit:
         tell(f"stepbook: {name!r}: {edit}; it is executed again.")
         return None, True
+    if step.progress is not None:
+        draws.bring_back(run, step)
     if decision == REPLAY:
         text = step.value
         if text is None:
@@ -239,6 +244,7 @@ def _execute(
         try:
             given = _arguments(fn, args, kwargs, attempt)
             before = changed.look(fn, args, kwargs)
+            attempt.draws = draws.look()
             attempt.began = time.perf_counter()
             if options.timeout_s is None:
                 value = fn(*args, **given)
@@ -247,7 +253,7 @@ def _execute(
                 value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
             if hasattr(type(value), "__await__"):
                 raise _unawaited(name, value)
-            result = succeed(run, attempt, value, _hint(fn, options))
+            result = succeed(run, attempt, value, _hint(fn, options), options)
             if before is not None:
                 changed.warn(run, name, fn, before, value)
             return result
@@ -282,6 +288,7 @@ async def _execute_async(
         attempt.task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, attempt)
         before = changed.look(fn, args, kwargs)
+        attempt.draws = draws.look()
         attempt.began = time.perf_counter()
         with heartbeat():
             if options.timeout_s is None:
@@ -289,7 +296,7 @@ async def _execute_async(
             else:
                 late = functools.partial(_timed_out, name, options)
                 value = await await_within(options.timeout_s, late, lambda: fn(*args, **given))
-        result = succeed(run, attempt, value, _hint(fn, options))
+        result = succeed(run, attempt, value, _hint(fn, options), options)
         if before is not None:
             changed.warn(run, name, fn, before, value)
         return result

@@ -17,6 +17,7 @@ from .hooks import HOOKS
 from .passes import Pass, Place
 
 if TYPE_CHECKING:
+    from ..model.rows import CellRow
     from ..record.ledger import Ledger, State
     from .books import OpenBook
 
@@ -35,6 +36,8 @@ class OpenRun:
         turn: when it was last opened, among the runs of this process; the highest is current.
         walk: the pass that is going on.
         in_loop: whether a loop function is walking it.
+        max_size: how many bytes may be stored of a step, where its options do not say; None for
+            half of what is free on the disk.
         lock: guards what follows.
         executing: the attempts of which a body executes, by step.
     """
@@ -48,9 +51,11 @@ class OpenRun:
         self.turn = 0
         self.walk: Pass | None = None
         self.in_loop = False
+        self.max_size: int | None = None
         self.lock = threading.RLock()
         self.executing: dict[str, Attempt] = {}
-        #: The functions of which was told that they change an argument, with the arguments.
+        #: What the person was told of once: functions that change an argument, steps that are
+        #: not stored.
         self.told: set[tuple[object, ...]] = set()
         self._at_prompt = passes.at_prompt()
         #: Values read ahead, by step name and attempt, for as long as the run is held.
@@ -91,6 +96,13 @@ class OpenRun:
         if key not in ahead:
             ahead = self._ahead = self.book.values(self.id, step)
         return ahead[key]
+
+    def cell(self, step: StepRow) -> CellRow | None:
+        """Return what the attempt of a step has left beside its value."""
+        found = self.look().cells.get(step.name)
+        if found is None or found.attempt != step.attempt:
+            found = self.book.cell(self.id, step.name, step.attempt)
+        return found
 
     # ---- passes -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..errors import InputChangedError, InvalidInputError
 from ..model.durations import Duration, seconds
 from ..model.rows import SUCCEEDED, RunRow, TriggerType, now_us
+from ..model.sizes import Size, size_in_bytes
 from ..model.spelling import spellings
 from ..show import text as show_text
 from ..system.console import asks_new, stable, tell
@@ -36,10 +37,45 @@ def open_run(
     reopen: Literal["unfinished"] | None = None,
     max_age: Duration | None = None,
     retry_handled: bool = False,
+    max_size: Size | None = None,
     trigger_type: TriggerType = "user",
 ) -> OpenRun:
     """See ``Book.run``."""
     book.check_fork()
+    most = _most(max_size)
+    run = _open(
+        book,
+        loop,
+        input=input,
+        key=key,
+        new=new,
+        reopen=reopen,
+        max_age=max_age,
+        retry_handled=retry_handled,
+        trigger_type=trigger_type,
+    )
+    run.max_size = most
+    return run
+
+
+def _most(max_size: Size | None) -> int | None:
+    wished = (HOOKS.wishes or _NONE).max_size
+    given = max_size if wished is None else wished
+    return None if given is None else size_in_bytes(given, "max_size")
+
+
+def _open(
+    book: OpenBook,
+    loop: str,
+    *,
+    input: Any,  # noqa: A002 - as above
+    key: str | None,
+    new: bool,
+    reopen: Literal["unfinished"] | None,
+    max_age: Duration | None,
+    retry_handled: bool,
+    trigger_type: TriggerType,
+) -> OpenRun:
     if HOOKS.before_open is not None:
         HOOKS.before_open()
     loop = _checked(loop, reopen, trigger_type)
@@ -89,9 +125,14 @@ def _checked(loop: object, reopen: object, trigger_type: object) -> str:
     return spellings(checked_text(loop, "name of the loop"))[0]
 
 
-def reopen(book: OpenBook, run_id: str, *, retry_handled: bool = False) -> OpenRun:
+def reopen(
+    book: OpenBook, run_id: str, *, retry_handled: bool = False, max_size: Size | None = None
+) -> OpenRun:
     """Open a run that is known by its id; see :func:`open_run`."""
-    return _walk_again(runs.take(book, run_id), retry_handled=retry_handled)
+    most = _most(max_size)
+    run = _walk_again(runs.take(book, run_id), retry_handled=retry_handled)
+    run.max_size = most
+    return run
 
 
 def _walk_again(run: OpenRun, *, retry_handled: bool) -> OpenRun:

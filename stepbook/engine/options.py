@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args
 
 from ..errors import InvalidInputError
 from ..model.durations import Duration, seconds
+from ..model.sizes import Size, size_in_bytes
 
 OnChange = Literal["warn", "rerun", "error", "ignore"]
 
@@ -19,13 +20,21 @@ class Options:
     timeout_s: float | None = None
     on_change: OnChange = "ignore"
     returns: Any = None
+    store: bool = True
+    max_size: int | None = None
 
 
 DEFAULTS: Final = Options()
 
 
 def checked(
-    retries: int, timeout: Duration | None, on_change: OnChange | None, returns: Any
+    *,
+    retries: int,
+    timeout: Duration | None,
+    on_change: OnChange | None,
+    returns: Any,
+    store: bool,
+    max_size: Size | None,
 ) -> Options:
     """Return the options that a user has given; see :meth:`Run.options`.
 
@@ -41,4 +50,7 @@ def checked(
     limit = None if timeout is None else seconds(timeout, "timeout")
     if limit == 0:
         raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
-    return Options(retries, limit, on_change or DEFAULTS.on_change, returns)
+    if not isinstance(store, bool):
+        raise InvalidInputError(f"store is True or False, not {store!r}.")
+    most = None if max_size is None else size_in_bytes(max_size, "max_size")
+    return Options(retries, limit, on_change or DEFAULTS.on_change, returns, store, most)

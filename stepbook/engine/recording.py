@@ -14,19 +14,23 @@ from ..errors import (
     StepError,
 )
 from ..model import failures
+from ..model.blobs import TooBig
 from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, CellRow, Kind, StepRow, now_us
 from ..system.console import tell
 from ..system.interrupts import take
 from ..values.plain import plain
+from . import draws, storing
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
 from .hooks import HOOKS
 from .kept import Keeper
+from .options import DEFAULTS
 
 if TYPE_CHECKING:
-    from ..model.rows import Row
+    from ..model.rows import Policy, Row
     from ..record.ledger import Ledger
     from ..values.writer import Writer
     from .opened import OpenRun
+    from .options import Options
 
 _MAX_SHOWN: Final = 60
 
@@ -81,44 +85,78 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
     return attempt
 
 
-def succeed(run: OpenRun, attempt: Attempt, value: Any, hint: Any = None) -> Any:
-    """Record a success and return the value as a replay would.
+def succeed(
+    run: OpenRun, attempt: Attempt, value: Any, hint: Any = None, options: Options = DEFAULTS
+) -> Any:
+    """Record a success and return the value as a replay would; as it is if it is not stored.
 
     Args:
         run: the run.
         attempt: the step.
         value: what its body returned.
         hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
+        options: whether it is stored, and how much of it.
 
     Raises:
         NotSerializableError: the value cannot be stored.
         JournalWriteError: the journal cannot be written; the value is in ``value``.
     """
     seconds = time.perf_counter() - attempt.began
-    small = plain(value) if not attempt.files and attempt.shown is None else None
-    if small is not None:
-        text, copy = small
-        complete(run, attempt, value, text, seconds)
-        return copy
+    if not options.store:
+        return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE)
+    limit = storing.limit(run, options.max_size)
+    drew = draws.drawn(attempt)
+    if limit is storing.HALF and not attempt.files and attempt.shown is None and drew is None:
+        small = plain(value)
+        if small is not None:
+            text, copy = small
+            complete(run, attempt, value, text, seconds)
+            return copy
     codec = run.codec
-    with codec.writing() as writer:
-        text = writer.encode(value, hint=hint, files=attempt.files)
-        complete(run, attempt, value, text, seconds, *_shown(writer, attempt))
+    try:
+        with codec.writing(limit) as writer:
+            text = writer.encode(value, hint=hint, files=attempt.files)
+            complete(run, attempt, value, text, seconds, *_left(run, writer, attempt, drew))
+    except TooBig as much:
+        storing.told(run, attempt, much)
+        return _succeed_unstored(run, attempt, value, seconds, storing.policy_of(much))
     return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
 
 
-def _shown(writer: Writer, attempt: Attempt) -> list[Row]:
-    """Return the row of what the body of a ``run.do`` has shown; none if it has shown nothing."""
+def _succeed_unstored(
+    run: OpenRun, attempt: Attempt, value: Any, seconds: float, policy: Policy
+) -> Any:
+    with run.codec.writing(storing.limit(run, None)) as writer:
+        rows = _left(run, writer, attempt)
+        complete(run, attempt, value, None, seconds, *rows, policy=policy)
+    return value
+
+
+def _left(run: OpenRun, writer: Writer, attempt: Attempt, drew: str | None = None) -> list[Row]:
+    """Return the row of what a body has left beside its value: what it has shown and drawn.
+
+    Args:
+        run: the run.
+        writer: encodes it.
+        attempt: of the step.
+        drew: how it has left the random generators; see :func:`.draws.drawn`.
+    """
     outputs = [] if attempt.shown is None else attempt.shown.as_outputs()
-    if not outputs:
+    text = _shown(run, writer, attempt, outputs) if outputs else None
+    if text is None and drew is None:
         return []
+    return [CellRow(attempt.name, attempt.number, "", drew, text)]
+
+
+def _shown(run: OpenRun, writer: Writer, attempt: Attempt, outputs: list[Any]) -> str | None:
     try:
-        text = writer.encode(outputs)
-    except (NotSerializableError, JournalWriteError) as error:
+        return writer.encode(outputs)
+    except (NotSerializableError, JournalWriteError, TooBig) as error:
         why = getattr(error, "reason", "") or error
+        if isinstance(error, TooBig):
+            why = storing.reason(run, attempt, error)
         tell(f"stepbook: what the step {shorten(attempt.name)} has shown is not recorded: {why}")
-        return []
-    return [CellRow(attempt.name, attempt.number, "", outputs=text)]
+        return None
 
 
 def taker(run: OpenRun, attempt: Attempt) -> Ledger:
@@ -144,7 +182,13 @@ def taker(run: OpenRun, attempt: Attempt) -> Ledger:
 
 
 def complete(
-    run: OpenRun, attempt: Attempt, value: Any, text: str, seconds: float, *rows: Row
+    run: OpenRun,
+    attempt: Attempt,
+    value: Any,
+    text: str | None,
+    seconds: float,
+    *rows: Row,
+    policy: Policy | None = None,
 ) -> None:
     """Record a success, with what else belongs to it.
 
@@ -152,16 +196,17 @@ def complete(
         run: the run.
         attempt: the step.
         value: what its body returned.
-        text: the same as it is recorded.
+        text: the same as it is recorded; None if it is not.
         seconds: how long the body took.
         *rows: what is recorded together with the end of the step.
+        policy: why its value is not stored.
 
     Raises:
         JournalWriteError: the journal cannot be written; the value is in ``value``.
         StepError: another process has ended this attempt meanwhile; as above.
         RunInUseError: another process holds the run; as above.
     """
-    attempt.end_row = end = attempt.row.ended(SUCCEEDED, seconds, value=text)
+    attempt.end_row = end = attempt.row.ended(SUCCEEDED, seconds, value=text, policy=policy)
     try:
         taker(run, attempt).commit(*rows, end)
     except StepbookError as error:
@@ -172,8 +217,9 @@ def complete(
 
 def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     """Record a failure; of a step that had succeeded already, make sure of that instead."""
-    row = attempt.row
     rows: list[Any] = []
+    drew = draws.drawn(attempt) if attempt.end_row is None else None
+    row = attempt.row
     if attempt.end_row is None:
         seconds = max(0.0, time.perf_counter() - attempt.began) if attempt.began else 0.0
         record = failures.describe(error, Keeper().keep)
@@ -195,7 +241,7 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     try:
         with run.codec.writing() as writer:
             if attempt.failed:
-                rows += _shown(writer, attempt)
+                rows += _left(run, writer, attempt, drew)
             for before in rows:
                 ledger.note(before)
             ledger.commit(attempt.end_row)

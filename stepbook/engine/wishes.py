@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.durations import Duration
+    from ..model.sizes import Size
 
 #: No input was given, which is not the same as None.
 UNSET: Final[Any] = object()
@@ -24,6 +25,7 @@ class Wishes:
         reopen: instead of what the code says.
         max_age: as above.
         retry_handled: whether failures that were handled are executed again.
+        max_size: how much may be stored of a step; instead of what the code says of the run.
         input_used: whether a run was asked for with that input.
     """
 
@@ -32,13 +34,14 @@ class Wishes:
     reopen: Literal["unfinished"] | None = None
     max_age: Duration | None = None
     retry_handled: bool = False
+    max_size: Size | None = None
     input_used: bool = False
     _begun: set[tuple[Path | None, str, str]] = field(default_factory=set)
     _retried: set[str] = field(default_factory=set)
 
     def fields(self) -> dict[str, Any]:
         """Return what was given, to make the same in another process."""
-        names = ("input", "new", "reopen", "max_age", "retry_handled")
+        names = ("input", "new", "reopen", "max_age", "retry_handled", "max_size")
         found = {name: getattr(self, name) for name in names}
         return {name: value for name, value in found.items() if value is not UNSET}
 

@@ -49,12 +49,39 @@ class Stored(NamedTuple):
         return xxhash.xxh3_128() if self.xxh3 else hashlib.sha256()
 
 
+class TooBig(Exception):  # noqa: N818 - it is not an error: what is too big is not stored
+    """More was to be written than may be; what was begun is gone again.
+
+    Attributes:
+        most: how many bytes may be written.
+        is_asked: whether somebody has said so; else it is what a disk with little room allows.
+    """
+
+    def __init__(self, most: int = 0, *, is_asked: bool = False) -> None:
+        super().__init__(most)
+        self.most = most
+        self.is_asked = is_asked
+
+
+class Limit(NamedTuple):
+    """How much may be written for one value.
+
+    Attributes:
+        most: so many bytes; None for half of what is free on the disk.
+    """
+
+    most: int | None = None
+
+
 class Blobs(Protocol):
     """Where such files are kept."""
 
     @property
     def folder(self) -> Path:
         """The folder they are in, for messages."""
+
+    def free(self) -> int | None:
+        """Return how many more bytes there is room for; None if nobody knows."""
 
     def writing(self) -> AbstractContextManager[None]:
         """Keep new files from being pruned, for a block that ends when a record names them."""
@@ -65,8 +92,8 @@ class Blobs(Protocol):
     def let_go(self) -> None:
         """End it."""
 
-    def write(self, ext: str, produce: Callable[[Any], object]) -> Stored:
-        """Store what *produce* writes; durable on return."""
+    def write(self, ext: str, produce: Callable[[Any], object], most: int | None = None) -> Stored:
+        """Store what *produce* writes, of *most* bytes; durable on return."""
 
     def adopt(self, path: Path, ext: str) -> Stored:
         """Take the file at *path* into the store."""

@@ -43,6 +43,7 @@ def _step_text(row: StepRow) -> str:  # noqa: C901 - one line for each column
         handled,
         progress,
         cell_id,
+        policy,
     ) = row
     text = (
         f'{{"seq":{seq},"name":{_quoted(name)},"kind":{_quoted(kind)},'
@@ -68,6 +69,8 @@ def _step_text(row: StepRow) -> str:  # noqa: C901 - one line for each column
         text += f',"progress":{_quoted(progress)}'
     if cell_id is not None:
         text += f',"cell_id":{_quoted(cell_id)}'
+    if policy is not None:
+        text += f',"policy":{_quoted(policy)}'
     if value is not None:
         text += f',"return":{_quoted(value)}'
     return text + "}"

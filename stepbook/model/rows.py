@@ -24,6 +24,8 @@ ScanStatus = Literal["pending", "ready", "completed", "failed", "timeout"]
 Kind = Literal["do", "cell", "scan", "sleep", "map"]
 Level = Literal["debug", "log", "info", "warn", "error"]
 TriggerType = Literal["user", "api_token", "system"]
+#: Why nothing is stored of a step that has succeeded, so that each pass executes it again.
+Policy = Literal["no-store", "max-size", "free-disk"]
 
 PENDING: Final = "pending"
 RUNNING: Final = "running"
@@ -38,6 +40,8 @@ LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 #: Kinds whose attempt outlives the process that began it (``docs/scans.md``).
 DURABLE_KINDS: Final = frozenset({"scan", "sleep"})
 DEFAULT_SCAN: Final = "Wait for scan"
+#: What ``progress`` has where the body of a step has used the generators of random numbers.
+DREW: Final = "drew"
 
 # Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read aloud.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -134,7 +138,8 @@ class StepRow(NamedTuple):
     """The state of one attempt of a step; a step's current row is that of its last attempt.
 
     ``value`` is the column ``return``: the JSON text of what the step returned. It is None where
-    nothing was returned, and also where a succeeded step's text was left on disk to save memory.
+    nothing was returned, where nothing was stored (``policy`` says why), and also where a succeeded
+    step's text was left on disk to save memory.
     """
 
     seq: int
@@ -154,6 +159,7 @@ class StepRow(NamedTuple):
     handled: bool = False
     progress: str | None = None
     cell_id: str | None = None
+    policy: Policy | None = None
 
     def ended(
         self,
@@ -162,17 +168,28 @@ class StepRow(NamedTuple):
         *,
         value: str | None = None,
         error: str | None = None,
+        policy: Policy | None = None,
     ) -> StepRow:
         """Return the end, right now, of this attempt, whose body took *seconds*."""
         completed_at = max(now_us(), (self.started_at or 0) + int(seconds * 1e6))
-        return StepRow._make(  # each step passes here, and _replace takes twice as long
-            (*self[:3], status, *self[4:8], completed_at, seconds, value, error, *self[12:])
-        )
+        end = completed_at, seconds, value, error
+        # Each step passes here, and _replace takes twice as long.
+        return StepRow._make((*self[:3], status, *self[4:8], *end, *self[12:17], policy))
+
+    @property
+    def executes_again(self) -> bool:
+        """Whether the step has succeeded, and the next pass executes it again all the same."""
+        return self.policy is not None and self.status == SUCCEEDED
+
+    @property
+    def has_drawn(self) -> bool:
+        """Whether a row of ``cells`` tells how the body has left the random generators."""
+        return self.progress is not None and f'"{DREW}"' in self.progress
 
     @property
     def left_on_disk(self) -> bool:
-        """Whether the value is in the tables only: whoever succeeds has one."""
-        return self.value is None and self.status == SUCCEEDED
+        """Whether the value is in the tables only: whoever succeeds has one, if it was stored."""
+        return self.value is None and self.status == SUCCEEDED and self.policy is None
 
 
 def is_late(row: StepRow, known: StepRow) -> bool:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
-from ..engine import execute, recording, retries
+from ..engine import execute, recording, retries, storing
 from ..engine.attempt import check_name, current, noted, shorten
-from ..engine.decide import EXECUTE, RAISE, decide, settled
+from ..engine.decide import EXECUTE, RAISE, REPLAY, decide, settled
 from ..engine.heartbeat import heartbeat
 from ..errors import NotSerializableError, StaleStepError
+from ..model.blobs import TooBig
 from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from ..engine.attempt import Attempt
     from ..engine.opened import OpenRun
-    from ..model.rows import StepRow
+    from ..model.rows import Policy, StepRow
     from ..values.heap import HeapWriter
     from ..values.writer import Writer
     from .places import Change
@@ -110,16 +111,13 @@ class CellStep:
         if step is None and request.hint:
             tell(f"stepbook: {request.hint}")
         decision = decide(step)
-        if step is None or decision == EXECUTE:
+        if step is None or decision == EXECUTE or (decision == REPLAY and not request.store):
             return True
         if decision == RAISE:
             raise execute.replayed_failure(run, step)
         if self._is_outdated(run, step, edited=edited):
             return True
-        cell = state.cells.get(name)
-        if cell is None or cell.attempt != step.attempt:
-            cell = run.book.cell(run.id, name, step.attempt)
-        self._recorded = step, cell
+        self._recorded = step, run.cell(step)
         return False
 
     def _is_outdated(self, run: OpenRun, step: StepRow, *, edited: bool) -> bool:
@@ -136,16 +134,16 @@ class CellStep:
         if edited:
             tell(f"stepbook: the cell of {name!r} was edited; it is executed again.")
             return True
-        policy = self._request.on_change or self._session.policy(run)
-        if policy == "rerun":
+        on_change = self._request.on_change or self._session.on_change(run)
+        if on_change == "rerun":
             tell(f"stepbook: the cell of {name!r} has changed; it is executed again.")
             return True
-        if policy == "error":
+        if on_change == "error":
             raise StaleStepError(
                 f"the cell of step {shorten(name)} has changed since it was recorded. "
                 f"{line} executes it again; --on-change warn uses what was recorded."
             )
-        if policy == "warn":
+        if on_change == "warn":
             self._warn(run, step, line)
         return False
 
@@ -263,23 +261,33 @@ class CellStep:
         seconds = time.perf_counter() - attempt.began
         flush_figures()
         recorder.stop()
-        session = self._session
+        session, request = self._session, self._request
         around, changes = session.surroundings.end(), session.places.end()
+        drawn = session.draws.end(attempt.name, self._chance)
+        if not request.store:
+            self._succeed_unstored(attempt, recorder, seconds, storing.NO_STORE)
+            return
         called = settings.unseen(*session.places.reached())
         if called:
             around = {**around, REGISTERED: {**around.get(REGISTERED, {}), **called}}
         with calm():
-            with run.codec.writing_graphs(session.notebook) as writer:
-                writer.graph = False
-                text, refusal = self._encode_value(writer, attempt)
-                stored = self._stored(writer, attempt, around, changes)
-                shown = self._outputs.stored(writer, recorder, self._value, refusal)
-                chance = changed(self._chance, session.draws.end(attempt.name, self._chance))
-                variables = stored.text(
-                    sorted(self._definitions.ran), writer.encode(chance) if chance else None
-                )
-                cell = CellRow(attempt.name, attempt.number, self._request.source, variables, shown)
-                recording.complete(run, attempt, self._value, text, seconds, cell)
+            try:
+                limit = storing.limit(run, request.max_size)
+                with run.codec.writing_graphs(session.notebook, limit) as writer:
+                    writer.graph = False
+                    text, refusal = self._encode_value(writer, attempt)
+                    stored = self._stored(writer, attempt, around, changes)
+                    shown = self._outputs.stored(writer, recorder, self._value, refusal)
+                    chance = changed(self._chance, drawn)
+                    variables = stored.text(
+                        sorted(self._definitions.ran), writer.encode(chance) if chance else None
+                    )
+                    cell = CellRow(attempt.name, attempt.number, request.source, variables, shown)
+                    recording.complete(run, attempt, self._value, text, seconds, cell)
+            except TooBig as much:
+                storing.told(run, attempt, much)
+                self._succeed_unstored(attempt, recorder, seconds, storing.policy_of(much))
+                return
             if attempt.files:  # they are in the store now
                 self._bring_back(variables, attempt.name, lambda _key: None)
             self._end()
@@ -289,8 +297,32 @@ class CellStep:
                 session.remember(attempt, history.VALUE, self._value)
         told = missing.missed(stored.missing, self._body.statements)
         if told:
-            warn(missing.in_words(self._request.name, told), stacklevel=3)
+            warn(missing.in_words(request.name, told), stacklevel=3)
         self._follow(run, attempt, recorder)
+
+    def _succeed_unstored(
+        self, attempt: Attempt, recorder: Recorder, seconds: float, policy: Policy
+    ) -> None:
+        """Record a success and what was shown: each pass executes the cell, like plain code."""
+        run, session = self._running, self._session
+        with calm():
+            with run.codec.writing_graphs(session.notebook, storing.limit(run, None)) as writer:
+                try:
+                    shown = self._outputs_alone(writer, recorder)
+                except TooBig:
+                    shown = None
+                cell = CellRow(attempt.name, attempt.number, self._request.source, outputs=shown)
+                recording.complete(run, attempt, self._value, None, seconds, cell, policy=policy)
+            session.memory.plain(self._reached)
+            session.memory.plain(self._body.effects)
+            self._end()
+        self._follow(run, attempt, recorder)
+
+    def _outputs_alone(self, writer: HeapWriter, recorder: Recorder) -> str | None:
+        """Return the text of what was shown by a cell whose values are not stored."""
+        recorder.results.clear()
+        writer.graph = False
+        return self._outputs.stored(writer, recorder, None, "")
 
     def _follow(self, run: OpenRun, attempt: Attempt, recorder: Recorder) -> None:
         """Go on listening: subprocesses and threads may show something after the cell's end."""
@@ -393,10 +425,8 @@ class CellStep:
         ledger = run.ledger
         if ledger is None:
             return  # let go of since; the failure itself is recorded
-        recorder.results.clear()  # the values of a failure are nothing to come back to
         with calm(), run.codec.writing_graphs(self._session.notebook) as writer:
-            writer.graph = False
-            shown = self._outputs.stored(writer, recorder, None, "")
+            shown = self._outputs_alone(writer, recorder)
             if shown is not None:
                 source = self._request.source
                 noted(ledger, CellRow(attempt.name, attempt.number, source, outputs=shown))

@@ -10,7 +10,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from ..engine import runs
 from ..errors import StepbookError
 from .magics import COMMANDS, RUN_OPTIONS
-from .transform import OPTIONS, POLICIES
+from .transform import ON_CHANGE, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,7 @@ _STEP: Final = re.compile(r"(?:%%step[ \t]+|#\|[ \t]*step:[ \t]*)(.*)$")
 _STEPBOOK: Final = re.compile(r"%stepbook(?:[ \t]+(.*))?$")
 _NAMES_A_STEP: Final = re.compile(r"(?:redo|rewind)[ \t]+(.*)$")
 _NAMES_A_LOOP: Final = re.compile(r"run[ \t]+([^-].*|)$")
-_VALUES: Final = {"--reopen": ("unfinished",), "--on-change": POLICIES}
+_VALUES: Final = {"--reopen": ("unfinished",), "--on-change": ON_CHANGE}
 
 
 def add(session: Session) -> None:

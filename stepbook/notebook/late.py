@@ -118,9 +118,7 @@ class Late:
         step = ledger.state.steps.get(self._step)
         if step is None or step.attempt != self._number or step.status != SUCCEEDED:
             return False
-        cell = ledger.state.cells.get(self._step)
-        if cell is None or cell.attempt != self._number:
-            cell = run.book.cell(run.id, self._step, self._number)
+        cell = run.cell(step)
         if cell is None:
             return False
         hint = self._hint()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -18,17 +18,16 @@ from ..errors import StepbookError
 from ..model.durations import describe
 from ..system.console import asks_new, stable, tell
 from . import verify
-from .transform import POLICIES, USAGE
+from .transform import ON_CHANGE, USAGE
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .session import Session
-    from .transform import Policy
 
 HELP: Final = """\
 %stepbook run LOOP [--input EXPR] [--key K] [--new] [--reopen unfinished] [--max-age D]
-                   [--on-change warn|rerun|error|ignore] [--book FILE]
+                   [--on-change warn|rerun|error|ignore] [--max-size SIZE] [--book FILE]
                         open or resume a run; EXPR is Python in the notebook's names.
                         The run is also the variable `run`.
 %stepbook timeline      the run's steps as a timeline
@@ -64,6 +63,7 @@ RUN_OPTIONS: Final = {
     "--reopen": True,
     "--max-age": True,
     "--on-change": True,
+    "--max-size": True,
     "--book": True,
 }
 #: What the tables show of the frames that `run.steps()` and `book.runs()` give whole.
@@ -179,6 +179,8 @@ class StepbookMagics(Magics):
         * `--out a,b`: store exactly these variables, and insist on it.
         * `--retries N`: execute the body again after an exception.
         * `--on-change warn|rerun|error|ignore`: what to do when the code has changed.
+        * `--no-store`: store nothing of it, and execute it in each pass.
+        * `--max-size SIZE`: the same, if more would be stored of it than, say, 500MB.
 
         `#| step: NAME` as the first line of a cell is the same, and leaves the cell plain Python.
         """
@@ -212,12 +214,12 @@ class StepbookMagics(Magics):
         given: dict[str, Any] = {}
         if "--input" in options:
             given["input"] = self._value(options["--input"], "--input")
-        for option, name in (("--key", "key"), ("--reopen", "reopen"), ("--max-age", "max_age")):
+        for option in ("--key", "--reopen", "--max-age", "--max-size"):
             if option in options:
-                given[name] = _unquoted(options[option])
-        policy = options.get("--on-change")
-        if policy is not None and policy not in POLICIES:
-            raise UsageError(f"--on-change takes one of {', '.join(POLICIES)}, not {policy!r}.")
+                given[option[2:].replace("-", "_")] = _unquoted(options[option])
+        on_change = options.get("--on-change")
+        if on_change is not None and on_change not in ON_CHANGE:
+            raise UsageError(f"--on-change takes one of {', '.join(ON_CHANGE)}, not {on_change!r}.")
         book = options.get("--book")
         token = asks_new.set("--new")
         try:
@@ -230,7 +232,7 @@ class StepbookMagics(Magics):
         finally:
             asks_new.reset(token)
         self._session.run = opened
-        self._session.set_policy(opened, cast("Policy | None", policy))
+        self._session.set_on_change(opened, on_change)
         names = self._shell.user_ns
         if isinstance(names.get("run"), (Run, type(None))):
             names["run"] = run_of(opened)

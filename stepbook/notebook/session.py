@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
     from ..engine.attempt import Attempt
     from ..engine.opened import OpenRun
+    from ..engine.options import OnChange
     from ..engine.passes import Pass
     from ..model.rows import StepRow
-    from .transform import Body, Policy, Request
+    from .transform import Body, Request
 
 
 class OneExecution(Protocol):
@@ -92,7 +93,7 @@ class Session:
         self.matcher: Any = None
         self.executed = Executed(shell)
         self._replayed: dict[str, dict[str, float]] = {}
-        self._policies: dict[str, Policy] = {}
+        self._on_change: dict[str, OnChange] = {}
         self._numbers = itertools.count(1)
         self._alive: dict[tuple[str, str, int, str], tuple[Callable[[], Any], bytes | None]] = {}
         self._make = make
@@ -202,16 +203,16 @@ class Session:
         known = self._replayed.get(run.id, {})
         return len(known), sum(known.values())
 
-    def set_policy(self, run: OpenRun, policy: Policy | None) -> None:
+    def set_on_change(self, run: OpenRun, on_change: OnChange | None) -> None:
         """Say what the changed cells of a run do, for this session; None for the default."""
-        if policy is None:
-            self._policies.pop(run.id, None)
+        if on_change is None:
+            self._on_change.pop(run.id, None)
         else:
-            self._policies[run.id] = policy
+            self._on_change[run.id] = on_change
 
-    def policy(self, run: OpenRun) -> Policy:
+    def on_change(self, run: OpenRun) -> OnChange:
         """Return what the changed cells of a run do."""
-        return self._policies.get(run.id, "rerun")
+        return self._on_change.get(run.id, "rerun")
 
     # ---- values that could not be stored ------------------------------------------------------
 

@@ -21,9 +21,11 @@ import shlex
 import unicodedata
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, get_args
 
-from ..errors import StepbookWarning
+from ..engine.options import OnChange
+from ..errors import InvalidInputError, StepbookWarning
+from ..model.sizes import size_in_bytes
 from .effects import (
     BLOCKS,
     Effects,
@@ -41,15 +43,13 @@ if TYPE_CHECKING:
 _MAGIC: Final = re.compile(r"%%step(?:[ \t]+(.*))?$")
 _COMMENT: Final = re.compile(r"#\|[ \t]*step:[ \t]*(.*)$")
 _OPTIONS: Final = re.compile(r"(.*?)(?:^|\s+)--(?:\s+(-.*))?$")
-_LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change)\b)")
-POLICIES: Final = ("warn", "rerun", "error", "ignore")
-OPTIONS: Final = ("--out", "--retries", "--on-change")
+_LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change|no-store|max-size)\b)")
+ON_CHANGE: Final[tuple[OnChange, ...]] = get_args(OnChange)
+OPTIONS: Final = ("--out", "--retries", "--on-change", "--no-store", "--max-size")
 USAGE: Final = (
-    "%%step NAME [-- --out a,b] [--retries N] [--on-change warn|rerun|error|ignore], or as the "
-    "first line of a cell that stays plain Python: #| step: NAME"
+    "%%step NAME [-- --out a,b] [--retries N] [--on-change warn|rerun|error|ignore] [--no-store] "
+    "[--max-size SIZE], or as the first line of a cell that stays plain Python: #| step: NAME"
 )
-
-Policy = Literal["warn", "rerun", "error", "ignore"]
 
 
 @dataclass
@@ -61,7 +61,9 @@ class Request:
         name: the name of the step.
         out: the names that must be stored, and only they; None for what is found.
         retries: how often to execute the body again after an exception.
-        on_change: what to do when the code has changed; None for the run's own policy.
+        on_change: what to do when the code has changed; None for what the run says.
+        store: whether what it makes is stored; else it is executed in each pass.
+        max_size: how many bytes may be stored of it; None for what the run says.
         problem: why the line cannot be followed.
         hint: what may be meant otherwise.
         source: the text of the cell below the line.
@@ -71,7 +73,9 @@ class Request:
     name: str = ""
     out: tuple[str, ...] | None = None
     retries: int = 0
-    on_change: Policy | None = None
+    on_change: OnChange | None = None
+    store: bool = True
+    max_size: int | None = None
     problem: str = ""
     hint: str = ""
     source: str = ""
@@ -106,23 +110,55 @@ def _options(request: Request, words: list[str]) -> None:
         option, equals, value = word.partition("=")
         if option not in OPTIONS:
             raise ValueError(f"unknown option {word!r}")
+        if option == "--no-store":
+            if equals:
+                raise ValueError(f"--no-store takes no value, not {value!r}")
+            request.store = False
+            continue
         if not equals:
             value = next(rest, "")
-        if option == "--out":
-            # As Python reads them: the cell binds μ where it says µ.
-            wanted = (unicodedata.normalize("NFKC", name.strip()) for name in value.split(","))
-            names = tuple(filter(None, wanted))
-            if not names or not all(map(str.isidentifier, names)):
-                raise ValueError(f"--out takes names, as in --out a,b, not {value!r}")
-            request.out = names
-        elif option == "--retries":
-            if not value.isdecimal():
-                raise ValueError(f"--retries takes a number, not {value!r}")
-            request.retries = int(value)
-        elif value in POLICIES:
-            request.on_change = value  # type: ignore[assignment]
-        else:
-            raise ValueError(f"--on-change takes one of {', '.join(POLICIES)}, not {value!r}")
+        setattr(request, option[2:].replace("-", "_"), _READS[option](value))
+    if not request.store and (request.out is not None or request.max_size is not None):
+        raise ValueError("--no-store stores nothing: leave out --out and --max-size, or it")
+
+
+def _out(text: str) -> tuple[str, ...]:
+    # As Python reads them: the cell binds μ where it says µ.
+    wanted = (unicodedata.normalize("NFKC", name.strip()) for name in text.split(","))
+    names = tuple(filter(None, wanted))
+    if not names or not all(map(str.isidentifier, names)):
+        raise ValueError(f"--out takes names, as in --out a,b, not {text!r}")
+    return names
+
+
+def _retries(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f"--retries takes a number, not {text!r}")
+    return int(text)
+
+
+def _on_change(text: str) -> OnChange:
+    if text not in ON_CHANGE:
+        raise ValueError(f"--on-change takes one of {', '.join(ON_CHANGE)}, not {text!r}")
+    return text
+
+
+def _max_size(text: str) -> int:
+    try:
+        return size_in_bytes(text)
+    except InvalidInputError:
+        raise ValueError(
+            f'--max-size takes a size, as in --max-size 500MB or "2 GiB", not {text!r}'
+        ) from None
+
+
+#: What reads the value of each option.
+_READS: Final[dict[str, Callable[[str], Any]]] = {
+    "--out": _out,
+    "--retries": _retries,
+    "--on-change": _on_change,
+    "--max-size": _max_size,
+}
 
 
 # ---- text -----------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 import xxhash
 
 from ..errors import ArtifactError, JournalWriteError
-from ..model.blobs import NAME, Stored
+from ..model.blobs import NAME, Stored, TooBig
 from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
 from ..system.platform import disk, not_plain, read_plain
@@ -103,14 +103,20 @@ class Artifacts:
         """Undo one :meth:`hold`; in a section."""
         FileLock.at(self._lock_path).release()
 
-    def write(self, ext: str, produce: Callable[[Sink], object]) -> Stored:
+    def free(self) -> int | None:
+        """Return how many more bytes there is room for; None if nobody knows."""
+        return disk.free(self.folder if self.folder.exists() else self._lock_path.parent)
+
+    def write(self, ext: str, produce: Callable[[Sink], object], most: int | None = None) -> Stored:
         """Store what *produce* writes and return its name; durable on return.
 
         Args:
             ext: ending of the file's name: lower-case letters and digits.
             produce: called with a binary file to write to, of which only ``write`` works.
+            most: how many bytes it may have; None for any number.
 
         Raises:
+            TooBig: it has more; nothing of it remains.
             JournalWriteError: the file could not be written; nothing of it remains.
         """
         with self._refusals():
@@ -118,7 +124,7 @@ class Artifacts:
             temporary = self.folder / f"{secrets.token_hex(16)}{TEMPORARY}"
             fd = disk.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
         try:
-            stored, known = self._fill(fd, ext, produce)
+            stored, known = self._fill(fd, ext, produce, most)
             with self._refusals():
                 if known:
                     disk.unlink(temporary)
@@ -135,9 +141,11 @@ class Artifacts:
         self._trust(stored.file, seen, time.time_ns())
         return stored
 
-    def _fill(self, fd: int, ext: str, produce: Callable[[Sink], object]) -> tuple[Stored, bool]:
+    def _fill(
+        self, fd: int, ext: str, produce: Callable[[Sink], object], most: int | None
+    ) -> tuple[Stored, bool]:
         """Write an open file, and close it; return also whether it is in the store already."""
-        sink = Sink(fd, self._refusals)
+        sink = Sink(fd, self._refusals, most)
         try:
             with allowed():  # as long as the value is big
                 sink.take(produce)
@@ -361,10 +369,13 @@ class Artifacts:
 class Sink:
     """A file that is written once, from its beginning, and hashed on the way."""
 
-    def __init__(self, fd: int, refusals: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self, fd: int, refusals: Callable[[], AbstractContextManager[None]], most: int | None
+    ) -> None:
         self._fd = fd
         self._refusals = refusals
-        self._refused: JournalWriteError | None = None
+        self._most = sys.maxsize if most is None else most
+        self._refused: JournalWriteError | TooBig | None = None
         self.digest = Digest(threaded=True)
         self.size = 0
         self.closed = False
@@ -374,6 +385,7 @@ class Sink:
 
         Raises:
             JournalWriteError: the disk has refused it, whatever a library has made of that.
+            TooBig: there is more than may be written; as above.
         """
         try:
             produce(self)
@@ -385,8 +397,11 @@ class Sink:
     def write(self, data: Any) -> int:
         """Write *data*, any buffer that stays as it is afterwards, and return its length."""
         view = memoryview(data).cast("B")
-        self.digest.update(view)
         length = view.nbytes
+        if self.size + length > self._most:
+            self._refused = TooBig()
+            raise self._refused
+        self.digest.update(view)
         try:
             with self._refusals():
                 while view:

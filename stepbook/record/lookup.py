@@ -232,7 +232,7 @@ class Lookup:
                 state.apply(step)
             for scan in reader.scans(run_id):
                 state.apply(scan)
-            if any(step.kind == "cell" for step in state.steps.values()):
+            if any(step.kind == "cell" or step.has_drawn for step in state.steps.values()):
                 for cell in reader.cells(run_id, state.budget):
                     state.apply(cell)
         state.apply_events(events)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..model import failures
 from ..model.durations import describe
 from .values import readable
-from .words import glyph, standing
+from .words import glyph, standing, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -273,25 +273,29 @@ def _head(run: RunRow, steps: Sequence[StepRow], look: _Look) -> Iterator[Markup
             yield tag("details", tag("summary", label), shown, style=_QUIET)
 
 
+def _facts(step: StepRow, look: _Look) -> Iterator[str]:
+    if step.attempt > 1 and not look.stable:
+        yield f"attempt {step.attempt}"
+    if step.stale:
+        yield "stale"
+    if step.value == "null":
+        yield "null"
+    if step.executes_again:
+        yield unstored(step.policy)
+    if step.left_on_disk:
+        yield "its value is in the book"
+    if step.seconds is not None and not look.stable:
+        yield describe(step.seconds)
+
+
 def _row(step: StepRow, inner: dict[str, list[StepRow]], look: _Look) -> Markup:
     failed = step.status == "failed"
-    facts = []
-    if step.attempt > 1 and not look.stable:
-        facts.append(f"attempt {step.attempt}")
-    if step.stale:
-        facts.append("stale")
-    if step.value == "null":
-        facts.append("null")
-    if step.left_on_disk:
-        facts.append("its value is in the book")
-    if step.seconds is not None and not look.stable:
-        facts.append(describe(step.seconds))
     summary = (
         _glyph(step.status),
         " ",
         tag("b", step.name) if failed else step.name,
         " ",
-        tag("span", " · ".join(facts), style=_QUIET),
+        tag("span", " · ".join(_facts(step, look)), style=_QUIET),
         " ",
         tag("span", step.status, style="position:absolute;clip-path:inset(50%)"),
     )

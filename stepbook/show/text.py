@@ -16,7 +16,7 @@ from ..model.durations import describe
 from ..model.rows import fields_of, now_us
 from ..system.console import asks_new, stable
 from .values import readable
-from .words import GLYPHS, counted, glyph, standing
+from .words import GLYPHS, counted, glyph, standing, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -243,6 +243,8 @@ def _beneath(placed: _Placed, width: int | None) -> Iterator[list[Span]]:
             yield [Span(placed.below, "quiet"), Span(one_line(line, room), "failed")]
         if more > 1:
             yield [Span(f"{placed.below}… {more} more lines", "quiet")]
+    elif step.executes_again:
+        yield [Span(placed.below, "quiet"), Span(unstored(step.policy), "quiet")]
     elif step.left_on_disk:
         yield [Span(placed.below, "quiet"), Span("its value is in the book", "quiet")]
     elif step.value is not None and step.value != "null":
@@ -306,7 +308,7 @@ def opened_again(
         before: who had it open last, as its lock says.
         retried: how many failures that were handled will be executed again.
     """
-    done = sum(step.status == "succeeded" for step in steps)
+    done = sum(step.status == "succeeded" and not step.executes_again for step in steps)
     ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
     last = f", last opened from {_place(before)}" if "pid" in before else ""
     again = f", {counted(retried, 'handled failure')} will be executed again" if retried else ""

@@ -18,7 +18,7 @@ from ..model.rows import FAILED, SUCCEEDED
 from ..values.nodes import TAG
 from .compare import Compared, Value, compare, texts
 from .tables import GONE, NEW
-from .words import contrast, counted
+from .words import contrast, counted, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -221,6 +221,8 @@ def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: b
         verdict.skipped.append(Finding("", "", why))
     elif recorded.step.status != now.step.status or now.step.status == FAILED:
         _ends(verdict, recorded.step, now.step)
+    elif recorded.step.executes_again or now.step.executes_again:
+        verdict.skipped.append(Finding("value", "", unstored(recorded.step.policy)))
     else:
         _value(verdict, pair)
     if outputs:
@@ -322,7 +324,7 @@ def _variables(verdict: Verdict, pair: tuple[_Pair, _Pair], names: tuple[_Names,
     """Compare what two cells have left; return whether random numbers were drawn otherwise."""
     before, after = names
     changed = [side.take(one.cell) for side, one in zip(names, pair, strict=True)]
-    if pair[0].step.status != SUCCEEDED or pair[1].step.status != SUCCEEDED:
+    if any(one.step.status != SUCCEEDED or one.step.executes_again for one in pair):
         return False
     for name in dict.fromkeys([*changed[0], *changed[1]]):
         part = f"variable {name}"

@@ -17,6 +17,19 @@ def glyph(status: str) -> str:
     return GLYPHS.get(status, "?")
 
 
+#: Why nothing is stored of a step; ``js/src/model/rows.ts`` has the same.
+_UNSTORED: Final = {
+    "no-store": "not stored, as asked",
+    "max-size": "not stored: larger than max_size",
+    "free-disk": "not stored: too little room on the disk",
+}
+
+
+def unstored(policy: str | None) -> str:
+    """Return what is said of a step that succeeded and is executed again in each pass."""
+    return f"{_UNSTORED.get(policy or '', 'not stored')}; executed again in each pass"
+
+
 def counted(count: int, noun: str) -> str:
     """Return how many there are: ``1 step``, ``2,000 steps``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -132,6 +132,15 @@ class Disk:
         """Return what has the name *path*; a link is not followed."""
         return os.lstat(path)
 
+    def free(self, path: Path) -> int | None:
+        """Return how many bytes are free for us where *path* is; None if nobody knows."""
+        import shutil  # noqa: PLC0415 - brings three compressors
+
+        try:
+            return shutil.disk_usage(path).free
+        except OSError:
+            return None
+
     def preallocate(self, fd: int, offset: int, length: int) -> None:
         """Reserve *length* zero bytes at *offset*, where the file system can.
 

@@ -14,7 +14,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ..model import failures
-from ..model.rows import PENDING, Kind, Status
+from ..model.rows import PENDING, Kind, Policy, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = frozenset(get_args(Status))
 _KINDS: Final = frozenset(get_args(Kind))
+_POLICIES: Final = frozenset(get_args(Policy))
 WIRE_VERSION: Final = 1
 
 #: The columns of a row, in the order in which a row travels as an array.
@@ -47,6 +48,7 @@ FIELDS: Final = (
     "progress",
     "usual",
     "expires_at",
+    "policy",
 )
 
 #: A return or an error up to so many characters is sent whole, if there are few rows ...
@@ -121,6 +123,7 @@ def row_fields(
         step.progress,
         usual,
         expires_at,
+        step.policy if step.policy in _POLICIES else None,
     ]
 
 

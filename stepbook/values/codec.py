@@ -19,7 +19,7 @@ from .reader import Reader, shown
 from .writer import Writer
 
 if TYPE_CHECKING:
-    from ..model.blobs import Blobs
+    from ..model.blobs import Blobs, Limit
     from .heap import HeapWriter
     from .world import World
 
@@ -44,19 +44,24 @@ class Codec:
         self.allow_pickle = allow_pickle
         self._known = Known()
 
-    def writing(self) -> Writer:
+    def writing(self, limit: Limit | None = None) -> Writer:
         """Return what encodes values in a ``with`` block.
 
         From the first artifact on, prune is kept away until the block ends: end it when what names
         the value is on the disk.
-        """
-        return Writer(self.artifacts, allow_pickle=self.allow_pickle, known=self._known)
 
-    def writing_graphs(self, world: World) -> HeapWriter:
+        Args:
+            limit: how much all of it may take; None for any amount.
+        """
+        given: Any = {"allow_pickle": self.allow_pickle, "known": self._known, "limit": limit}
+        return Writer(self.artifacts, **given)
+
+    def writing_graphs(self, world: World, limit: Limit | None = None) -> HeapWriter:
         """Return what encodes object graphs, and values, as :meth:`writing` does."""
         from .heap import HeapWriter  # noqa: PLC0415 - only cells have graphs
 
-        return HeapWriter(self.artifacts, world, allow_pickle=self.allow_pickle, known=self._known)
+        given: Any = {"allow_pickle": self.allow_pickle, "known": self._known, "limit": limit}
+        return HeapWriter(self.artifacts, world, **given)
 
     def decode_graph(
         self, text: str, world: World, *, hint: Any = None, where: str = "", only: str | None = None

@@ -29,7 +29,7 @@ from .writer import OddTextError, Writer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..model.blobs import Blobs
+    from ..model.blobs import Blobs, Limit
     from .parts import Known
     from .world import World
 
@@ -63,6 +63,7 @@ class HeapWriter(Writer):
         world: what the host knows of its code.
         allow_pickle: store as pickle what nothing else can store.
         known: the parts of values that are in the store.
+        limit: how much all that it encodes may take; None for any amount.
 
     Attributes:
         missing: what was left out of the last graph: path, reason and the object.
@@ -79,8 +80,9 @@ class HeapWriter(Writer):
         *,
         allow_pickle: bool = False,
         known: Known | None = None,
+        limit: Limit | None = None,
     ) -> None:
-        super().__init__(artifacts, allow_pickle=allow_pickle, known=known)
+        super().__init__(artifacts, allow_pickle=allow_pickle, known=known, limit=limit)
         self.world = world
         self.missing: list[tuple[str, Any]] = []
         self.owners: set[int] = set()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ArtifactError, JournalWriteError, NotSerializableError
+from ..model.blobs import TooBig
 from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from ..model.blobs import Blobs, Stored
+    from ..model.blobs import Blobs, Limit, Stored
     from .parts import Divided, Reading
 
 #: Text longer than this is kept in an artifact.
@@ -53,12 +54,23 @@ class Writer(Encoder):
         artifacts: where big ones go; None keeps everything in the text.
         allow_pickle: store as pickle what nothing else can store.
         known: the parts of values that are in the store.
+        limit: how much all that it encodes may take; None for any amount. Parts that are in the
+            store already take nothing.
     """
 
     def __init__(
-        self, artifacts: Blobs | None, *, allow_pickle: bool, known: Known | None = None
+        self,
+        artifacts: Blobs | None,
+        *,
+        allow_pickle: bool,
+        known: Known | None = None,
+        limit: Limit | None = None,
     ) -> None:
         super().__init__(ENCODERS)
+        self._limit = limit
+        self._most: int | None = None if limit is None else limit.most
+        self._taken = 0
+        self._adopted: dict[Path, Stored] = {}
         self._known_parts = known or Known()
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
@@ -105,13 +117,21 @@ class Writer(Encoder):
         Raises:
             NotSerializableError: it holds something that cannot be stored.
             JournalWriteError: a file of it cannot be written; *value* is in ``value``.
+            TooBig: it takes more than the limit; nothing of it is needed.
         """
         try:
-            return self._encode_all(value, hint, files)
-        except JournalWriteError as error:
-            error.value = value  # type: ignore[attr-defined]
-            self._refused = error
+            text = self._encode_all(value, hint, files)
+            self._take(len(text))
+        except BaseException as error:
+            self._give_back()
+            if isinstance(error, JournalWriteError):
+                error.value = value  # type: ignore[attr-defined]
+                self._refused = error
             raise
+        for folder in {path.parent for path in self._adopted}:
+            with suppress(OSError):  # what else the body has left there stays until the run goes
+                folder.rmdir()
+        return text
 
     def _encode_all(self, value: Any, hint: Any, files: Mapping[str, Path] | None) -> str:
         about: list[dict[str, Any]] = []
@@ -121,7 +141,7 @@ class Writer(Encoder):
             return self._encode(value, hint, about)
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
-        except JournalWriteError:
+        except (JournalWriteError, TooBig):
             raise
         except RecursionError:
             pass
@@ -151,30 +171,26 @@ class Writer(Encoder):
                     f"ctx.file({name!r}) gave a path for a file, and what the step has left there "
                     f"cannot be stored: {link.strerror}; copy the file itself there"
                 )
-        adopted: dict[str, Stored] = {}
-        try:
-            for name, path in files.items():
-                adopted[name] = self._adopt(path)
-        except BaseException:
-            for name, stored in adopted.items():
-                self._artifacts.give_back(stored, files[name])
-            raise
-        for folder in {path.parent for path in files.values()}:
-            with suppress(OSError):  # what else the body has left there stays until the run goes
-                folder.rmdir()
-        for name, stored in adopted.items():
-            self._own[str(files[name])] = {
-                TAG: "file",
-                "format": FORMAT,
-                "name": name,
-                **_location(stored),
-            }
-        return [{"name": name, **_location(stored)} for name, stored in adopted.items()]
+        found = []
+        for name, path in files.items():
+            self._adopted[path] = stored = self._adopt(path)
+            about = {"name": name, **_location(stored)}
+            self._own[str(path)] = {TAG: "file", "format": FORMAT, **about}
+            found.append(about)
+        return found
+
+    def _give_back(self) -> None:
+        """Put the files of a value that is not stored back to where the body had written them."""
+        adopted, self._adopted = self._adopted, {}
+        for path, stored in adopted.items():
+            self._store_of_files().give_back(stored, path)
 
     def _adopt(self, path: Path) -> Stored:
         ext = path.suffix.lstrip(".").lower()
         if not (ext.isascii() and ext.isalnum() and len(ext) <= _LONGEST_EXT):
             ext = "bin"
+        if self._limit is not None and self._limit.most is not None:
+            self._take(path.stat().st_size)  # of the room on the disk it takes no more than now
         return self._locked(lambda artifacts: artifacts.adopt(path, ext))
 
     def own_file(self, path: str) -> dict[str, Any] | None:
@@ -318,7 +334,35 @@ class Writer(Encoder):
         return self._artifacts is not None and size > _INLINE_RAW
 
     def _store(self, ext: str, produce: Callable[[Any], object]) -> Stored:
-        return self._locked(lambda artifacts: artifacts.write(ext, produce))
+        left = self._allowed()
+        try:
+            stored = self._locked(lambda artifacts: artifacts.write(ext, produce, left))
+        except TooBig:
+            raise self._too_big() from None
+        self._taken += stored.size
+        return stored
+
+    def _allowed(self) -> int | None:
+        """Return how many more bytes may be written; None for any number."""
+        if self._limit is None:
+            return None
+        if self._most is None:
+            free = self._store_of_files().free()
+            if free is None:
+                self._limit = None
+                return None
+            self._most = free // 2
+        return max(0, self._most - self._taken)
+
+    def _take(self, size: int) -> None:
+        """Count what is stored elsewhere than in a file of its own."""
+        self._taken += size
+        if self._most is not None and self._taken > self._most:
+            raise self._too_big()
+
+    def _too_big(self) -> TooBig:
+        asked = self._limit is not None and self._limit.most is not None
+        return TooBig(self._most or 0, is_asked=asked)
 
     def _locked(self, use: Callable[[Blobs], Stored]) -> Stored:
         """Write with the artifact lock.

@@ -62,11 +62,10 @@ def test_other_rows_are_written_by_the_general_encoder():
     assert ROW_TYPES[type(row)] == "log"
 
 
-@given(STEPS, st.floats(0, 1e9))
-def test_the_end_of_an_attempt_changes_nothing_else_of_it(row, seconds):
+@given(STEPS, st.floats(0, 1e9), st.sampled_from([None, "no-store"]))
+def test_the_end_of_an_attempt_changes_nothing_else_of_it(row, seconds, policy):
     before = now_us()
-    end = row.ended(SUCCEEDED, seconds, value="1")
-    assert end == row._replace(
-        status=SUCCEEDED, completed_at=end.completed_at, seconds=seconds, value="1", error=None
-    )
+    end = row.ended(SUCCEEDED, seconds, value="1", policy=policy)
+    changed = {"status": SUCCEEDED, "completed_at": end.completed_at, "seconds": seconds}
+    assert end == row._replace(**changed, value="1", error=None, policy=policy)
     assert end.completed_at >= max(before, (row.started_at or 0) + int(seconds * 1e6))

@@ -3,15 +3,18 @@
 import datetime as dt
 import decimal
 import json
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 from rich.cells import cell_len
 
-from stepbook.model.rows import RunRow, StepRow
+from stepbook.model.rows import Policy, RunRow, StepRow
 from stepbook.show import text as show_text
 from stepbook.show.values import readable
+from stepbook.show.words import unstored
 from stepbook.values.codec import Codec
 
 AT = 1_700_000_000_000_000  # 2023-11-14 22:13:20 UTC
@@ -163,6 +166,18 @@ def test_handled_stale_and_resolved_steps_say_so():
         "stale",
         "resolved by hand",
     ]
+
+
+def test_a_step_of_which_nothing_is_stored_says_why():
+    row = step(1, "Load", value=None, policy="max-size")
+    assert lines(run(), [row])[2].strip() == unstored("max-size")
+
+
+def test_the_page_says_of_a_step_that_is_not_stored_what_the_terminal_says():
+    page = (Path(__file__).parents[2] / "js/src/model/rows.ts").read_text(encoding="utf-8")
+    for policy in get_args(Policy):
+        assert f'"{policy}": "{unstored(policy)}"' in page
+    assert unstored("another") == "not stored; executed again in each pass"
 
 
 def test_durations_stay_aligned_beside_wide_characters_and_emoji():

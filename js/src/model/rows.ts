@@ -4,7 +4,14 @@ import { formatCount, formatCountdown, formatDuration, formatElapsed, plural } f
 import { countLines, isBranch, type Json, parseJson } from "./json";
 import type { Counts } from "./state";
 import { isTaggedText } from "./tagged";
-import type { Row } from "./wire";
+import type { Policy, Row } from "./wire";
+
+/** Why nothing is stored of a step; `stepbook/show/words.py` has the same. */
+export const UNSTORED: Readonly<Record<Policy, string>> = {
+  "no-store": "not stored, as asked; executed again in each pass",
+  "max-size": "not stored: larger than max_size; executed again in each pass",
+  "free-disk": "not stored: too little room on the disk; executed again in each pass",
+};
 
 /** A return of up to so many lines stands open beneath its row. */
 export const OPEN_LINES = 5;

@@ -14,6 +14,7 @@ export const WIRE_VERSION = 1;
 
 export type Status = "pending" | "running" | "succeeded" | "failed";
 export type Kind = "do" | "cell" | "scan" | "sleep" | "map";
+export type Policy = "no-store" | "max-size" | "free-disk";
 
 /** One execution of a loop. `input` and `output` are JSON text. */
 export interface Run {
@@ -50,6 +51,7 @@ export const FIELDS = [
   "progress",
   "usual",
   "expires_at",
+  "policy",
 ] as const;
 
 /** One step. */
@@ -78,6 +80,8 @@ export interface Row {
   usual: number | null;
   /** When the open wait for a scan, or a sleep, ends. */
   expires_at: number | null;
+  /** Why nothing is stored of a step that succeeded: each pass executes it again. */
+  policy: Policy | null;
 }
 
 export interface Snapshot {

@@ -2,6 +2,7 @@
 
 import { readError } from "../model/errors";
 import { formatDuration, formatMoment, formatSize, formatTime } from "../model/format";
+import { UNSTORED } from "../model/rows";
 import type { MoreRows, Sample } from "../model/tagged";
 import type { Request, Row } from "../model/wire";
 import { type Act, buttons, deliveryForm } from "./acts";
@@ -69,6 +70,7 @@ function facts(row: Row): string[] {
   if (row.usual !== null) list.push(`${formatDuration(row.usual)} in the previous run`);
   if (row.stale) list.push("its code has changed since");
   if (row.handled) list.push("the code went on after this failure");
+  if (row.policy !== null && row.status === "succeeded") list.push(UNSTORED[row.policy]);
   return list;
 }
 

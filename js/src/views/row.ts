@@ -210,6 +210,7 @@ export class RowView {
     if (row.attempt > 1) texts.push(`attempt ${row.attempt}`);
     if (row.stale) texts.push("stale");
     if (row.handled) texts.push("handled");
+    if (row.policy !== null && row.status === "succeeded") texts.push("not stored");
     if (row.return === "null" && row.status === "succeeded") texts.push("null");
     if (items && row.kind === "map") texts.push(mapSummary(row, items));
     if (row.status === "running" && row.usual !== null) {

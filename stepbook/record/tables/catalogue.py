@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import BookVersionError, NotABookError
 from ...model.rows import RUN_ID, is_book_id
+from .columns import tables_of
 from .schema import CREATE_META
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 #: SHA-256 of the tables of each schema version, as :func:`_digest` computes it. DuckDB 1.4 to 2.0
 #: write the same text; where another one does not, it is asked how it writes them (25 ms).
-KNOWN: Final = {1: "eaf85cd4f6fd42295cb7fec82524c1e888948e086abc9658ef733f1c247b0fa1"}
+KNOWN: Final = {
+    1: "eaf85cd4f6fd42295cb7fec82524c1e888948e086abc9658ef733f1c247b0fa1",
+    2: "982dc780c7b92afe3b501b4bdddabad6447d3bd56fdfb86acff2bb297e529ad9",
+}
 _LONGEST_VERSION: Final = 6
 _SHOWN: Final = 5
 _PLAIN: Final = (
@@ -119,6 +123,32 @@ def schema_of(
     if strange:
         raise NotABookError(_told(path, strange))
     return int(version)
+
+
+def add_what_came_later(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    version: int,
+    migrations: Sequence[Sequence[str]],
+) -> None:
+    """Have queries on this connection find the columns of later versions, empty.
+
+    So a book is read as it is: it may be in a folder that cannot be written to.
+
+    Args:
+        connection: to a book, where what is temporary is looked up first.
+        name: of the database there.
+        version: of its schema.
+        migrations: what makes the tables of each version.
+    """
+    before = tables_of(migrations[:version])
+    for table, columns in tables_of(migrations).items():
+        has = {column.name for column in before.get(table, ())}
+        new = [f'CAST(NULL AS {c.type}) AS "{c.name}"' for c in columns if c.name not in has]
+        if new:
+            source = f"FROM {quoted(name)}.main.{table}" if has else "WHERE false"
+            selected = ", ".join(["*", *new] if has else new)
+            connection.execute(f"CREATE TEMP VIEW {table} AS SELECT {selected} {source}")
 
 
 def strange_ids(connection: duckdb.DuckDBPyConnection) -> list[str]:

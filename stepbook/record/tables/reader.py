@@ -137,17 +137,23 @@ class Reader:
     def cells(self, run_id: str, budget: int) -> list[CellRow]:
         """Return what the cells of a run have done, those that succeeded, without their source.
 
+        Of what is no cell, without what it has shown: only a replay of a cell shows that again.
+
         Args:
             run_id: the run.
             budget: characters to read; what is beyond is left out.
         """
+        shown = "CASE WHEN kind = 'cell' THEN outputs END"
         rows = self._rows(
-            f"""SELECT {_columns(CellRow, source="''")} FROM (
-                 SELECT c.*, sum(coalesce(length(c.variables), 0) + coalesce(length(c.outputs), 0))
-                   OVER (ORDER BY s.seq) AS size
+            f"""SELECT {_columns(CellRow, source="''", outputs=shown)} FROM (
+                 SELECT c.*, s.kind,
+                   sum(coalesce(length(c.variables), 0)
+                     + CASE WHEN s.kind = 'cell' THEN coalesce(length(c.outputs), 0) ELSE 0 END)
+                     OVER (ORDER BY s.seq) AS size
                  FROM cells AS c JOIN steps AS s
                    ON s.run_id = c.run_id AND s.name = c.step AND s.attempt = c.attempt
-                 WHERE c.run_id = $1 AND s.status = 'succeeded' AND s.kind = 'cell')
+                 WHERE c.run_id = $1 AND (s.status = 'succeeded' OR s.handled)
+                   AND (s.kind = 'cell' OR c.variables IS NOT NULL))
                WHERE size <= $2""",
             [run_id, budget],
         )

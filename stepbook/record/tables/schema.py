@@ -89,6 +89,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
           created_at TIMESTAMPTZ NOT NULL
         )""",
     ),
+    (
+        "ALTER TABLE steps ADD COLUMN policy VARCHAR",
+        "ALTER TABLE attempts ADD COLUMN policy VARCHAR",
+    ),
 )
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -18,7 +18,13 @@ from ...model.rows import RUN_CREATED
 from ...system.interrupts import allowed, load, section
 from ...system.platform import describe_process, disk
 from ...system.refusals import refused
-from .catalogue import look_up_built_ins_first, quoted, schema_of, strange_ids
+from .catalogue import (
+    add_what_came_later,
+    look_up_built_ins_first,
+    quoted,
+    schema_of,
+    strange_ids,
+)
 from .columns import OF_RUNS
 from .fold import BEGIN, FOLD, STAGE
 from .opening import State, beside, check_files, check_header, state_of
@@ -112,6 +118,8 @@ class Store:
             yield kept
             return
         with self._connection(timeout, read_only=True) as connection:
+            if self._schema < SCHEMA_VERSION:
+                add_what_came_later(connection, self._name, self._schema, MIGRATIONS)
             yield Reader(connection)
 
     @contextlib.contextmanager

@@ -1,0 +1,170 @@
+"""The random generators of the modules ``random`` and ``numpy.random``: a body may draw from them.
+
+A replay does not execute the body, so code behind it would draw the numbers again that the body had
+drawn. So how a body has left the generators is recorded with its attempt, and a replay sets them.
+
+Whether a body has drawn is seen in a few bytes of a generator's memory, the place in its numbers
+and one or two of these: 0.1 us, where asking for the state takes 18 and 83. Both generators are a
+Mersenne Twister (Matsumoto and Nishimura, 1998), and a draw or a seed changes one or the other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import random
+import sys
+from array import array
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ArtifactError
+from ..model.rows import DREW, fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..model.rows import StepRow
+    from .attempt import Attempt
+    from .opened import OpenRun
+
+#: Where a cell keeps the same, among its variables.
+_STATES: Final = "$random"
+_WORDS: Final = 624
+_BYTES: Final = 4 * _WORDS
+#: What :func:`look` tells of a generator that is not there, or of another kind.
+_NOTHING: Final = -1
+
+#: How the generators look, Python's and NumPy's.
+Look = tuple[object, object]
+
+
+def _of_python() -> Callable[[], object]:
+    """Return what looks at Python's generator: in CPython behind the head of the object."""
+    generator: Any = getattr(random, "_inst")  # noqa: B009 - it has no public name
+    if sys.implementation.name != "cpython":
+        return generator.getstate  # type: ignore[no-any-return]
+    at = id(generator) + object.__basicsize__
+    words = generator.getstate()[1]
+    if array("I", ctypes.string_at(at, 4 + _BYTES)).tolist() != [words[-1], *words[:-1]]:
+        return generator.getstate  # type: ignore[no-any-return]
+    place = ctypes.c_uint64.from_address(at)  # and the first word, which every seed leaves the same
+    second = ctypes.c_uint64.from_address(at + 8)
+    return lambda: (place.value, second.value)
+
+
+class _OfNumPy:
+    """Where NumPy's generator is looked at, for as long as it is the same one."""
+
+    def __init__(self) -> None:
+        self._bits: object = None
+        self._memory: Any = None
+
+    def look(self) -> object:
+        module: Any = sys.modules.get("numpy.random.mtrand")
+        generator = getattr(module, "_rand", None)  # None while it is being imported
+        if generator is None:
+            return _NOTHING
+        bits = generator._bit_generator  # noqa: SLF001 - what set_bit_generator sets
+        if bits is not self._bits:
+            self._bits, self._memory = bits, None
+            if type(bits).__name__ == "MT19937":  # its place comes last
+                at = bits.ctypes.state_address
+                self._memory = ctypes.c_uint64.from_address(at + _BYTES - 4)
+        return _NOTHING if self._memory is None else self._memory.value
+
+    def is_fresh(self) -> bool:
+        """Whether nobody has drawn or seeded since it was imported."""
+        bits: Any = self._bits
+        if bits.seed_seq is None:  # somebody has given a seed
+            return False
+        first, now = type(bits)(bits.seed_seq).state["state"], bits.state["state"]
+        return bool(first["pos"] == now["pos"] and (first["key"] == now["key"]).all())
+
+
+_python: Final = _of_python()
+_numpy: Final = _OfNumPy()
+
+
+def look() -> Look:
+    """Return how the generators look."""
+    return _python(), _numpy.look()
+
+
+def drawn(attempt: Attempt) -> str | None:
+    """Return the text of how a body has left the generators; None if it has not used them.
+
+    The row of the attempt tells from here on that there is such a text, in its ``progress``.
+    """
+    if attempt.draws is None:
+        return None
+    python, numpy = attempt.draws
+    states: dict[str, Any] = {}
+    if _python() != python:
+        _, words, gauss = random.getstate()
+        states["random"] = _written(array("I", words[:-1]).tobytes(), words[-1], gauss)
+    now = _numpy.look()
+    if now not in (numpy, _NOTHING) and not (numpy == _NOTHING and _numpy.is_fresh()):
+        found = sys.modules["numpy.random"].get_state(legacy=False)
+        gauss = found["gauss"] if found["has_gauss"] else None
+        words = found["state"]["key"].tobytes()
+        states["numpy"] = _written(words, found["state"]["pos"], gauss)
+    if not states:
+        return None
+    progress = {**fields_of(attempt.row.progress), DREW: True}
+    attempt.row = attempt.row._replace(progress=json.dumps(progress, ensure_ascii=False))
+    return json.dumps({_STATES: states})
+
+
+def _written(words: bytes, place: int, gauss: float | None) -> dict[str, Any]:
+    return {"words": b64encode(_little(words)).decode(), "place": int(place), "gauss": gauss}
+
+
+def _little(words: bytes) -> bytes:
+    if sys.byteorder == "little":
+        return words
+    swapped = array("I", words)
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+def bring_back(run: OpenRun, step: StepRow) -> None:
+    """Set the generators as the recorded body of a step has left them.
+
+    Raises:
+        ArtifactError: what is recorded of them is not as stepbook writes it.
+    """
+    cell = run.cell(step) if step.has_drawn else None
+    if cell is None:
+        return
+    try:
+        states = json.loads(cell.variables or "{}").get(_STATES, {})
+        if not isinstance(states, dict):
+            raise TypeError("not the states of generators")  # noqa: TRY301 - as what else is wrong
+        if "random" in states:
+            words, place, gauss = _read(states["random"])
+            random.setstate((3, (*words, place), gauss))
+        if "numpy" in states:
+            import numpy as np  # noqa: PLC0415 - the body has used it
+
+            words, place, gauss = _read(states["numpy"])
+            state = {"key": np.array(words, np.uint32), "pos": place}
+            whole = {"bit_generator": "MT19937", "state": state}
+            np.random.set_state(  # noqa: NPY002 - as the body has used it
+                {**whole, "has_gauss": int(gauss is not None), "gauss": gauss or 0.0}
+            )
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ArtifactError(
+            f"the step {step.name!r} has drawn random numbers, and what is recorded of that is "
+            f"damaged: {error}. run.redo({step.name!r}) executes it again."
+        ) from error
+
+
+def _read(state: dict[str, Any]) -> tuple[list[int], int, float | None]:
+    words = array("I", _little(b64decode(state["words"], validate=True))).tolist()
+    place, gauss = state["place"], state["gauss"]
+    if len(words) != _WORDS or type(place) is not int or not 0 <= place <= _WORDS:
+        raise ValueError("not the state of a Mersenne Twister")
+    if gauss is not None and type(gauss) is not float:
+        raise ValueError("not a number")
+    return words, place, gauss

@@ -1,0 +1,235 @@
+# ruff: noqa: NPY002 - the subject
+"""The generators of ``random`` and ``numpy.random`` go on where a step has left them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tracemalloc
+
+import duckdb
+import numpy as np
+import pytest
+
+import stepbook
+from stepbook import ArtifactError
+from stepbook.engine import draws
+
+BODIES = {
+    "one number": ("random", random.random),
+    "many numbers": ("random", lambda: [random.random() for _ in range(2000)]),
+    "exactly one round of its numbers": (
+        "random",
+        lambda: [random.getrandbits(32) for _ in range(624)] and 0,
+    ),
+    "a normal one": ("random", lambda: random.gauss(0, 1)),
+    "shuffled": ("random", lambda: random.sample(range(100), 10)),
+    "seeded": ("random", lambda: random.seed(42)),
+    "numpy's": ("numpy", lambda: np.random.random(3).tolist()),
+    "numpy's exactly one round": (
+        "numpy",
+        lambda: np.random.randint(0, 2**32, 624, np.uint32).tolist() and 0,
+    ),
+    "numpy's normal one": ("numpy", np.random.standard_normal),
+    "numpy's, seeded": ("numpy", lambda: np.random.seed(7)),
+    "numpy's permutation": ("numpy", lambda: np.random.permutation(20).tolist()),
+    "both": ("both", lambda: [random.random(), float(np.random.rand())]),
+    "an array": ("numpy", lambda: np.random.rand(20_000)),
+}
+
+
+def seed(number=1):
+    random.seed(number)
+    np.random.seed(number)
+
+
+def following():
+    return {
+        "random": (random.random(), random.gauss(0, 1)),
+        "numpy": (np.random.rand(), np.random.standard_normal()),
+    }
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("where", ["memory", "tables", "file in memory"])
+def test_what_is_drawn_behind_a_step_is_the_same_when_it_replays(path, body, where):
+    book = stepbook.connect(":memory:" if where == "memory" else path)
+    used, draw = BODIES[body]
+    seed()
+    with book.run("x") as run:
+        first = run.do("Draw", draw)
+        after = following()
+    if where == "tables":
+        book.close()
+    for number in (1, 2):  # as it was, and otherwise
+        seed(number)
+        with book.run("x") as run:
+            assert np.array_equal(run.do("Draw", draw), first)
+            again = following()
+        assert all(again[name] == after[name] for name in after if used in ("both", name))
+        assert number == 2 or again == after
+    book.close()
+
+
+def test_an_awaited_step_leaves_them_as_it_had(book):
+    async def draw():
+        await asyncio.sleep(0)
+        return random.random()
+
+    found = []
+    for _ in range(2):
+        seed()
+        with book.run("x") as run:
+            found.append((asyncio.run(run.do("Draw", draw)), random.random()))
+    assert found[0] == found[1]
+
+
+def test_a_handled_failure_leaves_them_as_it_had(book):
+    def fail():
+        raise ValueError(random.random())
+
+    found = []
+    for number in (1, 2, 2):
+        seed(number)
+        with book.run("x") as run:
+            with pytest.raises(ValueError, match=r"0\.134") as failed:
+                run.do("Draw", fail)
+            run.do("Next", lambda: None)
+            found.append((failed.value.args, random.random()))
+        book.close()
+    assert found[0] == found[1] == found[2]
+
+
+def test_only_a_body_that_draws_is_recorded_with_them(book):
+    seed()
+    with book.run("x") as run:
+        run.do("Plain", lambda: 1)
+        run.do("Own", lambda ctx: ctx.random.random() + float(ctx.rng.random()))
+        run.do("Draw", random.random)
+    book.close()
+    assert run.steps()["progress"].notna().tolist() == [False, False, True]
+    assert book.sql("SELECT step FROM cells")["step"].tolist() == ["Draw"]
+
+
+def test_what_a_step_says_of_its_progress_stays(book):
+    def work(ctx):
+        ctx.progress(3, 10, "drawing")
+        return random.random()
+
+    with book.run("x") as run:
+        run.do("Draw", work)
+    assert run.steps()["progress"][0] == {
+        "done": 3,
+        "total": 10,
+        "message": "drawing",
+        "drew": True,
+    }
+
+
+def test_a_loop_of_steps_that_draw_goes_on_after_a_failure(book):
+    def walk(run, stop):
+        found = []
+        for item in range(6):
+            if item == stop:
+                raise RuntimeError("stopped")
+            found.append(run.do(f"Draw {item}", random.random))
+            found.append(random.random())
+        return found
+
+    seed()
+    expected = [random.random() for _ in range(12)]
+    for stop in (2, 4):
+        seed()
+        with pytest.raises(RuntimeError), book.run("x") as run:
+            walk(run, stop)
+    seed()
+    with book.run("x") as run:
+        assert walk(run, None) == expected
+
+
+def test_a_body_that_imports_numpy_and_does_not_draw_is_no_reason_to_import_it_again(path, child):
+    script = """
+        import random, sys
+        import stepbook
+        book = stepbook.connect(sys.argv[1])
+        def load():
+            import numpy
+            return 1
+        def draw():
+            import numpy
+            return float(numpy.random.rand())
+        def seed():
+            import numpy
+            numpy.random.seed(3)
+        with book.run(sys.argv[2]) as run:
+            run.do("Load", locals()[sys.argv[2]])
+            print("numpy" in sys.modules)
+            if "numpy" in sys.modules:
+                print(sys.modules["numpy"].random.rand())
+    """
+    for body, again in (("load", False), ("draw", True), ("seed", True)):
+        first = child(script, path, body).end()[1].split()
+        second = child(script, path, body).end()[1].split()
+        assert first[0] == "True"
+        assert second == (first if again else ["False"])
+
+
+def test_looking_at_them_keeps_nothing(book):
+    tracemalloc.start()
+    try:
+        draws.look()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(1000):
+            draws.look()
+        assert tracemalloc.get_traced_memory()[0] - before < 1000
+    finally:
+        tracemalloc.stop()
+
+
+DAMAGE = {
+    "too short": '{"$random":{"random":{"words":"AAAA","place":1,"gauss":null}}}',
+    "no text": '{"$random":{"random":{"words":7,"place":1,"gauss":null}}}',
+    "a place outside": None,
+    "another thing": '{"$random":[1]}',
+    "no object": "[1]",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_state_is_an_error_that_says_what_to_do(book, damage):
+    seed()
+    with book.run("x") as run:
+        run.do("Draw", random.random)
+    book.close()
+    with duckdb.connect(book.path) as tables:
+        [(text,)] = tables.execute("SELECT variables::VARCHAR FROM cells").fetchall()
+        wrong = DAMAGE[damage] or text.replace('"place": 2', '"place": 700')
+        assert wrong != text
+        tables.execute("UPDATE cells SET variables = $1", [wrong])
+    state = random.getstate()
+    with (
+        book.run("x") as run,
+        pytest.raises(ArtifactError, match=r"damaged: .*run.redo\('Draw'\) executes it"),
+    ):
+        run.do("Draw", random.random)
+    assert random.getstate() == state
+
+
+def test_another_kind_of_generator_behind_numpy_is_let_be(book):
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        with book.run("x") as run:
+            run.do("Draw", lambda: float(np.random.rand()))
+        assert run.steps()["progress"][0] is None
+    finally:
+        np.random.set_bit_generator(before)
+
+
+def test_where_memory_is_not_as_expected_the_state_itself_is_asked_for(book, monkeypatch):
+    monkeypatch.setattr(draws.sys.implementation, "name", "other")
+    asked = draws._of_python()
+    before = asked()
+    assert asked() == before
+    random.random()
+    assert asked() != before

@@ -1,0 +1,162 @@
+"""Cells of which nothing is stored: each time they are executed, and those behind them replay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from driver import Kernel
+
+LOAD = (
+    "%%step Load -- --no-store\nimport threading\nlock = threading.Lock(); rows = [1, 2]\n'loaded'"
+)
+ADD = "%%step Add\nprint('adding')\ntotal = sum(rows)"
+FACTS = "[tuple(row) for row in run.steps()[['name', 'attempt', 'policy']].values.tolist()]"
+
+
+@pytest.fixture
+def session(kernels: Callable[..., Kernel]) -> Callable[[], Kernel]:
+    """Make a kernel with the run opened, after the one before has ended."""
+    made: list[Kernel] = []
+
+    def make() -> Kernel:
+        if made:
+            made.pop().stop()
+        made.append(kernels())
+        made[0].ok("%load_ext stepbook")
+        made[0].ok("%stepbook run tests")
+        return made[0]
+
+    return make
+
+
+def test_a_cell_without_store_is_executed_in_each_session_and_those_behind_it_replay(
+    session: Callable[[], Kernel],
+) -> None:
+    for number in (1, 2, 3):
+        kernel = session()
+        loaded = kernel.ok(LOAD)
+        assert (loaded.value, loaded.text()) == ("'loaded'", "")
+        assert kernel.ok(ADD).text() == "adding\n"
+        assert kernel.value("(total, rows, lock.locked())") == (3, [1, 2], False)
+        assert kernel.value(FACTS) == [("Load", number, "no-store"), ("Add", 1, None)]
+    assert "1 of 2 steps will replay" in kernel.ok("%stepbook run tests").text()
+
+
+def test_run_all_twice_in_one_kernel_executes_it_twice(kernel: Kernel) -> None:
+    kernel.ok("count = 0")
+    for _ in range(2):
+        kernel.ok("%%step Count -- --no-store\ncount += 1\nrows = [count]")
+        kernel.ok("%%step Add\nrows.append('added')")
+    assert kernel.value("count") == 2
+    assert kernel.value(FACTS) == [("Count", 2, "no-store"), ("Add", 1, None)]
+
+
+def test_what_it_changes_of_an_earlier_step_is_changed_again(
+    session: Callable[[], Kernel],
+) -> None:
+    for _ in range(2):
+        kernel = session()
+        kernel.ok("%%step Load\nrows = [1]; other = rows")
+        kernel.ok("%%step Grow -- --no-store\nrows.append(2)")
+        kernel.ok("%%step Sum\ntotal = sum(rows)")
+        assert kernel.value("(rows, other is rows, total)") == ([1, 2], True, 3)
+
+
+def test_a_later_step_that_changes_what_it_has_bound_brings_back_the_change(
+    session: Callable[[], Kernel],
+) -> None:
+    for _ in range(2):
+        kernel = session()
+        kernel.ok("%%step Load -- --no-store\nrows = [1]")
+        kernel.ok("%%step Grow\nrows.append(2); alias = rows")
+        assert kernel.value("(rows, alias is rows)") == ([1, 2], True)
+
+
+def test_a_cell_that_takes_more_than_max_size_is_executed_in_each_session(
+    session: Callable[[], Kernel],
+) -> None:
+    big = (
+        "%%step Make -- --max-size 1MB\nimport numpy as np\nprint('making')\n"
+        "a = np.arange(1_000_000)"
+    )
+    for number in (1, 3):
+        kernel = session()
+        said = kernel.ok(big).text()
+        assert "making\n" in said
+        assert "it takes more than 1.0 MB (--max-size). Each pass executes the step again." in said
+        assert "Give a larger --max-size to have it stored." in said
+        kernel.ok("%%step Look\nn = len(a)")
+        assert kernel.value("(n, int(a[-1]))") == (1_000_000, 999_999)
+        assert kernel.value(FACTS) == [("Make", number, "max-size"), ("Look", 1, None)]
+        assert "is not stored" not in kernel.ok(big).text(), "it is told once"
+
+
+def test_max_size_of_the_run_holds_for_its_cells(session: Callable[[], Kernel]) -> None:
+    kernel = session()
+    kernel.ok('%stepbook run tests --new --max-size "10 kB"')
+    kernel.ok("%%step Big\nbig = list(range(10_000))")
+    kernel.ok("%%step Small\nsmall = list(range(10))")
+    kernel.ok("%%step Allowed -- --max-size 1MB\nalso = list(range(10_000))")
+    assert kernel.value(FACTS) == [("Big", 1, "max-size"), ("Small", 1, None), ("Allowed", 1, None)]
+
+
+def test_a_recorded_cell_is_executed_once_it_is_not_to_be_stored(kernel: Kernel) -> None:
+    cell = "print('executed')\nx = 1"
+    for line in ("A", "A", "A -- --no-store"):
+        assert kernel.ok(f"%%step {line}\n{cell}").text() == "executed\n"
+    assert kernel.value(FACTS) == [("A", 2, "no-store")]
+    kernel.ok(f"%%step A\n{cell}")
+    kernel.ok(f"%%step A\n{cell}")
+    assert kernel.value(FACTS) == [("A", 3, None)]
+
+
+def test_what_a_cell_without_store_has_shown_is_in_the_record(kernel: Kernel) -> None:
+    kernel.ok("%%step Show -- --no-store\nprint('text')\nprint('more')")
+    kernel.ok("%stepbook close")
+    found = kernel.value(
+        "run.id and __import__('stepbook').connect().sql("
+        "'SELECT outputs::VARCHAR AS o, variables FROM cells')['o'].tolist()[-1]"
+    )
+    assert "text" in found
+
+
+def test_settings_files_and_random_numbers_of_a_cell_without_store_are_its_own(
+    session: Callable[[], Kernel],
+) -> None:
+    for _ in range(2):
+        kernel = session()
+        kernel.ok("%%step Seed\nimport random, os\nrandom.seed(1)")
+        kernel.ok(
+            "%%step Draw -- --no-store\nfirst = random.random()\nos.environ['MARK'] = 'set'\n"
+            "with open('made.txt', 'w') as file: file.write('x')"
+        )
+        kernel.ok("%%step Next\nsecond = random.random()")
+        third = kernel.value("random.random()")
+        found = kernel.value("(first, second, os.environ['MARK'], open('made.txt').read())")
+        assert found == (0.13436424411240122, 0.8474337369372327, "set", "x")
+        assert third == 0.763774618976614
+
+
+WRONG = {
+    "--no-store=yes": "--no-store takes no value",
+    "--no-store --out a": "--no-store stores nothing: leave out --out and --max-size, or it",
+    "--no-store --max-size 1MB": "--no-store stores nothing",
+    "--max-size": "--max-size takes a size, as in --max-size 500MB",
+    "--max-size much": "not 'much'",
+}
+
+
+@pytest.mark.parametrize("options", WRONG)
+def test_a_line_that_cannot_be_followed_is_refused(kernel: Kernel, options: str) -> None:
+    found = kernel.run(f"%%step A -- {options}\nx = 1")
+    assert found.error is not None
+    assert WRONG[options] in found.error["evalue"]
+
+
+def test_a_name_that_ends_like_the_options_is_pointed_out(kernel: Kernel) -> None:
+    assert "%%step A -- --no-store" in kernel.ok("%%step A --no-store\nx = 1").text()
