@@ -312,11 +312,16 @@ class Bell:
         return True
 
 
-def in_thread(call: Callable[[], Any]) -> Any:
+def in_thread(call: Callable[[], Any], stop: Callable[[], None] | None = None) -> Any:
     """Return what *call* returns, called in a thread of its own.
 
     There it is at the bottom of a stack, and no handler of a signal runs. With the low-level
     module, as starting a Thread takes frames that may not be there any more.
+
+    Args:
+        call: what is called.
+        stop: ends the call early when an interrupt arrives here meanwhile; none arrives before the
+            call has ended.
     """
     outcome: list[tuple[bool, Any]] = []
     done = _thread.allocate_lock()
@@ -331,7 +336,14 @@ def in_thread(call: Callable[[], Any]) -> Any:
             done.release()
 
     _thread.start_new_thread(work, ())
-    done.acquire()
+    try:
+        done.acquire()
+    except BaseException:
+        if stop is not None:
+            with section():
+                stop()
+                done.acquire()
+        raise
     succeeded, result = outcome[0]
     if succeeded:
         return result

@@ -115,7 +115,7 @@ BIG = {
 @pytest.mark.parametrize("kind", BIG)
 def test_what_is_larger_than_max_size_is_not_stored_and_leaves_nothing(book, capsys, kind):
     body = Body(BIG[kind]())
-    for number, run in enumerate(passes(book), start=1):
+    for number, run in enumerate(passes(book, 2), start=1):
         assert run.options(max_size="500 kB").do("Make", body) is body.value
         assert body.calls == number
         assert facts(run, "Make") == [("succeeded", number, "max-size")]
@@ -127,7 +127,7 @@ def test_what_is_larger_than_max_size_is_not_stored_and_leaves_nothing(book, cap
     assert artifacts(book) == []
 
 
-@pytest.mark.parametrize("kind", BIG)
+@pytest.mark.parametrize("kind", ["an array by parts", "a table", "many in one"])
 def test_what_is_no_larger_than_max_size_is_stored(book, capsys, kind):
     body = Body(BIG[kind]())
     for run in passes(book, max_size="40 MB"):

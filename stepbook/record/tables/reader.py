@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...model.blobs import NAME
 from ...model.rows import RUN_ID, CellRow, RunRow, ScanRow, StepRow, is_run_id
-from ...system.interrupts import allowed, load
+from ...system.interrupts import allowed, in_thread, load
 from .columns import TABLES, order, recorded, selected
 
 if TYPE_CHECKING:
@@ -185,13 +186,22 @@ class Reader:
 
     def frame(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Return the result of *query* as a DataFrame, as DuckDB makes it."""
+        connection = self._connection
         given = parameters if isinstance(parameters, dict) else list(parameters)
         load("pandas")  # DuckDB would, in the middle of its call
 
-        with warnings.catch_warnings(), allowed():
-            # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.
-            warnings.filterwarnings("ignore", "The inplace keyword", category=Warning)
-            return self._connection.execute(query, given).df()
+        def ask() -> pd.DataFrame:
+            with warnings.catch_warnings():
+                # DuckDB 2.0 uses a keyword that pandas 3.1 has deprecated.
+                warnings.filterwarnings("ignore", "The inplace keyword", category=Warning)
+                return connection.execute(query, given).df()
+
+        if threading.current_thread() is not threading.main_thread():
+            return ask()
+        with allowed():
+            # DuckDB may do all of the work in the thread that asks, and then sees no interrupt.
+            frame: pd.DataFrame = in_thread(ask, connection.interrupt)
+        return frame
 
     def execute(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of *query*."""
