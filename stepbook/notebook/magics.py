@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 HELP: Final = """\
 %stepbook run LOOP [--input EXPR] [--key K] [--new] [--reopen unfinished] [--max-age D]
-                   [--on-change warn|rerun|error|ignore] [--max-size SIZE] [--book FILE]
+                   [--retry-handled] [--on-change warn|rerun|error|ignore] [--max-size SIZE]
+                   [--book FILE]
                         open or resume a run; EXPR is Python in the notebook's names.
                         The run is also the variable `run`.
 %stepbook timeline      the run's steps as a timeline
@@ -62,6 +63,7 @@ RUN_OPTIONS: Final = {
     "--new": False,
     "--reopen": True,
     "--max-age": True,
+    "--retry-handled": False,
     "--on-change": True,
     "--max-size": True,
     "--book": True,
@@ -227,6 +229,7 @@ class StepbookMagics(Magics):
                 runs.book_at(_unquoted(book) if book else None),
                 loop,
                 new="--new" in options,
+                retry_handled="--retry-handled" in options,
                 **given,
             )
         finally:

@@ -86,6 +86,17 @@ def test_an_unknown_step_is_said_with_the_nearest(kernel: Kernel) -> None:
     assert result.traceback == f"StepNotFoundError: {result.error['evalue']}", "no frames"
 
 
+def test_handled_failures_are_executed_again_when_asked_for(kernel: Kernel) -> None:
+    kernel.ok(
+        "count = 0\ndef fail():\n    global count\n    count += 1\n    raise ValueError('no')"
+    )
+    call = "try:\n    run.do('A', fail)\nexcept ValueError:\n    pass"
+    for options, calls in (("--new", 1), ("", 1), ("--retry-handled", 2), ("", 2)):
+        kernel.ok(f"%stepbook run handled {options}")
+        kernel.ok(call)
+        assert kernel.value("count") == calls
+
+
 def test_a_command_without_a_run_says_so_in_one_line(kernels: Callable[..., Kernel]) -> None:
     kernel = kernels()
     kernel.ok("%load_ext stepbook")
