@@ -5,7 +5,8 @@ drawn. So how a body has left the generators is recorded with its attempt, and a
 
 Whether a body has drawn is seen in a few bytes of a generator's memory, the place in its numbers
 and one or two of these: 0.1 us, where asking for the state takes 18 and 83. Both generators are a
-Mersenne Twister (Matsumoto and Nishimura, 1998), and a draw or a seed changes one or the other.
+Mersenne Twister (Matsumoto and Nishimura, 1998), and a draw or a seed changes one or the other. Not
+so the second of two normal numbers, which are made as a pair: it is kept beside, and looked at too.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ def _of_python() -> Callable[[], object]:
     words = generator.getstate()[1]
     if array("I", ctypes.string_at(at, 4 + _BYTES)).tolist() != [words[-1], *words[:-1]]:
         return generator.getstate  # type: ignore[no-any-return]
+    kept = vars(generator)
     place = ctypes.c_uint64.from_address(at)  # and the first word, which every seed leaves the same
     second = ctypes.c_uint64.from_address(at + 8)
-    return lambda: (place.value, second.value)
+    return lambda: (place.value, second.value, kept["gauss_next"])
 
 
 class _OfNumPy:
@@ -59,6 +61,7 @@ class _OfNumPy:
     def __init__(self) -> None:
         self._bits: object = None
         self._memory: Any = None
+        self._gauss: Callable[[], object] = int
 
     def look(self) -> object:
         module: Any = sys.modules.get("numpy.random.mtrand")
@@ -68,10 +71,11 @@ class _OfNumPy:
         bits = generator._bit_generator  # noqa: SLF001 - what set_bit_generator sets
         if bits is not self._bits:
             self._bits, self._memory = bits, None
-            if type(bits).__name__ == "MT19937":  # its place comes last
+            if _is_followed(bits):  # its place comes last
                 at = bits.ctypes.state_address
+                self._gauss = _gauss_of(generator)
                 self._memory = ctypes.c_uint64.from_address(at + _BYTES - 4)
-        return _NOTHING if self._memory is None else self._memory.value
+        return _NOTHING if self._memory is None else (self._memory.value, self._gauss())
 
     def is_fresh(self) -> bool:
         """Whether nobody has drawn or seeded since it was imported."""
@@ -80,6 +84,27 @@ class _OfNumPy:
             return False
         first, now = type(bits)(bits.seed_seq).state["state"], bits.state["state"]
         return bool(first["pos"] == now["pos"] and (first["key"] == now["key"]).all())
+
+
+def _is_followed(bits: object) -> bool:
+    return type(bits).__name__ == "MT19937"
+
+
+def _gauss_of(generator: Any) -> Callable[[], object]:
+    """Return what looks at the normal number that a generator of NumPy keeps, 0 for none.
+
+    It stands two words behind the one word of the object that points into the object itself.
+    """
+    like = type(generator)(1)
+    like.standard_normal()
+    start, end = id(like), id(like) + type(like).__basicsize__ - 16
+    for at in range(start, end, 8):
+        if start < ctypes.c_uint64.from_address(at).value < end:
+            if ctypes.c_double.from_address(at + 16).value != like.get_state(legacy=False)["gauss"]:
+                break
+            number = ctypes.c_uint64.from_address(id(generator) + at - start + 16)
+            return lambda: number.value
+    return lambda: generator.get_state(legacy=False)["gauss"]
 
 
 _python: Final = _of_python()
@@ -131,12 +156,20 @@ def _little(words: bytes) -> bytes:
 def bring_back(run: OpenRun, step: StepRow) -> None:
     """Set the generators as the recorded body of a step has left them.
 
+    Of bodies that were executed at the same time the one that ended last has left them so, and not
+    the one that is replayed last.
+
     Raises:
         ArtifactError: what is recorded of them is not as stepbook writes it.
     """
     cell = run.cell(step) if step.has_drawn else None
     if cell is None:
         return
+    walk, end = run.walking(), step.completed_at or 0
+    began, last = walk.drew
+    if began < end < last:
+        return
+    walk.drew = max(walk.drew, (step.started_at or 0, end), key=lambda body: body[1])
     try:
         states = json.loads(cell.variables or "{}").get(_STATES, {})
         if not isinstance(states, dict):
@@ -145,19 +178,23 @@ def bring_back(run: OpenRun, step: StepRow) -> None:
             words, place, gauss = _read(states["random"])
             random.setstate((3, (*words, place), gauss))
         if "numpy" in states:
-            import numpy as np  # noqa: PLC0415 - the body has used it
-
-            words, place, gauss = _read(states["numpy"])
-            state = {"key": np.array(words, np.uint32), "pos": place}
-            whole = {"bit_generator": "MT19937", "state": state}
-            np.random.set_state(  # noqa: NPY002 - as the body has used it
-                {**whole, "has_gauss": int(gauss is not None), "gauss": gauss or 0.0}
-            )
+            _set_numpy(*_read(states["numpy"]))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ArtifactError(
             f"the step {step.name!r} has drawn random numbers, and what is recorded of that is "
             f"damaged: {error}. run.redo({step.name!r}) executes it again."
         ) from error
+
+
+def _set_numpy(words: list[int], place: int, gauss: float | None) -> None:
+    import numpy as np  # noqa: PLC0415 - the body has used it
+
+    random: Any = np.random
+    if not _is_followed(random.mtrand._rand._bit_generator):  # noqa: SLF001 - as in look()
+        return
+    state = {"key": np.array(words, np.uint32), "pos": place}
+    whole = {"bit_generator": "MT19937", "state": state}
+    random.set_state({**whole, "has_gauss": int(gauss is not None), "gauss": gauss or 0.0})
 
 
 def _read(state: dict[str, Any]) -> tuple[list[int], int, float | None]:

@@ -82,15 +82,17 @@ class Pass:
         seen: names used, each with the step in whose body it was, if in one.
         executed: names of which a body was executed.
         failures: names of failed steps that nobody has gone on after yet, with their flow.
+        drew: when the replayed body began and ended that was the last to draw random numbers.
     """
 
-    __slots__ = ("executed", "failures", "origin", "place", "seen", "started_at")
+    __slots__ = ("drew", "executed", "failures", "origin", "place", "seen", "started_at")
 
     def __init__(self, origin: object | None, place: Place) -> None:
         self.origin = origin
         self.seen: dict[str, tuple[Attempt | None]] = {}
         self.executed: set[str] = set()
         self.failures: dict[str, tuple[int, weakref.ref[Any] | None]] = {}
+        self.drew = (0, 0)
         self.started_at = now_us()
         self.place = place
 
