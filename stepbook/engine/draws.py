@@ -12,8 +12,10 @@ so the second of two normal numbers, which are made as a pair: it is kept beside
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import random
+import secrets
 import sys
 from array import array
 from base64 import b64decode, b64encode
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from ..model.rows import StepRow
     from .attempt import Attempt
     from .opened import OpenRun
+    from .passes import Pass
 
 #: Where a cell keeps the same, among its variables.
 _STATES: Final = "$random"
@@ -36,8 +39,12 @@ _BYTES: Final = 4 * _WORDS
 #: What :func:`look` tells of a generator that is not there, or of another kind.
 _NOTHING: Final = -1
 
-#: How the generators look, Python's and NumPy's.
-Look = tuple[object, object]
+#: How the generators look, Python's and NumPy's, and when: a number that grows.
+Look = tuple[object, object, int]
+
+#: Of what order such numbers tell: within this process, whatever the clock does.
+_HERE: Final = secrets.token_hex(4)
+_times: Final = itertools.count(1)
 
 
 def _of_python() -> Callable[[], object]:
@@ -113,7 +120,7 @@ _numpy: Final = _OfNumPy()
 
 def look() -> Look:
     """Return how the generators look."""
-    return _python(), _numpy.look()
+    return _python(), _numpy.look(), next(_times)
 
 
 def drawn(attempt: Attempt) -> str | None:
@@ -123,7 +130,7 @@ def drawn(attempt: Attempt) -> str | None:
     """
     if attempt.draws is None:
         return None
-    python, numpy = attempt.draws
+    python, numpy, began = attempt.draws
     states: dict[str, Any] = {}
     if _python() != python:
         _, words, gauss = random.getstate()
@@ -138,6 +145,7 @@ def drawn(attempt: Attempt) -> str | None:
         return None
     progress = {**fields_of(attempt.row.progress), DREW: True}
     attempt.row = attempt.row._replace(progress=json.dumps(progress, ensure_ascii=False))
+    states["when"] = [_HERE, began, next(_times)]
     return json.dumps({_STATES: states})
 
 
@@ -165,15 +173,12 @@ def bring_back(run: OpenRun, step: StepRow) -> None:
     cell = run.cell(step) if step.has_drawn else None
     if cell is None:
         return
-    walk, end = run.walking(), step.completed_at or 0
-    began, last = walk.drew
-    if began < end < last:
-        return
-    walk.drew = max(walk.drew, (step.started_at or 0, end), key=lambda body: body[1])
     try:
         states = json.loads(cell.variables or "{}").get(_STATES, {})
         if not isinstance(states, dict):
             raise TypeError("not the states of generators")  # noqa: TRY301 - as what else is wrong
+        if not _is_last(run.walking(), *states.get("when", ("", 0, 0))):
+            return
         if "random" in states:
             words, place, gauss = _read(states["random"])
             random.setstate((3, (*words, place), gauss))
@@ -184,6 +189,16 @@ def bring_back(run: OpenRun, step: StepRow) -> None:
             f"the step {step.name!r} has drawn random numbers, and what is recorded of that is "
             f"damaged: {error}. run.redo({step.name!r}) executes it again."
         ) from error
+
+
+def _is_last(walk: Pass, where: str, began: int, ended: int) -> bool:
+    """Whether no body was replayed that was executed around the end of this one."""
+    first, last = walk.drew.get(where, (0, 0))
+    if first < ended < last:
+        return False
+    if ended > last:
+        walk.drew[where] = began, ended
+    return True
 
 
 def _set_numpy(words: list[int], place: int, gauss: float | None) -> None:
