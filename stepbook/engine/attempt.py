@@ -118,7 +118,7 @@ class Attempt:
         self.folder: Path | None = None
         self.face: Any = None
         self.shown: Shown | None = None
-        self.draws: tuple[object, object] | None = None
+        self.draws: tuple[object, object, int] | None = None
 
     def takes(self) -> Ledger | None:
         """Return where this attempt may record more; None when it has ended or was let go of."""

@@ -5,14 +5,17 @@ drawn. So how a body has left the generators is recorded with its attempt, and a
 
 Whether a body has drawn is seen in a few bytes of a generator's memory, the place in its numbers
 and one or two of these: 0.1 us, where asking for the state takes 18 and 83. Both generators are a
-Mersenne Twister (Matsumoto and Nishimura, 1998), and a draw or a seed changes one or the other.
+Mersenne Twister (Matsumoto and Nishimura, 1998), and a draw or a seed changes one or the other. Not
+so the second of two normal numbers, which are made as a pair: it is kept beside, and looked at too.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import random
+import secrets
 import sys
 from array import array
 from base64 import b64decode, b64encode
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from ..model.rows import StepRow
     from .attempt import Attempt
     from .opened import OpenRun
+    from .passes import Pass
 
 #: Where a cell keeps the same, among its variables.
 _STATES: Final = "$random"
@@ -35,8 +39,12 @@ _BYTES: Final = 4 * _WORDS
 #: What :func:`look` tells of a generator that is not there, or of another kind.
 _NOTHING: Final = -1
 
-#: How the generators look, Python's and NumPy's.
-Look = tuple[object, object]
+#: How the generators look, Python's and NumPy's, and when: a number that grows.
+Look = tuple[object, object, int]
+
+#: Of what order such numbers tell: within this process, whatever the clock does.
+_HERE: Final = secrets.token_hex(4)
+_times: Final = itertools.count(1)
 
 
 def _of_python() -> Callable[[], object]:
@@ -48,9 +56,10 @@ def _of_python() -> Callable[[], object]:
     words = generator.getstate()[1]
     if array("I", ctypes.string_at(at, 4 + _BYTES)).tolist() != [words[-1], *words[:-1]]:
         return generator.getstate  # type: ignore[no-any-return]
+    kept = vars(generator)
     place = ctypes.c_uint64.from_address(at)  # and the first word, which every seed leaves the same
     second = ctypes.c_uint64.from_address(at + 8)
-    return lambda: (place.value, second.value)
+    return lambda: (place.value, second.value, kept["gauss_next"])
 
 
 class _OfNumPy:
@@ -59,6 +68,7 @@ class _OfNumPy:
     def __init__(self) -> None:
         self._bits: object = None
         self._memory: Any = None
+        self._gauss: Callable[[], object] = int
 
     def look(self) -> object:
         module: Any = sys.modules.get("numpy.random.mtrand")
@@ -68,10 +78,11 @@ class _OfNumPy:
         bits = generator._bit_generator  # noqa: SLF001 - what set_bit_generator sets
         if bits is not self._bits:
             self._bits, self._memory = bits, None
-            if type(bits).__name__ == "MT19937":  # its place comes last
+            if _is_followed(bits):  # its place comes last
                 at = bits.ctypes.state_address
+                self._gauss = _gauss_of(generator)
                 self._memory = ctypes.c_uint64.from_address(at + _BYTES - 4)
-        return _NOTHING if self._memory is None else self._memory.value
+        return _NOTHING if self._memory is None else (self._memory.value, self._gauss())
 
     def is_fresh(self) -> bool:
         """Whether nobody has drawn or seeded since it was imported."""
@@ -82,13 +93,34 @@ class _OfNumPy:
         return bool(first["pos"] == now["pos"] and (first["key"] == now["key"]).all())
 
 
+def _is_followed(bits: object) -> bool:
+    return type(bits).__name__ == "MT19937"
+
+
+def _gauss_of(generator: Any) -> Callable[[], object]:
+    """Return what looks at the normal number that a generator of NumPy keeps, 0 for none.
+
+    It stands two words behind the one word of the object that points into the object itself.
+    """
+    like = type(generator)(1)
+    like.standard_normal()
+    start, end = id(like), id(like) + type(like).__basicsize__ - 16
+    for at in range(start, end, 8):
+        if start < ctypes.c_uint64.from_address(at).value < end:
+            if ctypes.c_double.from_address(at + 16).value != like.get_state(legacy=False)["gauss"]:
+                break
+            number = ctypes.c_uint64.from_address(id(generator) + at - start + 16)
+            return lambda: number.value
+    return lambda: generator.get_state(legacy=False)["gauss"]
+
+
 _python: Final = _of_python()
 _numpy: Final = _OfNumPy()
 
 
 def look() -> Look:
     """Return how the generators look."""
-    return _python(), _numpy.look()
+    return _python(), _numpy.look(), next(_times)
 
 
 def drawn(attempt: Attempt) -> str | None:
@@ -98,7 +130,7 @@ def drawn(attempt: Attempt) -> str | None:
     """
     if attempt.draws is None:
         return None
-    python, numpy = attempt.draws
+    python, numpy, began = attempt.draws
     states: dict[str, Any] = {}
     if _python() != python:
         _, words, gauss = random.getstate()
@@ -113,6 +145,7 @@ def drawn(attempt: Attempt) -> str | None:
         return None
     progress = {**fields_of(attempt.row.progress), DREW: True}
     attempt.row = attempt.row._replace(progress=json.dumps(progress, ensure_ascii=False))
+    states["when"] = [_HERE, began, next(_times)]
     return json.dumps({_STATES: states})
 
 
@@ -131,6 +164,9 @@ def _little(words: bytes) -> bytes:
 def bring_back(run: OpenRun, step: StepRow) -> None:
     """Set the generators as the recorded body of a step has left them.
 
+    Of bodies that were executed at the same time the one that ended last has left them so, and not
+    the one that is replayed last.
+
     Raises:
         ArtifactError: what is recorded of them is not as stepbook writes it.
     """
@@ -141,23 +177,39 @@ def bring_back(run: OpenRun, step: StepRow) -> None:
         states = json.loads(cell.variables or "{}").get(_STATES, {})
         if not isinstance(states, dict):
             raise TypeError("not the states of generators")  # noqa: TRY301 - as what else is wrong
+        if not _is_last(run.walking(), *states.get("when", ("", 0, 0))):
+            return
         if "random" in states:
             words, place, gauss = _read(states["random"])
             random.setstate((3, (*words, place), gauss))
         if "numpy" in states:
-            import numpy as np  # noqa: PLC0415 - the body has used it
-
-            words, place, gauss = _read(states["numpy"])
-            state = {"key": np.array(words, np.uint32), "pos": place}
-            whole = {"bit_generator": "MT19937", "state": state}
-            np.random.set_state(  # noqa: NPY002 - as the body has used it
-                {**whole, "has_gauss": int(gauss is not None), "gauss": gauss or 0.0}
-            )
+            _set_numpy(*_read(states["numpy"]))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise ArtifactError(
             f"the step {step.name!r} has drawn random numbers, and what is recorded of that is "
             f"damaged: {error}. run.redo({step.name!r}) executes it again."
         ) from error
+
+
+def _is_last(walk: Pass, where: str, began: int, ended: int) -> bool:
+    """Whether no body was replayed that was executed around the end of this one."""
+    first, last = walk.drew.get(where, (0, 0))
+    if first < ended < last:
+        return False
+    if ended > last:
+        walk.drew[where] = began, ended
+    return True
+
+
+def _set_numpy(words: list[int], place: int, gauss: float | None) -> None:
+    import numpy as np  # noqa: PLC0415 - the body has used it
+
+    random: Any = np.random
+    if not _is_followed(random.mtrand._rand._bit_generator):  # noqa: SLF001 - as in look()
+        return
+    state = {"key": np.array(words, np.uint32), "pos": place}
+    whole = {"bit_generator": "MT19937", "state": state}
+    random.set_state({**whole, "has_gauss": int(gauss is not None), "gauss": gauss or 0.0})
 
 
 def _read(state: dict[str, Any]) -> tuple[list[int], int, float | None]:

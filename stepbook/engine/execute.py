@@ -52,9 +52,10 @@ def perform(
         return _execute(run, options, name, fn, args, kwargs)
     import tenacity  # noqa: PLC0415 - imports tornado where it is installed
 
+    before = draws.look()  # a failed attempt may have drawn, too
     for trial in tenacity.Retrying(**policy(options.retries)):
         with trial:
-            return _execute(run, options, name, fn, args, kwargs)
+            return _execute(run, options, name, fn, args, kwargs, before)
     raise AssertionError("the last attempt raises")  # pragma: no cover
 
 
@@ -73,9 +74,10 @@ async def _perform_async(
         return await _execute_async(run, options, name, fn, args, kwargs)
     import tenacity  # noqa: PLC0415 - as above
 
+    before = draws.look()
     async for trial in tenacity.AsyncRetrying(**policy(options.retries)):
         with trial:
-            return await _execute_async(run, options, name, fn, args, kwargs)
+            return await _execute_async(run, options, name, fn, args, kwargs, before)
     raise AssertionError("the last attempt raises")  # pragma: no cover
 
 
@@ -236,6 +238,7 @@ def _execute(
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    drawn_before: draws.Look | None = None,
 ) -> Any:
     attempt: Attempt | None = None
     try:  # as _recorded, which costs 1 us
@@ -244,7 +247,7 @@ def _execute(
         try:
             given = _arguments(fn, args, kwargs, attempt)
             before = changed.look(fn, args, kwargs)
-            attempt.draws = draws.look()
+            attempt.draws = drawn_before or draws.look()
             attempt.began = time.perf_counter()
             if options.timeout_s is None:
                 value = fn(*args, **given)
@@ -281,6 +284,7 @@ async def _execute_async(
     fn: Callable[..., Coroutine[Any, Any, Any]],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    drawn_before: draws.Look | None = None,
 ) -> Any:
     with _recorded(run, name) as attempt:
         import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
@@ -288,7 +292,7 @@ async def _execute_async(
         attempt.task = asyncio.current_task()
         given = _arguments(fn, args, kwargs, attempt)
         before = changed.look(fn, args, kwargs)
-        attempt.draws = draws.look()
+        attempt.draws = drawn_before or draws.look()
         attempt.began = time.perf_counter()
         with heartbeat():
             if options.timeout_s is None:

@@ -82,15 +82,18 @@ class Pass:
         seen: names used, each with the step in whose body it was, if in one.
         executed: names of which a body was executed.
         failures: names of failed steps that nobody has gone on after yet, with their flow.
+        drew: when the last body began and ended that was replayed and had drawn random numbers,
+            for each process in which they were executed.
     """
 
-    __slots__ = ("executed", "failures", "origin", "place", "seen", "started_at")
+    __slots__ = ("drew", "executed", "failures", "origin", "place", "seen", "started_at")
 
     def __init__(self, origin: object | None, place: Place) -> None:
         self.origin = origin
         self.seen: dict[str, tuple[Attempt | None]] = {}
         self.executed: set[str] = set()
         self.failures: dict[str, tuple[int, weakref.ref[Any] | None]] = {}
+        self.drew: dict[str, tuple[int, int]] = {}
         self.started_at = now_us()
         self.place = place
 

@@ -25,7 +25,8 @@ def pause(failed: int) -> float:
     import random  # noqa: PLC0415 - only where something has failed
 
     grown = _FIRST_PAUSE_S * float(2 ** min(failed - 1, _MOST_DOUBLINGS))
-    return min(_LONGEST_PAUSE_S, grown) + random.uniform(0, _SPREAD_S)  # noqa: S311 - no secret
+    # From a generator of its own: what the notebook draws is the same, however often a step fails.
+    return min(_LONGEST_PAUSE_S, grown) + random.Random().uniform(0, _SPREAD_S)  # noqa: S311
 
 
 def policy(retries: int) -> dict[str, Any]:

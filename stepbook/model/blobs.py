@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 import xxhash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -99,7 +99,13 @@ class Blobs(Protocol):
         """Take the file at *path* into the store."""
 
     def give_back(self, stored: Stored, path: Path) -> None:
-        """Undo one :meth:`adopt`."""
+        """Undo one :meth:`adopt`, up to :meth:`part`."""
+
+    def part(self, path: Path) -> None:
+        """Make a file that was given back one of its own."""
+
+    def drop(self, files: Iterable[str]) -> None:
+        """Remove files again that were written for nothing; after :meth:`let_go`."""
 
     def read(self, stored: Stored, allocate: Callable[[int], Any] = ...) -> memoryview:
         """Return the content in a fresh buffer, after its hash was found right."""

@@ -21,8 +21,10 @@ import secrets
 import shutil
 import stat
 import sys
+import threading
 import time
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
@@ -31,7 +33,7 @@ from ..errors import ArtifactError, JournalWriteError
 from ..model.blobs import NAME, Stored, TooBig
 from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
-from ..system.platform import disk, not_plain, read_plain
+from ..system.platform import disk, identity_of, not_plain, read_plain
 from ..system.refusals import IN_VALUE, refusals
 
 if TYPE_CHECKING:
@@ -74,6 +76,11 @@ class Artifacts:
         # Files whose hash this process has seen to be right, by name. The identity changes with
         # every write to the file, so equal means unchanged since.
         self._known: dict[str, tuple[int, ...]] = {}
+        # How often a file was wanted that this process has made, with its identity; and how often
+        # of that in vain, for something that is not recorded.
+        self._wanted: dict[str, tuple[tuple[int, ...], int]] = {}
+        self._in_vain: Counter[str] = Counter()
+        self._counting = threading.RLock()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -128,9 +135,10 @@ class Artifacts:
             with self._refusals():
                 if known:
                     disk.unlink(temporary)
+                    self._want(stored.file)
                     return stored
                 # A file of this name that nobody has checked is replaced: it may be damaged.
-                disk.rename(temporary, self.folder / stored.file)
+                self._put(temporary, stored.file)
         except BaseException:
             with contextlib.suppress(OSError):
                 disk.unlink(temporary)
@@ -140,6 +148,45 @@ class Artifacts:
             seen = _identity((self.folder / stored.file).lstat())
         self._trust(stored.file, seen, time.time_ns())
         return stored
+
+    def _put(self, path: Path, file: str) -> None:
+        """Have what is at *path* in the store, and note whether it is new there."""
+        target, mine = self.folder / file, _which(path.lstat())
+        with section(self._counting):
+            identity, times = self._wanted.pop(file, ((), 0))
+            if not os.path.lexists(target) or _which(target.lstat()) == identity:
+                self._wanted[file] = mine, times + 1
+            disk.rename(path, target)
+
+    def _want(self, file: str) -> None:
+        with section(self._counting):
+            identity, times = self._wanted.get(file, ((), 0))
+            if times:
+                self._wanted[file] = identity, times + 1
+
+    def drop(self, files: Iterable[str]) -> None:
+        """Remove files again that were written for nothing, where nobody else has wanted them.
+
+        Whoever writes holds the lock until a record names what was written; and another process
+        that has written the same has put a file of its own there. While somebody else writes,
+        nothing is removed until the next time, or a prune.
+
+        Args:
+            files: for each file that was wanted in vain its name, as often as it was.
+        """
+        with section(self._counting):
+            self._in_vain.update(files)
+        with contextlib.suppress(OSError), FileLock.at(self._lock_path).held():
+            for file, times in self._in_vain.items():
+                identity, wanted = self._wanted.pop(file, ((), 0))
+                if wanted > times:
+                    self._wanted[file] = identity, wanted - times
+                elif wanted:  # else it was there before
+                    self._known.pop(file, None)
+                    with contextlib.suppress(OSError):
+                        if _which((self.folder / file).lstat()) == identity:
+                            disk.unlink(self.folder / file)
+            self._in_vain.clear()
 
     def _fill(
         self, fd: int, ext: str, produce: Callable[[Sink], object], most: int | None
@@ -219,6 +266,7 @@ class Artifacts:
             ArtifactError: the file is missing, or is not what was recorded.
         """
         self._read(stored, None)
+        self._want(stored.file)
         return self.path(stored.file)
 
     def adopt(self, path: Path, ext: str) -> Stored:
@@ -249,7 +297,7 @@ class Artifacts:
         with self._refusals():
             if os.name == "posix":
                 path.chmod(0o444)  # its path is given away; whoever writes there means another file
-            disk.rename(path, self.folder / stored.file)
+            self._put(path, stored.file)
             try:
                 disk.sync_dir(self.folder)
             except BaseException:
@@ -258,9 +306,22 @@ class Artifacts:
         return stored
 
     def give_back(self, stored: Stored, path: Path) -> None:
-        """Have an adopted file at *path* again: it is not recorded, and the store may drop it."""
+        """Have an adopted file at *path* again: it is not recorded, and the store may drop it.
+
+        It is a name of a file of the store until :meth:`part` was called.
+        """
         with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
             disk.link(self.folder / stored.file, path)
+
+    def part(self, path: Path) -> None:
+        """Make a file that was given back one of its own, to be written to like any other."""
+        with contextlib.suppress(OSError), allowed():
+            if path.lstat().st_nlink > 1:  # the store has it still
+                copy = path.with_name(f"{secrets.token_hex(16)}{TEMPORARY}")
+                shutil.copyfile(path, copy)
+                disk.rename(copy, path)
+            path.chmod(path.stat().st_mode | stat.S_IWUSR)
 
     def workspace(self, run_id: str, step: str) -> Path:
         """Return an empty folder for the files that an attempt of a step writes.
@@ -521,6 +582,10 @@ def _fill(file: Any, view: memoryview, digest: Any) -> int:
 
 #: Where in an identity the time of the last write is.
 _MODIFIED: Final = 3
+
+
+def _which(of: os.stat_result) -> tuple[int, ...]:
+    return (*identity_of(of), of.st_mtime_ns)
 
 
 def _identity(of: os.stat_result) -> tuple[int, ...]:

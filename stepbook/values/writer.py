@@ -70,7 +70,14 @@ class Writer(Encoder):
         self._limit = limit
         self._most: int | None = None if limit is None else limit.most
         self._taken = 0
+        self._files_take = 0
         self._adopted: dict[Path, Stored] = {}
+        self._adopted_before: dict[Path, Stored] = {}
+        self._given_back: list[Path] = []
+        #: The files that were wanted, by what is being encoded and by all before it, and in vain.
+        self._wanted: list[str] = []
+        self._wanted_before: list[str] = []
+        self._in_vain: list[str] = []
         self._known_parts = known or Known()
         self._allow_pickle = allow_pickle
         self._artifacts = artifacts
@@ -97,9 +104,21 @@ class Writer(Encoder):
         try:
             # An event that waits to be written names what was stored: prune stays away for good.
             waits = isinstance(error, JournalWriteError) and error is not self._refused
+            if isinstance(error, TooBig):
+                self._in_vain += self._wanted_before
+                self._adopted = self._adopted_before
+                self._give_back()
+            elif error is None:
+                for folder in {path.parent for path in self._adopted_before}:
+                    with suppress(OSError):  # what else is there stays until the run goes
+                        folder.rmdir()
             if self._holds and not waits:
                 self._artifacts.let_go()
             self._holds = False
+            if self._in_vain:
+                self._artifacts.drop(self._in_vain)
+            for path in self._given_back:
+                self._artifacts.part(path)
         finally:
             here.__exit__(None, None, None)
 
@@ -119,18 +138,21 @@ class Writer(Encoder):
             JournalWriteError: a file of it cannot be written; *value* is in ``value``.
             TooBig: it takes more than the limit; nothing of it is needed.
         """
+        before = self._taken
         try:
             text = self._encode_all(value, hint, files)
-            self._take(len(text))
+            self._take(len(text) if text.isascii() else len(text.encode(errors="replace")))
         except BaseException as error:
             self._give_back()
+            self._in_vain += self._wanted
+            self._wanted, self._taken = [], before
             if isinstance(error, JournalWriteError):
                 error.value = value  # type: ignore[attr-defined]
                 self._refused = error
             raise
-        for folder in {path.parent for path in self._adopted}:
-            with suppress(OSError):  # what else the body has left there stays until the run goes
-                folder.rmdir()
+        self._adopted_before |= self._adopted
+        self._wanted_before += self._wanted
+        self._adopted, self._wanted = {}, []
         return text
 
     def _encode_all(self, value: Any, hint: Any, files: Mapping[str, Path] | None) -> str:
@@ -138,6 +160,7 @@ class Writer(Encoder):
         try:
             if files:
                 about = self._adopt_all(files)
+            self._files_take = self._taken
             return self._encode(value, hint, about)
         except NotSerializableError as error:
             raise _refusal(error.path, str(error), value) from error.__cause__
@@ -184,6 +207,7 @@ class Writer(Encoder):
         adopted, self._adopted = self._adopted, {}
         for path, stored in adopted.items():
             self._store_of_files().give_back(stored, path)
+            self._given_back.append(path)
 
     def _adopt(self, path: Path) -> Stored:
         ext = path.suffix.lstrip(".").lower()
@@ -191,7 +215,9 @@ class Writer(Encoder):
             ext = "bin"
         if self._limit is not None and self._limit.most is not None:
             self._take(path.stat().st_size)  # of the room on the disk it takes no more than now
-        return self._locked(lambda artifacts: artifacts.adopt(path, ext))
+        stored = self._locked(lambda artifacts: artifacts.adopt(path, ext))
+        self._wanted.append(stored.file)
+        return stored
 
     def own_file(self, path: str) -> dict[str, Any] | None:
         """Return the node of a file that the step has written."""
@@ -199,6 +225,7 @@ class Writer(Encoder):
 
     def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
         self.restart()
+        self._taken = self._files_take  # it may be the second time, in another way
         self._hint, self._classes, self._room, self.ready = hint, None, PREVIEW_BYTES, {}
         text = self._text(self.node(value), value)
         if files:
@@ -318,6 +345,7 @@ class Writer(Encoder):
                 self._store_of_files().check(stored)
         except (ArtifactError, OSError):
             return False
+        self._wanted.append(stored.file)
         return True
 
     def divides(self, size: int) -> bool:
@@ -340,6 +368,7 @@ class Writer(Encoder):
         except TooBig:
             raise self._too_big() from None
         self._taken += stored.size
+        self._wanted.append(stored.file)
         return stored
 
     def _allowed(self) -> int | None:

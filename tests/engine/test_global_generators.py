@@ -233,3 +233,83 @@ def test_where_memory_is_not_as_expected_the_state_itself_is_asked_for(book, mon
     assert asked() == before
     random.random()
     assert asked() != before
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: random.gauss(0, 1), lambda: float(np.random.standard_normal())]
+)
+def test_a_body_that_takes_the_second_normal_number_of_a_pair_has_drawn(book, draw):
+    found = []
+    for _ in range(2):
+        seed()
+        with book.run("x") as run:
+            before = draw()
+            found.append((before, run.do("Draw", draw), draw(), draw()))
+        book.close()
+    assert found[0] == found[1]
+
+
+def test_the_normal_number_that_numpy_keeps_is_found_in_its_memory():
+    generator = np.random.RandomState(1)
+    kept = draws._gauss_of(generator)
+    assert kept() == 0
+    generator.standard_normal()
+    assert kept() == np.float64(generator.get_state(legacy=False)["gauss"]).view(np.uint64)
+    generator.standard_normal()
+    assert kept() == 0
+
+
+@pytest.mark.parametrize("draws_first", [False, True])
+def test_attempts_that_are_retried_leave_them_as_they_had(book, draws_first):
+    tries = []
+
+    def fail_once():
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError(random.random() if draws_first else 0)
+
+    found = []
+    for _ in range(2):
+        seed()
+        with book.run("x") as run:
+            run.options(retries=1).do("Try", fail_once)
+            found.append(random.random())
+    assert len(tries) == 2
+    assert found[0] == found[1]
+
+
+def test_of_steps_at_the_same_time_the_one_that_ended_last_has_left_them(book):
+    async def draw(waits_for, tells):
+        await waits_for.wait()
+        found = random.random()
+        tells.set()
+        return found
+
+    async def walk(run):
+        begin, middle, end = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        begin.set()
+        slow, quick = run.do("Slow", draw, middle, end), run.do("Quick", draw, begin, middle)
+        return await asyncio.gather(slow, quick), random.random()
+
+    found = []
+    for _ in range(3):
+        seed()
+        with book.run("x") as run:
+            found.append(asyncio.run(walk(run)))
+        book.close()
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_step_replays_where_another_kind_of_generator_was_put_behind_numpy_since(book):
+    with book.run("x") as run:
+        first = run.do("Draw", lambda: [random.random(), float(np.random.rand())])
+        after = random.random()
+    before = np.random.get_bit_generator()
+    np.random.set_bit_generator(np.random.PCG64(1))
+    try:
+        with book.run("x") as run:
+            assert run.do("Draw", dict) == first
+        assert random.random() == after
+        assert np.random.rand() == np.random.RandomState(np.random.PCG64(1)).rand()
+    finally:
+        np.random.set_bit_generator(before)

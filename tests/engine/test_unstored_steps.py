@@ -122,8 +122,6 @@ def test_what_is_larger_than_max_size_is_not_stored_and_leaves_nothing(book, cap
     said = capsys.readouterr().err
     assert said.count("what the step 'Make' has made is not stored: it takes more than") == 1
     assert "it takes more than 500.0 kB (max_size). Each pass executes the step again." in said
-    assert not [file for file in artifacts(book) if file.suffix == ".tmp"]
-    book.prune(keep=20)
     assert artifacts(book) == []
 
 
@@ -178,6 +176,61 @@ def test_parts_that_are_in_the_book_already_take_no_room(book):
         first = run.options(max_size="20 MB").do("Load", lambda: table)
         run.do("Add", add, first)
     assert facts(book.run("x"), "Load", "Add") == [("succeeded", 1, None)] * 2
+
+
+def test_what_other_steps_have_stored_stays_when_something_larger_is_not_stored(path):
+    rows = [np.random.default_rng(n).random(30_000) for n in range(4)]
+    book = stepbook.connect(path)
+    with book.run("x") as run:
+        run.do("Before", lambda: rows[0])
+        run.options(max_size="900 kB").do("Large", lambda: rows)
+        run.options(max_size="900 kB").do("Large again", lambda: rows[::-1])
+        run.do("Behind", lambda: rows[1])
+    assert len(artifacts(book)) == 2
+    book.close()
+    with stepbook.connect(path).run("x") as run:
+        assert np.array_equal(run.do("Before", list), rows[0])
+        assert np.array_equal(run.do("Behind", list), rows[1])
+
+
+def test_while_somebody_else_writes_nothing_is_removed_until_the_next_time(book):
+    rows = [np.random.default_rng(n).random(30_000) for n in range(4)]
+    with book.run("x") as run:
+        with book._opened.records.artifacts.writing():
+            run.options(max_size="500 kB").do("Large", lambda: rows)
+        assert len(artifacts(book)) == 2
+        run.options(max_size="500 kB").do("Large again", lambda: rows)
+        assert artifacts(book) == []
+
+
+@pytest.mark.parametrize("stored_before", [False, True])
+def test_a_file_that_stays_where_the_body_has_written_it_is_apart_from_the_record(
+    book, stored_before
+):
+    def write(ctx):
+        path = ctx.file("rows.bin")
+        path.write_bytes(b"x" * 1000)
+        return path
+
+    with book.run("x") as run:
+        if stored_before:
+            run.do("Write", write)
+        path, _ = run.options(max_size="100 kB").do(
+            "Write more", lambda ctx: (write(ctx), np.arange(100_000))
+        )
+        assert path.stat().st_mode & 0o200
+        with path.open("ab") as file:
+            file.write(b"more")
+        if stored_before:
+            assert run.artifact("Write").read_bytes() == b"x" * 1000
+        else:
+            assert artifacts(book) == []
+
+
+def test_max_size_counts_bytes_of_text_in_the_record(book):
+    with book.run("x") as run:
+        run.options(max_size=20).do("Bytes", lambda: "Å" * 12)
+    assert facts(run, "Bytes") == [("succeeded", 1, "max-size")]
 
 
 def test_files_of_a_step_count_and_stay_where_the_body_has_written_them(book):

@@ -160,3 +160,18 @@ def test_a_line_that_cannot_be_followed_is_refused(kernel: Kernel, options: str)
 
 def test_a_name_that_ends_like_the_options_is_pointed_out(kernel: Kernel) -> None:
     assert "%%step A -- --no-store" in kernel.ok("%%step A --no-store\nx = 1").text()
+
+
+@pytest.mark.parametrize(
+    ("rest", "policy"),
+    [("lock = None; threading.Lock()", None), ("rows = list(range(100_000)); path", "max-size")],
+)
+def test_a_file_of_a_cell_counts_once_and_is_there_whether_it_is_stored_or_not(
+    kernel: Kernel, rest: str, policy: str | None
+) -> None:
+    kernel.ok(
+        "%%step Write -- --max-size 75kB\nimport stepbook, threading\n"
+        f"path = stepbook.context().file('a.bin')\npath.write_bytes(b'x' * 50_000)\n{rest}"
+    )
+    assert kernel.value(FACTS) == [("Write", 1, policy)]
+    assert kernel.value("path.stat().st_size") == 50_000

@@ -96,7 +96,7 @@ class Life:
         runs = []
 
         def walk():
-            run = book.run("loop")
+            run = book.run("loop", max_size="1 GB")  # all is stored on a disk with little room, too
             runs[:] = [run]
             self.step(run, "small", "costly")
             self.step(run, "large", "x" * 100_000)
