@@ -122,7 +122,10 @@ Examples:
     help="Go on with the latest run if it has not succeeded; else start a fresh one.",
 )
 @click.option(
-    "--max-age", metavar="TIME", help='Start a fresh run if the latest is older, as in "12 hours".'
+    "--max-age",
+    metavar="TIME",
+    callback=options.readable(seconds, "duration"),
+    help='Start a fresh run if the latest is older, as in "12 hours".',
 )
 @click.option(
     "--retry-handled",
@@ -132,6 +135,7 @@ Examples:
 @click.option(
     "--max-size",
     metavar="SIZE",
+    callback=options.readable(size_in_bytes, "size"),
     help='Store at most so much of one step, as in "500 MB"; one with more is executed each time.',
 )
 @click.option(
@@ -168,10 +172,6 @@ def run(
     """
     if new and (reopen is not None or max_age is not None):
         raise click.UsageError("--new starts a fresh run in any case; leave the others out.")
-    if max_age is not None:
-        seconds(max_age, "--max-age")  # refused here, not in a cell
-    if max_size is not None:
-        size_in_bytes(max_size, "--max-size")
     how: Any = {"reopen": reopen, "max_age": max_age, "max_size": max_size}
     wishes = Wishes(new=new, retry_handled=retry_handled, **how)
     if given is not None:

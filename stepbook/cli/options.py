@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from ..api.book import connect
 from ..engine.runs import book_at
-from ..errors import StepbookError
+from ..errors import InvalidInputError, StepbookError
 from ..notebook import parameters
 from ..record import listing
 
@@ -93,6 +93,25 @@ def complete_kernel(_: click.Context, __: click.Parameter, typed: str) -> list[C
     except ImportError:
         return []  # nothing here executes notebooks
     return [CompletionItem(name) for name in installed() if name.startswith(typed)]
+
+
+def readable(
+    read: Callable[[str, str], object], what: str
+) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+    """Return the callback of an option whose text *read* must understand, here and not in a cell.
+
+    Args:
+        read: reads the text, given what it is.
+        what: what it is, for the error.
+    """
+
+    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        try:
+            return value if value is None else (read(value, what), value)[1]
+        except InvalidInputError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return check
 
 
 run_argument: Final = click.argument("run", shell_complete=complete_run)

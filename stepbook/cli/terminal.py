@@ -226,6 +226,8 @@ def _outcome(row: Row) -> str:
     """Return what a step returned, or why it failed."""
     if row["error"] is not None:
         return failures.summary(failures.read(row["error"]))
+    if row["policy"] is not None:
+        return f"not stored ({row['policy']})"
     return "" if row["return"] in (None, "null") else readable(row["return"])
 
 

@@ -52,5 +52,7 @@ def checked(
         raise InvalidInputError("a timeout of 0 lets no step succeed; leave it out for none.")
     if not isinstance(store, bool):
         raise InvalidInputError(f"store is True or False, not {store!r}.")
+    if not store and max_size is not None:
+        raise InvalidInputError("store=False stores nothing, so max_size does not go with it.")
     most = None if max_size is None else size_in_bytes(max_size, "max_size")
     return Options(retries, limit, on_change or DEFAULTS.on_change, returns, store, most)

@@ -14,7 +14,7 @@ from ..errors import (
     StepError,
 )
 from ..model import failures
-from ..model.blobs import TooBig
+from ..model.blobs import Limit, TooBig
 from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, CellRow, Kind, StepRow, now_us
 from ..system.console import tell
 from ..system.interrupts import take
@@ -103,7 +103,7 @@ def succeed(
     """
     seconds = time.perf_counter() - attempt.began
     if not options.store:
-        return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE)
+        return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE, storing.HALF)
     limit = storing.limit(run, options.max_size)
     drew = draws.drawn(attempt)
     if limit is storing.HALF and not attempt.files and attempt.shown is None and drew is None:
@@ -119,14 +119,14 @@ def succeed(
             complete(run, attempt, value, text, seconds, *_left(run, writer, attempt, drew))
     except TooBig as much:
         storing.told(run, attempt, much)
-        return _succeed_unstored(run, attempt, value, seconds, storing.policy_of(much))
+        return _succeed_unstored(run, attempt, value, seconds, storing.policy_of(much), limit)
     return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
 
 
 def _succeed_unstored(
-    run: OpenRun, attempt: Attempt, value: Any, seconds: float, policy: Policy
+    run: OpenRun, attempt: Attempt, value: Any, seconds: float, policy: Policy, limit: Limit
 ) -> Any:
-    with run.codec.writing(storing.limit(run, None)) as writer:
+    with run.codec.writing(limit) as writer:
         rows = _left(run, writer, attempt)
         complete(run, attempt, value, None, seconds, *rows, policy=policy)
     return value

@@ -21,7 +21,7 @@ def artifact(run: OpenRun, name: str, file: str | None) -> Path:
     if step.status != SUCCEEDED:
         raise StepNotFoundError(f"the step {name!r} is {step.status}: it has no value yet.")
     if step.executes_again:
-        raise ArtifactError(f"{name}: its value is not stored ({step.policy}), and so in no file.")
+        raise ArtifactError(f"{name}: it has no file, as its value is not stored ({step.policy}).")
     files = files_in(run.value(step) if step.value is None else step.value)
     if not files:
         raise ArtifactError(

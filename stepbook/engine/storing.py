@@ -56,6 +56,6 @@ def told(run: OpenRun, attempt: Attempt, much: TooBig) -> None:
     way_out = "Give a larger" if much.is_asked else "Make room, or give a"
     tell(
         f"stepbook: what the step {shorten(attempt.name)} has made is not stored: "
-        f"{reason(run, attempt, much)}. Each pass executes the step again. {way_out} "
+        f"{reason(run, attempt, much)}. The step is executed again each time. {way_out} "
         f"{_option(attempt)} to have it stored."
     )

@@ -11,7 +11,7 @@ Size = int | str
 
 _TEXT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 #: The units of IEC 80000-13: with an i in powers of 1,024, without in powers of 1,000.
-_UNITS: Final = {"": 1, "b": 1}
+_UNITS: Final = {"": 1, "b": 1, "byte": 1, "bytes": 1}
 for _power, _letter in enumerate("kmgtp", start=1):
     _UNITS[f"{_letter}b"] = _UNITS[_letter] = 1000**_power
     _UNITS[f"{_letter}ib"] = 1024**_power
@@ -37,8 +37,8 @@ def size_in_bytes(value: Size, what: str = "size") -> int:
     factor = None if found is None else _UNITS.get(found[2].lower())
     if found is None or factor is None:
         raise InvalidInputError(
-            f'{value!r} is no {what}. Write bytes as a whole number, or a text such as "500 MB", '
-            '"1.5 GB" or "2 GiB".'
+            f"{value!r} is not a {what}. Write bytes as a whole number, or a text such as "
+            '"500 MB", "1.5 GB" or "2 GiB".'
         )
     return int(float(found[1]) * factor)
 

@@ -15,7 +15,7 @@ from ..engine.attempt import check_name, current, noted, shorten
 from ..engine.decide import EXECUTE, RAISE, REPLAY, decide, settled
 from ..engine.heartbeat import heartbeat
 from ..errors import NotSerializableError, StaleStepError
-from ..model.blobs import TooBig
+from ..model.blobs import Limit, TooBig
 from ..model.durations import describe
 from ..model.rows import CellRow, now_us
 from ..system.console import stable, tell
@@ -265,14 +265,14 @@ class CellStep:
         around, changes = session.surroundings.end(), session.places.end()
         drawn = session.draws.end(attempt.name, self._chance)
         if not request.store:
-            self._succeed_unstored(attempt, recorder, seconds, storing.NO_STORE)
+            self._succeed_unstored(attempt, recorder, seconds, storing.NO_STORE, storing.HALF)
             return
         called = settings.unseen(*session.places.reached())
         if called:
             around = {**around, REGISTERED: {**around.get(REGISTERED, {}), **called}}
         with calm():
+            limit = storing.limit(run, request.max_size)
             try:
-                limit = storing.limit(run, request.max_size)
                 with run.codec.writing_graphs(session.notebook, limit) as writer:
                     writer.graph = False
                     text, refusal = self._encode_value(writer, attempt)
@@ -286,7 +286,7 @@ class CellStep:
                     recording.complete(run, attempt, self._value, text, seconds, cell)
             except TooBig as much:
                 storing.told(run, attempt, much)
-                self._succeed_unstored(attempt, recorder, seconds, storing.policy_of(much))
+                self._succeed_unstored(attempt, recorder, seconds, storing.policy_of(much), limit)
                 return
             if attempt.files:  # they are in the store now
                 self._bring_back(variables, attempt.name, lambda _key: None)
@@ -295,26 +295,34 @@ class CellStep:
                 session.remember(attempt, one.key, one.value)
             if refusal and recorder.results:
                 session.remember(attempt, history.VALUE, self._value)
+        session.bound(self._body.effects.binds)
+        lost = [one for one in stored.missing if one.name in session.each_time]
         told = missing.missed(stored.missing, self._body.statements)
+        told = [one for one in told if one not in lost]
         if told:
             warn(missing.in_words(request.name, told), stacklevel=3)
+        if lost:
+            warn(missing.made_each_time(request.name, lost, session.each_time), stacklevel=3)
         self._follow(run, attempt, recorder)
 
     def _succeed_unstored(
-        self, attempt: Attempt, recorder: Recorder, seconds: float, policy: Policy
+        self, attempt: Attempt, recorder: Recorder, seconds: float, policy: Policy, limit: Limit
     ) -> None:
         """Record a success and what was shown: each pass executes the cell, like plain code."""
         run, session = self._running, self._session
         with calm():
-            with run.codec.writing_graphs(session.notebook, storing.limit(run, None)) as writer:
+            with run.codec.writing_graphs(session.notebook, limit) as writer:
                 try:
                     shown = self._outputs_alone(writer, recorder)
-                except TooBig:
+                except TooBig as much:
+                    why = storing.reason(run, attempt, much)
+                    tell(f"stepbook: what {attempt.name!r} has shown is not stored either: {why}.")
                     shown = None
                 cell = CellRow(attempt.name, attempt.number, self._request.source, outputs=shown)
                 recording.complete(run, attempt, self._value, None, seconds, cell, policy=policy)
             session.memory.plain(self._reached)
             session.memory.plain(self._body.effects)
+            session.made_each_time(attempt.name, self._body.effects.binds)
             self._end()
         self._follow(run, attempt, recorder)
 

@@ -20,6 +20,7 @@ from ..model.rows import DURABLE_KINDS, RUNNING
 from ..show.text import one_line
 from ..system.console import tell, uncoloured
 from . import inside, kernels, parameters
+from .transform import parse
 
 if TYPE_CHECKING:
     from ..engine.wishes import Wishes
@@ -304,10 +305,10 @@ def _nbformat() -> Any:
 
 def _title(source: str) -> str:
     """Return the first line of a cell that says something."""
-    for line in source.splitlines():
-        text = line.strip().removeprefix("%%step").removeprefix("#| step:").strip()
+    for line in map(str.strip, source.splitlines()):
+        text = line.removeprefix("%%step").removeprefix("#| step:").strip()
         if text:
-            return text
+            return text if text == line else parse(line, text).name
     return "(empty)"
 
 

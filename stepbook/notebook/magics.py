@@ -254,7 +254,9 @@ class StepbookMagics(Magics):
 
     def _steps(self, text: str) -> None:
         self._no_more("steps", text)
-        _show(run_of(self._session.current()).steps()[_STEP_COLUMNS])
+        steps = run_of(self._session.current()).steps()
+        more = ["policy"] if steps["policy"].notna().any() else []
+        _show(steps[_STEP_COLUMNS + more])
 
     def _status(self, text: str) -> None:
         self._no_more("status", text)

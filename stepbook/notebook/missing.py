@@ -42,6 +42,24 @@ def in_words(step: str, told: list[Missing]) -> str:
     )
 
 
+def made_each_time(step: str, lost: list[Missing], makers: dict[str, str]) -> str:
+    """Return the warning about objects that another step makes each time, and this one changes.
+
+    Args:
+        step: the one that has changed them, which replays.
+        lost: the objects, or their parts, that cannot be stored.
+        makers: the steps that make the variables, of which nothing is stored.
+    """
+    names = list(dict.fromkeys(one.name for one in lost))
+    shown = " and ".join(names)
+    made = " and ".join(dict.fromkeys(repr(makers[name]) for name in names))
+    return (
+        f"step {step!r} changes {shown}, which {made} makes each time and which cannot be stored "
+        f"({lost[0].why}). When {step!r} is replayed, using {shown} raises NotStoredError. Give it "
+        "--no-store, too: then it is executed each time."
+    )
+
+
 def leftovers(statements: Iterable[ast.stmt]) -> set[str]:
     """Return the names that only loops and ``with`` bind."""
     passing: set[str] = set()

@@ -71,6 +71,7 @@ class Session:
         files: what replayed steps had written.
         executed: its cells, for a verification.
         draws: how steps have found and left the generators of random numbers.
+        each_time: the steps of which nothing is stored, by the names that they have bound.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Session:
         self.lines = Lines(self._automagic)
         self.notebook = Notebook(shell.user_ns, Sources())
         self.draws = Draws()
+        self.each_time: dict[str, str] = {}
         self.surroundings = Surroundings()
         self.files = Files()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
@@ -120,6 +122,7 @@ class Session:
     def _plain(self, body: list[ast.stmt]) -> None:
         """Take in a cell that is no step, before it executes."""
         effects = effects_of(body)
+        self.bound(effects.binds)
         self.begin_files(effects)
         self.memory.plain(self.reached(body, effects))
         self.note_definitions(body, effects)
@@ -163,6 +166,15 @@ class Session:
         for name, step in steps.items():
             self.shell.user_ns.pop(name, None)
             step.cell_ended()
+
+    def made_each_time(self, step: str, names: set[str]) -> None:
+        """Note that names were bound by a step of which nothing is stored."""
+        self.each_time.update(dict.fromkeys(names, step))
+
+    def bound(self, names: set[str]) -> None:
+        """Note that names were bound by anything else."""
+        for name in names:
+            self.each_time.pop(name, None)
 
     # ---- runs -----------------------------------------------------------------------------------
 

@@ -43,7 +43,9 @@ if TYPE_CHECKING:
 _MAGIC: Final = re.compile(r"%%step(?:[ \t]+(.*))?$")
 _COMMENT: Final = re.compile(r"#\|[ \t]*step:[ \t]*(.*)$")
 _OPTIONS: Final = re.compile(r"(.*?)(?:^|\s+)--(?:\s+(-.*))?$")
-_LIKE_OPTIONS: Final = re.compile(r"\s--(?=(?:out|retries|on-change|no-store|max-size)\b)")
+_LIKE_OPTIONS: Final = re.compile(r"\s--\s*(?=(?:out|retries|on-change|no-store|max-size)\b)")
+#: A size with its unit apart.
+_SIZE: Final = re.compile(r"(--max-size[ =]\s*[\d.]+)\s+([a-zA-Z]+)(?=\s|$)")
 ON_CHANGE: Final[tuple[OnChange, ...]] = get_args(OnChange)
 OPTIONS: Final = ("--out", "--retries", "--on-change", "--no-store", "--max-size")
 USAGE: Final = (
@@ -98,18 +100,21 @@ def parse(line: str, text: str) -> Request:
         )
     elif found and found[2]:
         try:
-            _options(request, shlex.split(found[2]))
+            _options(request, shlex.split(_SIZE.sub(r"\1\2", found[2])))
         except ValueError as error:
             request.problem = f"{error}. {USAGE}"
     return request
 
 
 def _options(request: Request, words: list[str]) -> None:
-    rest = iter(words)
+    rest, given = iter(words), set()
     for word in rest:
         option, equals, value = word.partition("=")
         if option not in OPTIONS:
             raise ValueError(f"unknown option {word!r}")
+        if option in given:
+            raise ValueError(f"{option} is given twice")
+        given.add(option)
         if option == "--no-store":
             if equals:
                 raise ValueError(f"--no-store takes no value, not {value!r}")
@@ -119,7 +124,7 @@ def _options(request: Request, words: list[str]) -> None:
             value = next(rest, "")
         setattr(request, option[2:].replace("-", "_"), _READS[option](value))
     if not request.store and (request.out is not None or request.max_size is not None):
-        raise ValueError("--no-store stores nothing: leave out --out and --max-size, or it")
+        raise ValueError("--no-store stores nothing, so --out and --max-size do not go with it")
 
 
 def _out(text: str) -> tuple[str, ...]:

@@ -225,7 +225,8 @@ def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: b
         verdict.skipped.append(Finding("value", "", unstored(recorded.step.policy)))
     else:
         _value(verdict, pair)
-    if outputs:
+    # With too little room for its value there may have been none for what it has shown.
+    if outputs and not any(one.step.executes_again and not one.outputs for one in pair):
         _outputs(verdict, *pair)
     if verdict.differences and drawn:
         verdict.notes.append(

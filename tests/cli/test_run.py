@@ -159,7 +159,8 @@ def test_options_that_cannot_be_used_are_refused_before_anything_is_executed(
     project: Project,
 ) -> None:
     project.write("open('log', 'a')")
-    assert "'soon' is no --max-age" in project.refused("--max-age", "soon")
+    assert "'soon' is no duration" in project.refused("--max-age", "soon", code=2)
+    assert "'much' is not a size" in project.refused("--max-size", "much", code=2)
     assert "leave the others out" in project.refused("--new", "--reopen", "unfinished", code=2)
     assert "unfinished" in project.refused("--reopen", "all", code=2)
     assert "there is no folder" in project.refused("--output", "none/done.ipynb")

@@ -121,7 +121,7 @@ def test_what_is_larger_than_max_size_is_not_stored_and_leaves_nothing(book, cap
         assert facts(run, "Make") == [("succeeded", number, "max-size")]
     said = capsys.readouterr().err
     assert said.count("what the step 'Make' has made is not stored: it takes more than") == 1
-    assert "it takes more than 500.0 kB (max_size). Each pass executes the step again." in said
+    assert "it takes more than 500.0 kB (max_size). The step is executed again each time." in said
     assert artifacts(book) == []
 
 
@@ -242,7 +242,9 @@ def test_files_of_a_step_count_and_stay_where_the_body_has_written_them(book):
     with book.run("x") as run:
         path = run.options(max_size=100).do("Write", write)
         assert path.read_bytes() == b"x" * 1000
-        with pytest.raises(ArtifactError, match=r"its value is not stored \(max-size\)"):
+        with pytest.raises(
+            ArtifactError, match=r"has no file, as its value is not stored \(max-size\)"
+        ):
             run.artifact("Write")
         assert run.options(max_size=10_000).do("Write more", write).read_bytes() == b"x" * 1000
     assert facts(book.run("x"), "Write", "Write more") == [
@@ -360,10 +362,15 @@ def test_a_step_that_is_not_stored_says_so_wherever_it_is_shown(book, tmp_path):
 
 @pytest.mark.parametrize("wrong", ["big", "5 XB", -1, 1.5, True, "1 GB 2"])
 def test_a_size_that_cannot_be_read_is_refused(book, wrong):
-    with pytest.raises(InvalidInputError, match=r"is no max_size\. Write bytes"):
+    with pytest.raises(InvalidInputError, match=r"is not a max_size\. Write bytes"):
         book.run("x", max_size=wrong)
-    with book.run("x") as run, pytest.raises(InvalidInputError, match="is no max_size"):
+    with book.run("x") as run, pytest.raises(InvalidInputError, match="is not a max_size"):
         run.options(max_size=wrong)
+
+
+def test_store_false_and_a_size_do_not_go_together(book):
+    with book.run("x") as run, pytest.raises(InvalidInputError, match="does not go with it"):
+        run.options(store=False, max_size=10)
 
 
 def test_store_is_true_or_false(book):

@@ -88,7 +88,9 @@ def test_a_cell_that_takes_more_than_max_size_is_executed_in_each_session(
         kernel = session()
         said = kernel.ok(big).text()
         assert "making\n" in said
-        assert "it takes more than 1.0 MB (--max-size). Each pass executes the step again." in said
+        assert (
+            "it takes more than 1.0 MB (--max-size). The step is executed again each time." in said
+        )
         assert "Give a larger --max-size to have it stored." in said
         kernel.ok("%%step Look\nn = len(a)")
         assert kernel.value("(n, int(a[-1]))") == (1_000_000, 999_999)
@@ -144,10 +146,11 @@ def test_settings_files_and_random_numbers_of_a_cell_without_store_are_its_own(
 
 WRONG = {
     "--no-store=yes": "--no-store takes no value",
-    "--no-store --out a": "--no-store stores nothing: leave out --out and --max-size, or it",
+    "--no-store --out a": "--no-store stores nothing, so --out and --max-size do not go with it",
     "--no-store --max-size 1MB": "--no-store stores nothing",
     "--max-size": "--max-size takes a size, as in --max-size 500MB",
     "--max-size much": "not 'much'",
+    "--max-size 1MB --max-size 2MB": "--max-size is given twice",
 }
 
 
@@ -158,8 +161,29 @@ def test_a_line_that_cannot_be_followed_is_refused(kernel: Kernel, options: str)
     assert WRONG[options] in found.error["evalue"]
 
 
-def test_a_name_that_ends_like_the_options_is_pointed_out(kernel: Kernel) -> None:
-    assert "%%step A -- --no-store" in kernel.ok("%%step A --no-store\nx = 1").text()
+@pytest.mark.parametrize("line", ["A --no-store", "A -- no-store"])
+def test_a_name_that_ends_like_the_options_is_pointed_out(kernel: Kernel, line: str) -> None:
+    assert "%%step A -- --no-store" in kernel.ok(f"%%step {line}\nx = 1").text()
+
+
+@pytest.mark.parametrize("size", ["100", "100 B", "'100 B'", "=100 bytes", "0.1kB"])
+def test_sizes_are_read_with_their_unit_apart(kernel: Kernel, size: str) -> None:
+    kernel.ok(f"%%step A -- --max-size {size} --retries 1".replace(" =", "=") + "\nx = 'x' * 200")
+    assert kernel.value(FACTS) == [("A", 1, "max-size")]
+
+
+def test_what_a_step_changes_of_an_object_that_is_made_each_time_is_told(kernel: Kernel) -> None:
+    kernel.ok("import tempfile")
+    kernel.ok("%%step Open -- --no-store\nf = tempfile.TemporaryFile('w+')\nbox = {'f': f, 'n': 0}")
+    said = kernel.ok("%%step Write\n_ = f.write('x'); box['n'] += 1").text("stderr")
+    assert "step 'Write' changes" in said
+    assert "which 'Open' makes each time and which cannot be stored" in said
+    assert "Give it --no-store, too" in said
+    said = kernel.ok("%%step Again -- --no-store\n_ = f.write('x')").text("stderr")
+    assert said == ""
+    said = kernel.ok("%%step Own\nf = tempfile.TemporaryFile('w+')").text("stderr")
+    assert "makes each time" not in said
+    assert "is recorded without f" in said
 
 
 @pytest.mark.parametrize(
