@@ -309,8 +309,9 @@ class CellStep:
             with run.codec.writing_graphs(session.notebook, storing.limit(run, None)) as writer:
                 try:
                     shown = self._outputs_alone(writer, recorder)
-                except TooBig:
-                    shown = None
+                except TooBig as much:
+                    shown, why = None, storing.reason(run, attempt, much)
+                    tell(f"stepbook: what the step {self._name!r} has shown is not recorded: {why}")
                 cell = CellRow(attempt.name, attempt.number, self._request.source, outputs=shown)
                 recording.complete(run, attempt, self._value, None, seconds, cell, policy=policy)
             session.memory.plain(self._reached)
