@@ -103,7 +103,8 @@ def succeed(
     """
     seconds = time.perf_counter() - attempt.began
     if not options.store:
-        return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE, storing.HALF)
+        limit = storing.limit(run, None)
+        return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE, limit)
     limit = storing.limit(run, options.max_size)
     drew = draws.drawn(attempt)
     if limit is storing.HALF and not attempt.files and attempt.shown is None and drew is None:

@@ -265,7 +265,8 @@ class CellStep:
         around, changes = session.surroundings.end(), session.places.end()
         drawn = session.draws.end(attempt.name, self._chance)
         if not request.store:
-            self._succeed_unstored(attempt, recorder, seconds, storing.NO_STORE, storing.HALF)
+            limit = storing.limit(run, None)
+            self._succeed_unstored(attempt, recorder, seconds, storing.NO_STORE, limit)
             return
         called = settings.unseen(*session.places.reached())
         if called:
@@ -315,9 +316,10 @@ class CellStep:
                 try:
                     shown = self._outputs_alone(writer, recorder)
                 except TooBig as much:
-                    why = storing.reason(run, attempt, much)
-                    tell(f"stepbook: what {attempt.name!r} has shown is not stored either: {why}.")
-                    shown = None
+                    shown, why = None, storing.reason(run, attempt, much)
+                    tell(
+                        f"stepbook: what the step {self._name!r} has shown is not recorded: {why}."
+                    )
                 cell = CellRow(attempt.name, attempt.number, self._request.source, outputs=shown)
                 recording.complete(run, attempt, self._value, None, seconds, cell, policy=policy)
             session.memory.plain(self._reached)

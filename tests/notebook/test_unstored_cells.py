@@ -199,3 +199,12 @@ def test_a_file_of_a_cell_counts_once_and_is_there_whether_it_is_stored_or_not(
     )
     assert kernel.value(FACTS) == [("Write", 1, policy)]
     assert kernel.value("path.stat().st_size") == 50_000
+
+
+def test_outputs_that_alone_take_more_than_max_size_are_not_recorded_and_it_is_said(
+    kernel: Kernel,
+) -> None:
+    kernel.ok('%stepbook run tests --new --max-size "10 kB"')
+    said = kernel.ok("%%step Show -- --no-store\nprint('much ' * 40_000)").text()
+    assert "what the step 'Show' has shown is not recorded: it takes more than 10.0 kB" in said
+    assert kernel.value(FACTS) == [("Show", 1, "no-store")]
