@@ -4,7 +4,7 @@ A replay does not execute the body, so code behind it would draw the numbers aga
 drawn. So how a body has left the generators is recorded with its attempt, and a replay sets them.
 
 Whether a body has drawn is seen in a few bytes of a generator's memory, the place in its numbers
-and one or two of these: 0.1 us, where asking for the state takes 18 and 83. Both generators are a
+and one or two of these: 0.5 us, where asking for the state takes 18 and 83. Both generators are a
 Mersenne Twister (Matsumoto and Nishimura, 1998), and a draw or a seed changes one or the other. Not
 so the second of two normal numbers, which are made as a pair: it is kept beside, and looked at too.
 """
