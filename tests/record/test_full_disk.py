@@ -119,14 +119,14 @@ class Life:
 
         self.until_it_works(walk)
         self.until_it_works(lambda: [run.close() for run in runs])
-        self.until_it_works(lambda: book.run("loop").finish("x" * 100_000))
+        self.until_it_works(lambda: book.run("loop", max_size="1 GB").finish("x" * 100_000))
         self.until_it_works(book.close)
 
     def check(self):
         book = stepbook.connect(self.path)
         with warnings.catch_warnings():
             warnings.simplefilter("error", stepbook.StepbookWarning)
-            run = book.run("loop")
+            run = book.run("loop", max_size="1 GB")
             for name in ("small", "large", "table"):
                 assert run.do(name, never) == self.acknowledged[name]
             assert run.do("file", never).read_bytes() == b"model" * 1000
@@ -168,16 +168,16 @@ def test_the_first_journal_of_a_run_on_a_full_disk_is_a_clear_error(book, path, 
     refusing = Refusing(monkeypatch)
     refusing.refuse = range(1000)
     with pytest.raises(stepbook.JournalWriteError, match=r"No space left.*Free some space"):
-        book.run("loop")
+        book.run("loop", max_size="1 GB")
     refusing.refuse = range(0)
-    run = book.run("loop")
+    run = book.run("loop", max_size="1 GB")
     assert run.do("one", lambda: 1) == 1
     run.finish()
     assert sorted(book.runs()["loop"]) == ["first", "loop"]
 
 
 def test_a_full_disk_is_no_outcome_of_the_work_that_later_passes_would_replay(book, monkeypatch):
-    run = book.run("loop")
+    run = book.run("loop", max_size="1 GB")
     refusing = Refusing(monkeypatch)
 
     def body():
@@ -188,11 +188,11 @@ def test_a_full_disk_is_no_outcome_of_the_work_that_later_passes_would_replay(bo
         run.do("large", body)
     assert run.do("fallback", lambda: 1) == 1  # the code has gone on
     run.finish()
-    assert book.run("loop").do("large", lambda: "y") == "y"
+    assert book.run("loop", max_size="1 GB").do("large", lambda: "y") == "y"
 
 
 def test_prune_works_again_after_an_artifact_could_not_be_written(book, monkeypatch):
-    run = book.run("loop")
+    run = book.run("loop", max_size="1 GB")
     refusing = Refusing(monkeypatch)
 
     def body():
@@ -212,7 +212,7 @@ def test_prune_works_again_after_an_artifact_could_not_be_written(book, monkeypa
 
 
 def test_files_of_a_step_are_there_again_when_one_of_them_cannot_be_recorded(book, monkeypatch):
-    run = book.run("loop")
+    run = book.run("loop", max_size="1 GB")
     paths = []
 
     def two(ctx):
@@ -282,7 +282,7 @@ def test_a_file_system_that_is_really_full_loses_nothing(tiny, free, book_is_the
     life = Life(tiny / "stepbook.duckdb")
     book = stepbook.connect(life.path)
     if book_is_there:
-        run = book.run("loop")
+        run = book.run("loop", max_size="1 GB")
         life.step(run, "small", "costly")
         run.close()
     filler.leave(free)
@@ -290,7 +290,7 @@ def test_a_file_system_that_is_really_full_loses_nothing(tiny, free, book_is_the
 
     def opened():
         nonlocal run
-        run = book.run("loop")
+        run = book.run("loop", max_size="1 GB")
 
     if life.once(opened):
         for number in range(300):
@@ -305,7 +305,7 @@ def test_a_file_system_that_is_really_full_loses_nothing(tiny, free, book_is_the
     filler.gone()
     life.live()
     extra = [name for name in life.acknowledged if name.startswith("more")]
-    run = book.run("loop")
+    run = book.run("loop", max_size="1 GB")
     for name in extra:
         assert run.do(name, never) == life.acknowledged[name]
     run.close()
