@@ -30,6 +30,8 @@ KINDS = (
 )
 #: What runs unless the command line says otherwise: a kernel takes seconds to start.
 USUAL = KINDS[:-1]
+#: What the line of a step says of which nothing is to be stored: at once, or once it is too big.
+UNSTORED = ("--no-store", "--max-size 1")
 
 
 @dataclass(frozen=True)
@@ -223,9 +225,10 @@ def _unstored(case: Case, chance: random.Random, *, every: bool) -> Iterator[Cha
     turns, steps = _turns(case.cells), _steps(case)
     if case.edit is not None or not steps:
         return
-    for k in steps if every else [chance.choice(steps)]:
-        left = (*turns[:k], replace(turns[k], options="--no-store"), *turns[k + 1 :])
-        label = f"unstored {k}"
+    ways = [(k, options) for k in steps for options in UNSTORED]
+    for k, options in ways if every else [chance.choice(ways)]:
+        left = (*turns[:k], replace(turns[k], options=options), *turns[k + 1 :])
+        label = f"{k} {options}"
         yield Chain(
             "unstored",
             (

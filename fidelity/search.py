@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from .pool import Pool
 
 #: Always run, and one of those that come with chance.
-_ALWAYS, _SOMETIMES = ("replay", "cut"), ("repaired", "twice", "inside", "storing", "redo")
+_ALWAYS = ("replay", "cut")
+_SOMETIMES = ("repaired", "twice", "inside", "storing", "redo", "unstored")
 
 
 def plan(case: Case) -> list[Chain]:

@@ -15,6 +15,7 @@ import itertools
 import pickle
 import sys
 import types
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
@@ -192,6 +193,8 @@ class _Pickler(pickle.Pickler):
                 return _stand, ("file", id(value), value.tell())
             except (OSError, ValueError):
                 return _stand, ("file", id(value), value.closed)
+        if issubclass(kind, weakref.ref):  # it belongs together with what it refers to
+            return _stand, ("weak", id(value)), (value(),)
         if package in OF_THE_MOMENT:
             return self._atom(value)
         if self._is_own(kind):

@@ -53,17 +53,22 @@ class Change:
 
     Attributes:
         place: where: the owner and the name in it.
-        value: what is there now, or GONE.
+        now: what is there now.
         before: what was there before.
         is_own: whether a function or class was written by the person.
         imported: whether a name of the notebook was imported from there.
     """
 
     place: Place
-    value: Any
+    now: Found
     before: Found
     is_own: Callable[[Any], bool]
     imported: bool = False
+
+    @property
+    def value(self) -> Any:
+        """What is there now, or GONE."""
+        return self.now.value
 
     def difference(self) -> dict[str, Any]:
         """Return which entries of a dict have come, changed or gone."""
@@ -141,7 +146,7 @@ class Places:
 
     What a step leaves is compared with what a replay would have there, as :class:`.memory.Memory`
     does it for names: with what was there before it; of attempts that have failed, before the first
-    of them; of a step that executes once more, before any step has written there.
+    of them; of a step that executes once more, with what the steps before it have left there.
 
     Args:
         names: the notebook's names.
@@ -166,6 +171,8 @@ class Places:
         #: What was there before any step had written there, and the step that has written last.
         self._first: Snapshot = {}
         self._writers: dict[Place, str] = {}
+        #: What each step has left where it has written.
+        self._left: dict[Place, dict[str, Found]] = {}
         self._passed: dict[str, int] = {}
         # Of the step that was begun last:
         self._step = ""
@@ -212,9 +219,13 @@ class Places:
     def end(self) -> list[Change]:
         """Return what a replay must set; the attempt, or a replay, has succeeded."""
         changes = self._changes()
+        for place, left in self._left.items():
+            if self._is_reached(place):
+                left.pop(self._step, None)
         for change in changes:
             self._first.setdefault(change.place, change.before)
             self._writers[change.place] = self._step
+            self._left.setdefault(change.place, {})[self._step] = change.now
             self._residue.pop(change.place, None)
         self._passed.setdefault(self._step, len(self._passed))
         return changes
@@ -233,7 +244,7 @@ class Places:
                 old = _NOTHING
             if not _same(old, new) and not _is_lazy(old, new):
                 imported = any(self.is_imported(name, place) for name in self._origins)
-                found.append(Change(place, new.value, old, self._is_own, imported))
+                found.append(Change(place, new, old, self._is_own, imported))
         return found
 
     def _expected(self, place: Place) -> Found | None:
@@ -245,9 +256,11 @@ class Places:
         before = self._before.get(place)
         if number is None or writer < number:
             return before
-        first = self._first[place]
+        left = {self._passed[step]: found for step, found in self._left[place].items()}
+        last = max((n for n in left if n < number), default=None)
+        found = self._first[place] if last is None else left[last]
         # What was there when this attempt began is what it has changed, or replaced.
-        return first if before is None else replace(first, value=before.value)
+        return found if before is None else replace(found, value=before.value)
 
     def _is_reached(self, place: Place) -> bool:
         return place[0] in self._owners and place[1] in self._words

@@ -386,6 +386,8 @@ _MAKERS: Final[dict[str, Callable[..., Any]]] = {
 
 def _encode_iterator(w: GraphWriter, value: Any) -> dict[str, Any]:
     make, args, *state = value.__reduce__()
+    if type(value) is type(reversed([])):  # at its end it says that it is of another kind
+        make = reversed
     return {
         TAG: "iterator",
         "kind": make.__name__,
@@ -673,7 +675,7 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
         iterator = _MAKERS[name](*args)
         if state is not None:
             iterator.__setstate__(state)
-        elif name == "iter":  # without a place it has come to its end
+        elif name in ("iter", "reversed"):  # without a place it has come to its end
             next(iterator, None)
         return iterator
     if kind == "property":
