@@ -228,11 +228,32 @@ def test_another_kind_of_generator_behind_numpy_is_let_be(book):
 
 def test_where_memory_is_not_as_expected_the_state_itself_is_asked_for(book, monkeypatch):
     monkeypatch.setattr(draws.sys.implementation, "name", "other")
-    asked = draws._of_python()
-    before = asked()
-    assert asked() == before
-    random.random()
-    assert asked() != before
+    asked, read = draws._OfPython(), draws._python
+    before = asked.look()
+    assert asked.look() == before
+    random.gauss(0, 1)
+    assert asked.look() != before
+    assert asked.state() == read.state()
+
+
+def test_a_state_that_is_read_from_memory_is_the_one_that_is_asked_for():
+    seed()
+    for draw in (
+        int,
+        lambda: random.gauss(0, 1),
+        random.random,
+        np.random.standard_normal,
+        lambda: np.random.rand(1000),
+        np.random.standard_normal,
+    ):
+        draw()
+        draws.look()
+        _, words, gauss = random.getstate()
+        assert draws._python.state() == (np.array(words[:-1], "<u4").tobytes(), words[-1], gauss)
+        state = np.random.get_state(legacy=False)
+        kept = state["gauss"] if state["has_gauss"] else None
+        words = state["state"]["key"].tobytes(), state["state"]["pos"]
+        assert draws._numpy.state() == (*words, kept)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +275,7 @@ def test_the_normal_number_that_numpy_keeps_is_found_in_its_memory():
     kept = draws._gauss_of(generator)
     assert kept() == 0
     generator.standard_normal()
-    assert kept() == np.float64(generator.get_state(legacy=False)["gauss"]).view(np.uint64)
+    assert kept() == generator.get_state(legacy=False)["gauss"]
     generator.standard_normal()
     assert kept() == 0
 
