@@ -18,16 +18,17 @@ RAISE: Final = "raise"
 EXECUTE: Final = "execute"
 
 
-def decide(step: StepRow | None) -> Decision:
+def decide(step: StepRow | None, *, stores: bool = True) -> Decision:
     """Return what is to be done about a step, by its row alone.
 
     Args:
         step: the row, settled; None if the run does not know the step.
+        stores: whether its value is to be stored; else what was stored before is not used.
     """
     if step is None:
         return EXECUTE
     if step.status == SUCCEEDED:
-        return EXECUTE if step.policy is not None else REPLAY
+        return REPLAY if stores and step.policy is None else EXECUTE
     if step.status == FAILED and step.handled and step.error is not None:
         return RAISE
     return EXECUTE

@@ -153,8 +153,8 @@ def enter(
     if walk.failures:
         went_on(run)
     step = settled(run, state, name)
-    decision = decide(step)
-    if step is None or decision == EXECUTE or (decision == REPLAY and not stores):
+    decision = decide(step, stores=stores)
+    if step is None or decision == EXECUTE:
         return None, True
     if edit:
         tell(f"stepbook: {name!r}: {edit}; it is executed again.")

@@ -43,39 +43,6 @@ def open_run(
     """See ``Book.run``."""
     book.check_fork()
     most = _most(max_size)
-    run = _open(
-        book,
-        loop,
-        input=input,
-        key=key,
-        new=new,
-        reopen=reopen,
-        max_age=max_age,
-        retry_handled=retry_handled,
-        trigger_type=trigger_type,
-    )
-    run.max_size = most
-    return run
-
-
-def _most(max_size: Size | None) -> int | None:
-    wished = (HOOKS.wishes or _NONE).max_size
-    given = max_size if wished is None else wished
-    return None if given is None else size_in_bytes(given, "max_size")
-
-
-def _open(
-    book: OpenBook,
-    loop: str,
-    *,
-    input: Any,  # noqa: A002 - as above
-    key: str | None,
-    new: bool,
-    reopen: Literal["unfinished"] | None,
-    max_age: Duration | None,
-    retry_handled: bool,
-    trigger_type: TriggerType,
-) -> OpenRun:
     if HOOKS.before_open is not None:
         HOOKS.before_open()
     loop = _checked(loop, reopen, trigger_type)
@@ -98,12 +65,13 @@ def _open(
             records.look_for_order()
     if created and book.path is not None and not stable() and not repeating.goes_on():
         tell(f"stepbook: recording to {book.path}")
+    create: Any = {"reopen": reopen, "most": most}
     if run is None:
-        return _create(book, loop, keys, text, age, trigger_type, new=new, reopen=reopen)
+        return _create(book, loop, keys, text, age, trigger_type, new=new, **create)
     row = run.state().run
     if reopen == "unfinished" and row.status == SUCCEEDED:
         run.close()
-        return _create(book, loop, keys, text, age, trigger_type, new=True, reopen=reopen)
+        return _create(book, loop, keys, text, age, trigger_type, new=True, **create)
     if key is not None and input is not UNSET and run_key(None, row.input) != run_key(None, text):
         run.close()
         raise InputChangedError(
@@ -111,7 +79,13 @@ def _open(
             f"{_shown(row.input)}, now {_shown(text)}. Use another key for other input, "
             f"or {asks_new.get()} to start a fresh run of this key."
         )
-    return _walk_again(run, retry_handled=retry_handled)
+    return _walk_again(run, most, retry_handled=retry_handled)
+
+
+def _most(max_size: Size | None) -> int | None:
+    wished = (HOOKS.wishes or _NONE).max_size
+    given = max_size if wished is None else wished
+    return None if given is None else size_in_bytes(given, "max_size")
 
 
 def _checked(loop: object, reopen: object, trigger_type: object) -> str:
@@ -130,13 +104,12 @@ def reopen(
 ) -> OpenRun:
     """Open a run that is known by its id; see :func:`open_run`."""
     most = _most(max_size)
-    run = _walk_again(runs.take(book, run_id), retry_handled=retry_handled)
-    run.max_size = most
-    return run
+    return _walk_again(runs.take(book, run_id), most, retry_handled=retry_handled)
 
 
-def _walk_again(run: OpenRun, *, retry_handled: bool) -> OpenRun:
+def _walk_again(run: OpenRun, most: int | None, *, retry_handled: bool) -> OpenRun:
     """Say which run was opened again, and begin a pass."""
+    run.max_size = most
     wishes = HOOKS.wishes or _NONE
     retried = run.unhandle() if wishes.retries(run.id) or retry_handled else 0
     if not stable():
@@ -165,6 +138,7 @@ def _create(
     *,
     new: bool,
     reopen: Literal["unfinished"] | None,
+    most: int | None,
 ) -> OpenRun:
     key = keys[0]
     with book.records.open_lock():
@@ -184,7 +158,9 @@ def _create(
             book.records.create(row)
             run = runs.the(book, row)
     if found is not None:  # somebody else has created it just now
-        return open_run(book, loop, input=book.codec.decode(text), key=key, reopen=reopen)
+        how: Any = {"key": key, "reopen": reopen, "max_size": most}
+        return open_run(book, loop, input=book.codec.decode(text), **how)
+    run.max_size = most
     run.owned()
     run.begin_pass()
     return run

@@ -12,7 +12,7 @@ from IPython.core.error import UsageError
 
 from ..engine import execute, recording, retries, storing
 from ..engine.attempt import check_name, current, noted, shorten
-from ..engine.decide import EXECUTE, RAISE, REPLAY, decide, settled
+from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
 from ..errors import NotSerializableError, StaleStepError
 from ..model.blobs import Limit, TooBig
@@ -110,8 +110,8 @@ class CellStep:
         step = settled(run, state, name)
         if step is None and request.hint:
             tell(f"stepbook: {request.hint}")
-        decision = decide(step)
-        if step is None or decision == EXECUTE or (decision == REPLAY and not request.store):
+        decision = decide(step, stores=request.store)
+        if step is None or decision == EXECUTE:
             return True
         if decision == RAISE:
             raise execute.replayed_failure(run, step)
