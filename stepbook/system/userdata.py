@@ -1,0 +1,38 @@
+"""The folder in which stepbook keeps what belongs to the user and not to a book."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+
+def user_folder(*, create: bool = False) -> Path | None:
+    """Return this user's own folder for data of stepbook, or None where none can be trusted.
+
+    It is where the platform keeps such data (``$XDG_DATA_HOME/stepbook`` or
+    ``~/.local/share/stepbook`` on Linux). Nothing of a book leads here, so whoever writes a book
+    cannot write this.
+
+    Args:
+        create: make the folder if it is missing, for this user only (mode 0700).
+
+    Returns:
+        The folder. None if it does not exist, cannot be created, is a link, or belongs to or can
+        be written by somebody else.
+    """
+    import platformdirs  # noqa: PLC0415 (only who needs the folder loads it)
+
+    try:
+        folder = Path(platformdirs.user_data_path("stepbook", appauthor=False))
+        if create:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except (OSError, RuntimeError):  # RuntimeError: no home
+        return None
+    if not stat.S_ISDIR(found.st_mode):
+        return None
+    if os.name != "nt" and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
+        return None
+    return folder
