@@ -27,10 +27,11 @@
     │   ├── StepTimeout               the body took longer than its timeout (also a TimeoutError)
     │   ├── NoStepError               stepbook.context() outside of a step
     │   ├── NotSerializableError      a value that cannot be stored (also a TypeError)
-    │   ├── NotStoredError            a variable that could not be stored is used
+    │   ├── NotStoredError            a value that was not stored, or may not be loaded, is used
     │   ├── ArtifactError             an artifact is missing or changed
     │   ├── RecordedError             a recorded failure whose class cannot be rebuilt
     │   └── Interrupted               the process died while the step was running
+    ├── SealKeyError                  the keys of this user cannot be used
     └── ScanError                     a scan
         ├── ScanTimeout               nothing arrived in time (also a TimeoutError)
         ├── ScanFailed                the sender reported an error
@@ -200,7 +201,13 @@ class NotSerializableError(StepError, TypeError):
 
 
 class NotStoredError(StepError):
-    """A variable of a replayed cell could not be stored when the cell was executed."""
+    """A recorded value is not here: it could not be stored, or its seal was not accepted.
+
+    Attributes:
+        reason: why it was not loaded; empty if it was not stored.
+    """
+
+    reason: str = ""
 
 
 class ArtifactError(StepError):
@@ -223,6 +230,10 @@ class RecordedError(StepError):
 
 class Interrupted(StepError):  # noqa: N818 - the name that the record shows
     """The process that executed the step is gone; recorded, never raised by a body."""
+
+
+class SealKeyError(StepbookError):
+    """The keys with which this user seals values cannot be read, or are not keys."""
 
 
 class ScanError(StepbookError):

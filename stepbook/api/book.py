@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 import weakref
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -12,7 +11,7 @@ from ..engine import deliver, opening, runs
 from ..engine.hooks import HOOKS
 from ..engine.process import StaysHere
 from ..engine.wishes import UNSET
-from ..errors import InvalidInputError, RunError, StepbookError, StepbookWarning
+from ..errors import InvalidInputError, RunError, StepbookError
 from ..model.durations import Duration, seconds
 from ..model.rows import FAILED, RUNNING, TriggerType, now_us
 from ..record.tables import queries
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from ..model.sizes import Size
 
 
-def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = False) -> Book:
+def connect(path: str | os.PathLike[str] | None = None) -> Book:
     """Return the book at *path*; nothing is created before the first run.
 
     Args:
@@ -43,9 +42,6 @@ def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = 
             ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current folder up to
             the project's root (the folder with ``.git`` or ``pyproject.toml``); else one to be
             created there.
-        allow_pickle: in this session, store as pickle what nothing else can store, and load what
-            was stored so. Loading a pickle executes whatever it says: only for a book of which you
-            trust every writer.
 
     Raises:
         NotABookError: *path* is a folder.
@@ -55,17 +51,7 @@ def connect(path: str | os.PathLike[str] | None = None, *, allow_pickle: bool = 
         >>> book = stepbook.connect("stepbook.duckdb")
         >>> run = book.run("health-review", input={"patient_id": "p-17"})
     """
-    opened = runs.book_at(path)
-    book = book_of(opened)
-    if allow_pickle and not opened.codec.allow_pickle:
-        opened.codec.allow_pickle = True
-        warnings.warn(
-            f"stepbook: pickles in {book!r} are loaded in this session, and loading one executes "
-            "whatever it says. Only do this with a book of which you trust every writer.",
-            StepbookWarning,
-            stacklevel=2,
-        )
-    return book
+    return book_of(runs.book_at(path))
 
 
 def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:

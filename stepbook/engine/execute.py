@@ -165,7 +165,8 @@ def enter(
         text = step.value
         if text is None:
             text = run.value(step)
-        return run.codec.decode(text, hint=hint, where=name), False
+        address = run.address(name, step.attempt)
+        return run.codec.decode(text, hint=hint, where=name, address=address), False
     raise replayed_failure(run, step)
 
 

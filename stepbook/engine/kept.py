@@ -18,7 +18,7 @@ class Keeper(Writer):
     """Stores the values of one failure, as long as there is room for them."""
 
     def __init__(self) -> None:
-        super().__init__(None, allow_pickle=False)
+        super().__init__(None)
         self.plain = WITHOUT_TEXT  # an error about a text may well hold one that is no Unicode
         self._left = _ROOM
 
@@ -49,4 +49,4 @@ def rebuilt(record: dict[str, Any]) -> Exception:
 
 
 def _restore(node: Any) -> Any:
-    return Reader(None, None, allow_pickle=False).decode(json.dumps(node))
+    return Reader(None, None).decode(json.dumps(node))

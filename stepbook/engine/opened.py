@@ -11,6 +11,7 @@ from ..errors import DuplicateStepError
 from ..model import failures
 from ..model.rows import FAILED, RUNNING, SUCCEEDED, RunRow, StepRow, now_us
 from ..system.interrupts import section
+from ..values.seals import Address
 from . import passes
 from .attempt import Attempt, current, log_row, shorten
 from .hooks import HOOKS
@@ -103,6 +104,10 @@ class OpenRun:
         if found is None or found.attempt != step.attempt:
             found = self.book.cell(self.id, step.name, step.attempt)
         return found
+
+    def address(self, step: str, attempt: int) -> Address:
+        """Return where the values of an attempt stand, for their seals."""
+        return Address(self.book.records.book_id, self.id, step, attempt)
 
     # ---- passes -------------------------------------------------------------------------------
 

@@ -113,15 +113,16 @@ def succeed(
             text, copy = small
             complete(run, attempt, value, text, seconds)
             return copy
-    codec = run.codec
+    codec, address = run.codec, run.address(attempt.name, attempt.number)
     try:
-        with codec.writing(limit) as writer:
-            text = writer.encode(value, hint=hint, files=attempt.files)
+        with codec.writing(limit, address) as writer:
+            text = writer.encode(value, hint=hint, files=attempt.files, slot=storing.RETURN)
             complete(run, attempt, value, text, seconds, *_left(run, writer, attempt, drew))
     except TooBig as much:
         storing.told(run, attempt, much)
         return _succeed_unstored(run, attempt, value, seconds, storing.policy_of(much), limit)
-    return codec.decode(text, hint=hint, where=attempt.name, ready=writer.ready)
+    given: Any = {"hint": hint, "where": attempt.name, "address": address}
+    return codec.decode(text, ready=writer.ready, **given)
 
 
 def _succeed_unstored(

@@ -10,12 +10,13 @@ from ..model.rows import PENDING, SUCCEEDED, StepRow, now_us
 from ..model.spelling import spelled
 from ..show.words import counted
 from ..system.interrupts import section
+from . import storing
 from .attempt import check_name, log_row, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ..record.ledger import State
+    from ..record.ledger import Ledger, State
     from .opened import OpenRun
 
 _SHOWN: Final = 5
@@ -52,19 +53,28 @@ def rewind(run: OpenRun, name: str | None) -> str:
 def resolve(run: OpenRun, name: str, value: Any) -> None:
     """See ``Run.resolve``."""
     name = check_name(name, run.state().steps)
-    with section(run.lock), run.codec.writing() as writer:
-        # Whoever gives the value names its class by that.
-        text = writer.encode(value, hint=type(value))
+    with section(run.lock):
         _refuse_executing(run, [name])
         ledger = run.owned()
         old = ledger.state.steps.get(name)
-        now = now_us()
-        row = StepRow(
+        attempt = 1 if old is None else old.attempt + (old.status != PENDING)
+        # The lock of the artifacts is held until the event that names them is on the disk.
+        with run.codec.writing(address=run.address(name, attempt)) as writer:
+            # Whoever gives the value names its class by that.
+            text = writer.encode(value, hint=type(value), slot=storing.RETURN)
+            _resolved(ledger, old, name, attempt, text)
+
+
+def _resolved(ledger: Ledger, old: StepRow | None, name: str, attempt: int, text: str) -> None:
+    now = now_us()
+    ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
+    ledger.commit(
+        StepRow(
             seq=len(ledger.state.steps) + 1 if old is None else old.seq,
             name=name,
             kind="do" if old is None else old.kind,
             status=SUCCEEDED,
-            attempt=1 if old is None else old.attempt + (old.status != PENDING),
+            attempt=attempt,
             parent=None if old is None else old.parent,
             started_at=now,
             completed_at=now,
@@ -72,8 +82,7 @@ def resolve(run: OpenRun, name: str, value: Any) -> None:
             value=text,
             progress='{"resolved":"by hand"}',
         )
-        ledger.note(log_row(f"step {name!r} was resolved by hand", "info", name, None))
-        ledger.commit(row)
+    )
 
 
 def _reset(run: OpenRun, steps: list[StepRow]) -> None:

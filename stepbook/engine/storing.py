@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .opened import OpenRun
 
 NO_STORE: Final = "no-store"
+#: What a step's value is called in its seal.
+RETURN: Final = "return"
 #: Where nobody has said how much: half of what is free on the disk.
 HALF: Final = Limit()
 

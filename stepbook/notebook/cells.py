@@ -273,8 +273,9 @@ class CellStep:
             around = {**around, REGISTERED: {**around.get(REGISTERED, {}), **called}}
         with calm():
             limit = storing.limit(run, request.max_size)
+            address = run.address(attempt.name, attempt.number)
             try:
-                with run.codec.writing_graphs(session.notebook, limit) as writer:
+                with run.codec.writing_graphs(session.notebook, limit, address) as writer:
                     writer.graph = False
                     text, refusal = self._encode_value(writer, attempt)
                     stored = self._stored(writer, attempt, around, changes)
@@ -290,7 +291,7 @@ class CellStep:
                 self._succeed_unstored(attempt, recorder, seconds, storing.policy_of(much), limit)
                 return
             if attempt.files:  # they are in the store now
-                self._bring_back(variables, attempt.name, lambda _key: None)
+                self._bring_back(variables, attempt, lambda _key: None)
             self._end()
             for one in stored.missing:
                 session.remember(attempt, one.key, one.value)
@@ -348,15 +349,27 @@ class CellStep:
         )
         listener(self._shell).follow(parent, self._late)
 
-    def _bring_back(self, variables: str, step: str, alive: Callable[[str], Any]) -> None:
-        session, run = self._session, self._running
-        text, attributes = self._request.source, self._body.effects.attributes
-        may_set = session.places.may_set
-        restorer = Restorer(
-            run.codec, session.notebook, variables, step, alive, text, attributes, may_set
-        )
+    def _bring_back(self, variables: str, attempt: Attempt, alive: Callable[[str], Any]) -> None:
+        restorer = self._restores(variables, attempt.name, attempt.number, alive)
         restorer.finish()
-        session.memory.restored(step, restorer.names)
+        self._session.memory.restored(attempt.name, restorer.names)
+
+    def _restores(
+        self, variables: str | None, step: str, attempt: int, alive: Callable[[str], Any]
+    ) -> Restorer:
+        """Return what brings the variables of an attempt back."""
+        run, session = self._running, self._session
+        return Restorer(
+            run.codec,
+            session.notebook,
+            variables,
+            run.address(step, attempt),
+            alive,
+            self._request.source,
+            self._body.effects,
+            session.bindings.may_bind,
+            session.places.may_set,
+        )
 
     def _stored(
         self,
@@ -404,7 +417,8 @@ class CellStep:
         """
         files = attempt.files
         try:
-            return writer.encode(self._value, hint=classes_in(self._names), files=files), ""
+            hint = classes_in(self._names)
+            return writer.encode(self._value, hint=hint, files=files, slot=storing.RETURN), ""
         except NotSerializableError as error:
             return writer.encode(None, files=files), error.reason or str(error)
 
@@ -467,15 +481,9 @@ class CellStep:
         if self._body.definitions:  # they may show something, and it is recorded already
             self._recorder = Recorder(self._shell)
             self._recorder.start()
-        self._restorer = Restorer(
-            run.codec,
-            session.notebook,
-            None if cell is None else cell.variables,
-            step.name,
-            lambda key: session.alive(run, step, key),
-            self._request.source,
-            self._body.effects.attributes,
-            session.places.may_set,
+        variables = None if cell is None else cell.variables
+        self._restorer = self._restores(
+            variables, step.name, step.attempt, lambda key: session.alive(run, step, key)
         )
         return True
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
-from ..model.libraries import OF_THE_MOMENT
+from ..model.libraries import OF_THE_MOMENT, library
 from ..system.interrupts import in_thread
 from ..values.types.living import slots_of
 from ..values.types.memory import exporter, memory_of, owner_of, parts_of
@@ -65,12 +65,6 @@ _FIXED_MODULES: Final = frozenset(
         "enum",
     }
 )
-
-
-def library(value: Any) -> str:
-    """Return the name of the package that the class of *value* comes from."""
-    module = type(value).__module__
-    return module.partition(".")[0] if isinstance(module, str) else ""
 
 
 def _stand(*_: Any) -> None:

@@ -218,14 +218,20 @@ def _words(parts: list[ast.AST], effects: Effects) -> Iterator[str]:
 def defined_in(body: list[ast.stmt]) -> set[str]:
     """Return the names that a cell binds by imports and to classes, in blocks and magics, too."""
     found: set[str] = set()
+    for node in scope_of(body):
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef) or makes_class(node):
+            found.update(defined_names(node))
+    return found
+
+
+def scope_of(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Give the statements of a cell, those in blocks, definitions and magics, too."""
     waiting: list[Any] = [*body, *(s for part in nested_code(body) for s in part)]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.ClassDef) or makes_class(node):
-            found.update(defined_names(node))
+        yield node
         for block in BLOCKS:
             waiting += getattr(node, block, ())
-    return found
 
 
 def _path(node: ast.Attribute) -> list[tuple[str, ...]]:

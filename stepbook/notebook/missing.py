@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from ..model.libraries import is_of_the_moment
 from .memory import is_hidden
-from .variables import is_missed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ def missed(missing: list[Missing], statements: Iterable[ast.stmt]) -> list[Missi
     return [
         one
         for one in missing
-        if one.name not in left and not is_hidden(one.name) and is_missed(one.value)
+        if one.name not in left and not is_hidden(one.name) and not is_of_the_moment(one.value)
     ]
 
 

@@ -14,8 +14,9 @@ import types
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ..model.libraries import library
 from .calm import warn
-from .digest import library, look
+from .digest import look
 from .reach import CONTAINERS, GONE, PLAIN, Place, Reach, field, owner_at
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from IPython.utils.text import SList
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, NotStoredError
 from ..values.nodes import TAG, expect
 from . import surroundings
 from .calm import warn
 from .chance import from_state, set_hidden
 from .reach import put
-from .stub import NotStored
+from .stub import NotLoaded, NotStored
 from .variables import (
     AROUND,
     ATTRIBUTES,
@@ -27,12 +27,15 @@ from .variables import (
     classes_in,
     holders,
     owner_of,
+    slot_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from ..values.codec import Codec
+    from ..values.seals import Address
+    from .effects import Effects
     from .reach import Place
     from .world import Notebook
 
@@ -46,10 +49,11 @@ class Restorer:
         codec: decodes values.
         notebook: the notebook's code and names.
         text: what :class:`Stored` gave.
-        step: the name of the step.
+        address: where that stands.
         alive: returns an object that could not be stored and still lives in this kernel, or None.
         source: the text of the cell, as it is here.
-        attributes: to which it assigns, see :class:`.effects.Effects`.
+        effects: what that does to names.
+        may_bind: says whether it may give a name a value.
         may_set: says whether code that is here can set what is at a place.
     """
 
@@ -58,20 +62,22 @@ class Restorer:
         codec: Codec,
         notebook: Notebook,
         text: str | None,
-        step: str,
+        address: Address,
         alive: Callable[[str], Any],
         source: str,
-        attributes: Iterable[tuple[str, ...]],
+        effects: Effects,
+        may_bind: Callable[[str, Effects], bool],
         may_set: Callable[[Place, dict[str, Any], Any], bool],
     ) -> None:
         self._may_set = may_set
         self._source = source
-        self._attributes_of_text = frozenset(attributes)
+        self._attributes_of_text = frozenset(effects.attributes)
         self._alive = alive
         self._codec = codec
         self._notebook = notebook
         self._names = notebook.names
-        self._step = step
+        self._address = address
+        self._step = address.step
         with self._reading():
             self._entries: dict[str, Any] = expect(json.loads(text or "{}"), dict)
             self.ran: list[int] = expect(self._entries.pop(DEFINITIONS, []), list)
@@ -87,6 +93,10 @@ class Restorer:
                 self._entries.update(_members(group))
             for entry in self._entries.values():
                 expect(entry, dict)
+        #: Names that the record has, and the code does not bind.
+        self._foreign = sorted(name for name in self._entries if not may_bind(name, effects))
+        for name in self._foreign:
+            del self._entries[name]
         self._done: dict[str, Any] = {}
         self._early = False
 
@@ -128,6 +138,13 @@ class Restorer:
             self._set(name, value)
         if self._chance is not None:
             set_hidden(self._decode(self._chance, CHANCE))
+        if self._foreign:
+            warn(
+                f"the record of step {self._step!r} also has {', '.join(self._foreign)}, which the "
+                "code of the cell does not bind: that is not brought back. "
+                f"%stepbook redo {self._step} executes the cell.",
+                stacklevel=4,
+            )
         failed = []
         if self._around is not None:
             around = self._decode(self._around, AROUND)
@@ -207,12 +224,17 @@ class Restorer:
         with self._reading():
             if "group" in entry:
                 whole = TAG in entry["group"]
-                found = self._decode(entry["group"], " and ".join(entry["names"]) if whole else "")
+                label = " and ".join(entry["names"]) if whole else ""
+                try:
+                    found = self._decode(entry["group"], label, slot=slot_of(*entry["names"]))
+                except NotStoredError as error:
+                    found = {one: self._not_loaded(one, error) for one in entry["names"]}
                 if type(found) is not dict:  # the whole could not be stored
                     found = dict.fromkeys(entry["names"], found)
-                for one, value in found.items():
-                    self._done[one] = value
-                    self._set(one, value)
+                for one in entry["names"]:
+                    if one in self._entries and one in found:
+                        self._done[one] = found[one]
+                        self._set(one, found[one])
                 return self._done[name]
             value = self._value(entry, name)
         self._done[name] = value
@@ -222,7 +244,10 @@ class Restorer:
     def _value(self, entry: dict[str, Any], name: str) -> Any:
         value: Any
         if "value" in entry:
-            value = self._decode(entry["value"], name)
+            try:
+                value = self._decode(entry["value"], name, slot=slot_of(name))
+            except NotStoredError as error:
+                value = self._not_loaded(name, error)
         elif "class" in entry:
             value = self._decode(entry["class"], name)
         elif "lines" in entry:
@@ -241,13 +266,25 @@ class Restorer:
                 value = NotStored(name, self._step, entry["type"], entry["missing"])
         return value
 
-    def _decode(self, node: Any, name: str, *, only: str | None = None) -> Any:
+    def _not_loaded(self, name: str, error: NotStoredError) -> NotStored:
+        """Return what stands for a sealed variable that is not loaded; say so, once for a reason.
+
+        After an upgrade of a library there can be many.
+        """
+        kind, _, _ = error.reason.partition(":")
+        if kind not in self._notebook.told:
+            self._notebook.told.add(kind)
+            warn(f"{error} What else is not loaded for this is not told again.", stacklevel=6)
+        return NotLoaded(name, self._step, "value", str(error))
+
+    def _decode(self, node: Any, name: str, *, only: str | None = None, slot: str = "") -> Any:
         """Return what a node of the variable *name* stands for; of a group if that is empty.
 
         Args:
             node: the node.
             name: of the variable.
             only: the member of a group that is asked for, not all of it.
+            slot: what it is called in its seal.
         """
         found_in: dict[int, tuple[str, str]] = {}
 
@@ -268,6 +305,8 @@ class Restorer:
             hint=classes_in(self._names),
             where=f"{self._step}, variable {name}" if name else self._step,
             only=only,
+            address=self._address,
+            slot=slot,
         )
 
     def _set(self, name: str, value: Any) -> None:

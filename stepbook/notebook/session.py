@@ -14,6 +14,7 @@ from ..model.rows import SUCCEEDED
 from ..system.console import tell
 from . import history, names
 from .background import goes_on
+from .bindings import Bindings
 from .chance import Draws
 from .digest import look, names_in
 from .effects import Effects, defined_in, effects_of
@@ -65,6 +66,7 @@ class Session:
         open_run: opens a run where a step finds none; used once.
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
+        bindings: which names its code may bind.
         memory: what a replay would have.
         places: what is in modules, and what these hold.
         surroundings: what is around the notebook: its folder, environment and options.
@@ -81,6 +83,7 @@ class Session:
         self.run: OpenRun | None = None
         self.lines = Lines(self._automagic)
         self.notebook = Notebook(shell.user_ns, Sources())
+        self.bindings = Bindings(shell.user_ns)
         self.draws = Draws()
         self.each_time: dict[str, str] = {}
         self.surroundings = Surroundings()
@@ -153,6 +156,7 @@ class Session:
         """Note which names a cell binds by imports and definitions, and which otherwise."""
         self._given |= effects.attributes
         self.places.imported(body)
+        self.bindings.note(body, effects)
         defined = defined_in(body)
         self.notebook.defined -= effects.binds - defined
         self.notebook.defined |= defined

@@ -17,6 +17,8 @@ def refuse(stub: NotStored, *_: Any, **__: Any) -> Any:
         NotStoredError: always.
     """
     name, step, _, reason = object.__getattribute__(stub, "_facts")
+    if isinstance(stub, NotLoaded):
+        raise NotStoredError(reason)
     raise NotStoredError(
         f"{name!r} could not be stored when the step {step!r} was recorded ({reason}), and the "
         f"step was replayed. To have it again, execute the step: %stepbook redo {step}"
@@ -33,7 +35,8 @@ class NotStored:
 
     def __repr__(self) -> str:
         name, step, kind, _ = object.__getattribute__(self, "_facts")
-        text = f"<{name}: a {kind}, not stored by step {step!r}>"
+        how = "not loaded from" if isinstance(self, NotLoaded) else "not stored by"
+        text = f"<{name}: a {kind}, {how} step {step!r}>"
         shown[text] = name, step
         return text
 
@@ -41,6 +44,12 @@ class NotStored:
         refuse(self)
 
     __hash__ = refuse
+
+
+class NotLoaded(NotStored):
+    """Stands for a variable that is sealed and was not loaded."""
+
+    __slots__ = ()
 
 
 _REFUSED: Final = """

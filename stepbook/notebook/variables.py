@@ -14,18 +14,15 @@ Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, to
 
 from __future__ import annotations
 
-import io
 import json
 import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
-from ..model.libraries import OF_THE_MOMENT
 from ..values.heap import ATOMS, SHARED_LIST, is_tree
 from ..values.nodes import TAG, step
 from ..values.types import living
-from .digest import library
 from .memory import is_hidden
 from .places import shown
 from .reach import GONE
@@ -50,16 +47,14 @@ PLACES: Final = "$places"
 FILES: Final = "$files"
 
 
+def slot_of(*names: str) -> str:
+    """Return what the variables that are stored together are called in their seal."""
+    return f"variables {json.dumps(names)}"
+
+
 def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
     """Return the classes that the notebook's own code names: their values can be rebuilt."""
     return tuple(value for value in names.values() if isinstance(value, type))
-
-
-def is_missed(value: Any) -> bool:
-    """Whether the person should be told that a value was not stored."""
-    if isinstance(value, io.IOBase) and value.closed:
-        return False  # what "with open(...) as file" leaves
-    return not isinstance(value, types.ModuleType) and library(value) not in OF_THE_MOMENT
 
 
 @dataclass(frozen=True)
@@ -257,7 +252,7 @@ class Storer:
         value = self._names[name]
         look = self._memory.look(name)
         self._writer.owners = set() if look is None else look.shared_memory
-        text = self._encoded(name, value)
+        text = self._encoded(name, value, slot_of(name))
         node = json.loads(text) if text.startswith(f'{{"{TAG}":"missing"') else None
         if node is not None:
             text = json.dumps({"missing": node["why"], "type": node["type"]})
@@ -273,14 +268,14 @@ class Storer:
             else self._names[name]
             for name in names
         }
-        text = self._encoded("", values)
+        text = self._encoded("", values, slot_of(*names))
         self._groups.append(f'{{"names":{json.dumps(names)},"value":{text}}}')
 
-    def _encoded(self, name: str, value: Any) -> str:
+    def _encoded(self, name: str, value: Any, slot: str = "") -> str:
         writer, label = self._writer, name or " and ".join(value)
         writer.graph, writer.strict = not is_tree(value), self._strict
         try:
-            text = writer.encode(value, hint=self._hint)
+            text = writer.encode(value, hint=self._hint, slot=slot)
         except NotSerializableError as error:
             if self._strict:
                 error.add_note(f"stepbook: it is the variable {label!r}, which --out names")
@@ -292,7 +287,10 @@ class Storer:
             return json.dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
         finally:
             writer.graph = writer.strict = False
-        held_by = holders(json.loads(text), name) if writer.missing else {}
+        held_by = {}
+        if writer.missing:
+            node = json.loads(text)
+            held_by = holders(node, label if TAG in node else name)
         for number, (reason, part) in enumerate(writer.missing):
             holder, place = held_by.get(number, (label, ""))
             self.stored.missing.append(Missing(f"{holder}#{number}", place, reason, part))
@@ -327,7 +325,9 @@ def holders(node: Any, name: str) -> dict[int, tuple[str, str]]:
         waiting = [(one, "", part) for one, part in reversed(node.items())]
     while waiting:
         holder, path, part = waiting.pop()
-        if type(part) is dict and part.get(TAG) == "missing":
+        if type(part) is dict and part.get(TAG) == "sealed":
+            found.update(dict.fromkeys(range(len(part["missing"])), (holder, path)))
+        elif type(part) is dict and part.get(TAG) == "missing":
             found.setdefault(part.get("number", 0), (holder, path))
         waiting.extend((holder, path + more, inner) for more, inner in _inside(part))
     return found

@@ -3,7 +3,8 @@
 The text is plain JSON where JSON holds the value exactly; see :mod:`._nodes` for what is done
 otherwise. Tables, arrays, models and long texts are kept as bytes: up to 64 KiB in the text, above
 in an artifact of which the text tells type, shape, hash and a small sample. Reading a record
-executes no code and unpickles nothing, unless ``allow_pickle`` was asked for in this session.
+executes no code and unpickles nothing, except what a key of this user has sealed; see
+:mod:`.sealed`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ArtifactError
+from ..errors import ArtifactError, NotStoredError
 from ..system.interrupts import in_thread
 from .kinds import no_constant
 from .parts import Known
@@ -21,7 +22,10 @@ from .writer import Writer
 if TYPE_CHECKING:
     from ..model.blobs import Blobs, Limit
     from .heap import HeapWriter
+    from .seals import Address
     from .world import World
+
+    _Unread = ArtifactError | NotStoredError
 
 _scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
 
@@ -31,7 +35,6 @@ class Codec:
 
     Args:
         artifacts: where big values go; None keeps everything in the text.
-        allow_pickle: store as pickle what nothing else can store, and read what was stored so.
 
     Example:
         >>> codec = Codec(None)
@@ -39,12 +42,11 @@ class Codec:
         {'a': (1, 2)}
     """
 
-    def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool = False) -> None:
+    def __init__(self, artifacts: Blobs | None) -> None:
         self.artifacts = artifacts
-        self.allow_pickle = allow_pickle
         self._known = Known()
 
-    def writing(self, limit: Limit | None = None) -> Writer:
+    def writing(self, limit: Limit | None = None, address: Address | None = None) -> Writer:
         """Return what encodes values in a ``with`` block.
 
         From the first artifact on, prune is kept away until the block ends: end it when what names
@@ -52,19 +54,28 @@ class Codec:
 
         Args:
             limit: how much all of it may take; None for any amount.
+            address: where the values will stand: what nothing else can store is sealed for there.
         """
-        given: Any = {"allow_pickle": self.allow_pickle, "known": self._known, "limit": limit}
-        return Writer(self.artifacts, **given)
+        return Writer(self.artifacts, known=self._known, limit=limit, address=address)
 
-    def writing_graphs(self, world: World, limit: Limit | None = None) -> HeapWriter:
+    def writing_graphs(
+        self, world: World, limit: Limit | None = None, address: Address | None = None
+    ) -> HeapWriter:
         """Return what encodes object graphs, and values, as :meth:`writing` does."""
         from .heap import HeapWriter  # noqa: PLC0415 - only cells have graphs
 
-        given: Any = {"allow_pickle": self.allow_pickle, "known": self._known, "limit": limit}
-        return HeapWriter(self.artifacts, world, **given)
+        return HeapWriter(self.artifacts, world, known=self._known, limit=limit, address=address)
 
     def decode_graph(
-        self, text: str, world: World, *, hint: Any = None, where: str = "", only: str | None = None
+        self,
+        text: str,
+        world: World,
+        *,
+        hint: Any = None,
+        where: str = "",
+        only: str | None = None,
+        address: Address | None = None,
+        slot: str = "",
     ) -> Any:
         """Return a fresh graph from *text*, which a writer of graphs has written.
 
@@ -74,14 +85,17 @@ class Codec:
             hint: as in :meth:`encode`.
             where: whose value it is, for errors.
             only: the one member of a dict that is asked for, as far as its classes are here.
+            address: as for :meth:`decode`.
+            slot: the same.
 
         Raises:
             ArtifactError: as :meth:`decode`.
+            NotStoredError: the same.
         """
         from .heap import EarlyReader, HeapReader  # noqa: PLC0415 - only cells have graphs
 
         given = self.artifacts, world, hint
-        options: Any = {"allow_pickle": self.allow_pickle, "known": self._known}
+        options: Any = {"known": self._known, "address": address, "slot": slot}
 
         def read() -> Any:
             if only is not None:
@@ -95,7 +109,7 @@ class Codec:
                 return in_thread(read)
         except RecursionError as error:
             raise _explained(ArtifactError("it is nested too deep"), where) from error
-        except ArtifactError as error:
+        except (ArtifactError, NotStoredError) as error:
             raise _explained(error, where) from error.__cause__
 
     def encode(self, value: Any, *, hint: Any = None) -> str:
@@ -111,7 +125,7 @@ class Codec:
         Raises:
             NotSerializableError: it holds something that cannot be stored; ``path`` says where.
         """
-        return Writer(None, allow_pickle=self.allow_pickle).encode(value, hint=hint)
+        return Writer(None).encode(value, hint=hint)
 
     def decode(
         self,
@@ -120,6 +134,8 @@ class Codec:
         hint: Any = None,
         where: str = "",
         ready: dict[str, list[Any]] | None = None,
+        address: Address | None = None,
+        slot: str = "return",
     ) -> Any:
         """Return a fresh value from *text*, which :meth:`encode` has written.
 
@@ -128,10 +144,13 @@ class Codec:
             hint: as in :meth:`encode`; only classes that it names are rebuilt.
             where: whose value it is, such as a step's name, for errors.
             ready: the writer's, right after it has written *text*: spares reading files back.
+            address: where it stands: a sealed pickle is loaded only there.
+            slot: which value of the step it is, as it was given to the writer.
 
         Raises:
             ArtifactError: a file is missing or has changed, the text is damaged, or it tells of a
                 class that is not named here.
+            NotStoredError: it is a sealed pickle, and its seal is not accepted or it does not load.
         """
         # A text with neither holds nothing but itself: no object in it can have the tag as a key.
         if '"$stepbook"' not in text and "\\u" not in text:
@@ -141,28 +160,20 @@ class Codec:
                     return value
             except (ValueError, StopIteration, RecursionError):
                 pass  # damaged, or deep: told apart below
+
+        def read(ready: dict[str, list[Any]] | None) -> Any:
+            given: Any = {"known": self._known, "address": address, "slot": slot}
+            return Reader(self.artifacts, hint, ready=ready, **given).decode(text)
+
         try:
-            return self._read(text, hint, ready)
-        except RecursionError:
-            pass
-        except ArtifactError as error:
-            raise _explained(error, where) from error.__cause__
-        try:
-            return in_thread(lambda: self._read(text, hint, None))
+            try:
+                return read(ready)
+            except RecursionError:
+                return in_thread(lambda: read(None))
         except RecursionError as error:
             raise _explained(ArtifactError("it is nested too deep"), where) from error
-        except ArtifactError as error:
+        except (ArtifactError, NotStoredError) as error:
             raise _explained(error, where) from error.__cause__
-
-    def _read(self, text: str, hint: Any, ready: dict[str, list[Any]] | None) -> Any:
-        reader = Reader(
-            self.artifacts,
-            hint,
-            allow_pickle=self.allow_pickle,
-            ready=ready,
-            known=self._known,
-        )
-        return reader.decode(text)
 
     def content(self, node: dict[str, Any]) -> memoryview:
         """Return the bytes that a node tells of, after their hash was found right.
@@ -170,7 +181,7 @@ class Codec:
         Raises:
             ArtifactError: they are missing or have changed.
         """
-        return Reader(self.artifacts, None, allow_pickle=False).content(node)()
+        return Reader(self.artifacts, None).content(node)()
 
     def show(self, text: str) -> Any:
         """Return *text* parsed for people, reading no files and rebuilding no classes.
@@ -184,5 +195,7 @@ class Codec:
             return text
 
 
-def _explained(error: ArtifactError, where: str) -> ArtifactError:
+def _explained(error: _Unread, where: str) -> _Unread:
+    if isinstance(error, NotStoredError):
+        return NotStoredError(f"{where or 'a value'}: it is not loaded: {error}", **vars(error))
     return ArtifactError(f"{where or 'a value'}: it cannot be read back: {error}")

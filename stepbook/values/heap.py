@@ -20,8 +20,10 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotSerializableError
+from ..model.libraries import OF_THE_MOMENT, is_of_the_moment
 from .kinds import no_constant
 from .nodes import TAG, WITHOUT_TEXT, expect, name_of, unstorable
+from .pickling import CannotPickleError, dumps
 from .reader import Reader
 from .types import carried, classes, living, tables, views
 from .writer import OddTextError, Writer
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
     from ..model.blobs import Blobs, Limit
     from .parts import Known
+    from .pickling import Pickled
+    from .seals import Address
     from .world import World
 
 #: What has no identity that anybody could notice.
@@ -55,15 +59,22 @@ class _Seen:
         self.refused = ""
 
 
+class _MissedError(Exception):
+    """A part of a graph that somebody would miss cannot be stored in it."""
+
+
 class HeapWriter(Writer):
     """Encodes graphs; what cannot be stored in them is left out and told.
+
+    A graph of which somebody would miss a part is stored as a sealed pickle, all of it, so that
+    what it shares stays shared; if that cannot be done, the part is left out.
 
     Args:
         artifacts: where big values go.
         world: what the host knows of its code.
-        allow_pickle: store as pickle what nothing else can store.
         known: the parts of values that are in the store.
         limit: how much all that it encodes may take; None for any amount.
+        address: where the values will stand.
 
     Attributes:
         missing: what was left out of the last graph: path, reason and the object.
@@ -78,12 +89,14 @@ class HeapWriter(Writer):
         artifacts: Blobs | None,
         world: World,
         *,
-        allow_pickle: bool = False,
         known: Known | None = None,
         limit: Limit | None = None,
+        address: Address | None = None,
     ) -> None:
-        super().__init__(artifacts, allow_pickle=allow_pickle, known=known, limit=limit)
+        super().__init__(artifacts, known=known, limit=limit, address=address)
         self.world = world
+        self.unpickled = OF_THE_MOMENT
+        self._seals_graph = False
         self.missing: list[tuple[str, Any]] = []
         self.owners: set[int] = set()
         self.bases: dict[int, Any] = {}
@@ -103,6 +116,30 @@ class HeapWriter(Writer):
         self.missing = []
 
     def _encode(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
+        """Return the text of a graph, or of its sealed pickle."""
+        self._seals_graph = self._seals and self.graph and not self.strict
+        try:
+            return self._encode_graph(value, hint, files)
+        except _MissedError:
+            self._seals_graph = False
+        try:
+            self.missing = []
+            return self._sealed(value, self._pickled(value), self.missing)
+        except CannotPickleError:
+            return self._encode_graph(value, hint, files)
+
+    def _pickled(self, value: Any) -> Pickled:
+        if not self.graph:
+            return super()._pickled(value)
+        leave = None if self.strict else self._leave
+        owners, refuses = self.owners, self.unpickled
+        return dumps(value, world=self.world, owners=owners, refuses=refuses, leave=leave)
+
+    def _leave(self, value: Any, why: str) -> int:
+        self.missing.append((why, value))
+        return len(self.missing) - 1
+
+    def _encode_graph(self, value: Any, hint: Any, files: list[dict[str, Any]]) -> str:
         """Return the text of a graph; only one with odd texts has each of them looked at."""
         try:
             return super()._encode(value, hint, files)
@@ -156,6 +193,8 @@ class HeapWriter(Writer):
     def _left_out(self, value: Any, reason: str) -> dict[str, Any]:
         if self.strict:
             raise unstorable(reason)
+        if self._seals_graph and not is_of_the_moment(value):
+            raise _MissedError
         number = len(self.missing)
         reason = reason.encode("utf-8", "backslashreplace").decode()  # it may name a file
         self.missing.append((reason, value))
@@ -302,9 +341,12 @@ class HeapReader(Reader):
         artifacts: where big values are.
         world: what the host knows of its code.
         hint: names the classes that may be rebuilt.
-        allow_pickle: load what was stored as pickle.
         known: takes in where parts of values are.
+        address: where the graph stands.
+        slot: which graph of the step it is.
     """
+
+    world: World
 
     def __init__(
         self,
@@ -312,10 +354,11 @@ class HeapReader(Reader):
         world: World,
         hint: Any,
         *,
-        allow_pickle: bool = False,
         known: Known | None = None,
+        address: Address | None = None,
+        slot: str = "",
     ) -> None:
-        super().__init__(artifacts, hint, allow_pickle=allow_pickle, known=known)
+        super().__init__(artifacts, hint, known=known, address=address, slot=slot)
         self.world = world
         self.refs: dict[int, Any] = {}
         self._raw: dict[int, Any] = {}

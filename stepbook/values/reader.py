@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import ArtifactError, StepbookError
+from ..errors import ArtifactError, NotStoredError, SealKeyError, StepbookError
 from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
+from . import sealed
 from .kinds import COMPOSED, FORMAT, LIBRARIES, PARTS_FORMAT, library, no_constant, to_text
 from .nodes import TAG, expect, step, take, unb64
 from .parts import Content, Known, Source
@@ -19,6 +19,9 @@ from .types.builtin import DECODERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .seals import Address
+    from .world import World
 
 _BLOB_FIELDS: Final = frozenset(
     {TAG, "format", "bytes", "sha256", "xxh3_128", "file", "data", "parts", "preview"}
@@ -33,24 +36,30 @@ class Reader:
     Args:
         artifacts: where big ones are; None if there are none.
         hint: names the classes that may be rebuilt.
-        allow_pickle: load what was stored as pickle.
         ready: what reading some files would give; handed out once each.
         known: takes in where parts of values are.
+        address: where the value stands; only there sealed pickles are loaded.
+        slot: which value of the step it is.
     """
+
+    #: What the host knows of its code; a value by itself needs nothing of it.
+    world: World | None = None
 
     def __init__(
         self,
         artifacts: Blobs | None,
         hint: Any,
         *,
-        allow_pickle: bool,
         ready: dict[str, list[Any]] | None = None,
         known: Known | None = None,
+        address: Address | None = None,
+        slot: str = "",
     ) -> None:
+        self._address = address
+        self._slot = slot
         self._known = known
         self._ready = ready or {}
         self._store = artifacts
-        self._allow_pickle = allow_pickle
         self._hint = hint
         self._classes: classes.Classes | None = None
         self._decoder = json.JSONDecoder(object_hook=self._hook, parse_constant=no_constant)
@@ -63,7 +72,7 @@ class Reader:
         """
         try:
             return self._decoded(text)
-        except (ArtifactError, RecursionError):
+        except (ArtifactError, NotStoredError, SealKeyError, RecursionError):
             raise
         except StepbookError as error:
             raise ArtifactError(str(error)) from error
@@ -107,6 +116,8 @@ class Reader:
             or len({"data", "file", "parts"} & node.keys()) != 1
         ):
             raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
+        if kind in sealed.KINDS:
+            return sealed.value_of(node, self._address, self._slot, self._bytes_of, self.world)
         content = self.content(node)
         if kind == "json":
             take(rest, "of", optional=("length",))
@@ -114,9 +125,6 @@ class Reader:
         if kind in ("bytes.blob", "bytearray.blob"):
             take(rest)
             return (bytes if kind == "bytes.blob" else bytearray)(content())
-        if kind == "pickle":
-            take(rest, "class")
-            return self._unpickle(node, content)
         if kind == "file":
             take(rest, "name")
             return self._artifacts().check(_stored(node))
@@ -175,13 +183,9 @@ class Reader:
             raise ArtifactError("it is in a file, and this book has none")
         return self._store
 
-    def _unpickle(self, node: dict[str, Any], content: Callable[[], memoryview]) -> Any:
-        if not self._allow_pickle:
-            raise ArtifactError(
-                f"it is a pickle of {node.get('class')}, and loading one executes what it says; if "
-                "you trust whoever wrote this book, connect(path, allow_pickle=True) loads it"
-            )
-        return pickle.loads(content())  # noqa: S301 - asked for in this session, with a warning
+    def _bytes_of(self, node: dict[str, Any]) -> memoryview:
+        """Return bytes that stand in a node or its file, in memory of their own."""
+        return self.content(node)()
 
 
 def _listed(node: Any) -> tuple[list[dict[str, Any]], list[tuple[int, ...]]]:

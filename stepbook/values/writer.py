@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import pickle
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ArtifactError, JournalWriteError, NotSerializableError
 from ..model.blobs import TooBig
+from ..model.libraries import ALIVE
 from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
+from . import sealed
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, is_odd, name_of, step, unstorable
 from .parts import LEAST_BYTES, Known, listed
@@ -20,11 +21,13 @@ from .types import classes
 from .types.builtin import ENCODERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..model.blobs import Blobs, Limit, Stored
     from .parts import Divided, Reading
+    from .pickling import Pickled
+    from .seals import Address
 
 #: Text longer than this is kept in an artifact.
 INLINE_BYTES: Final = 64 << 10
@@ -52,19 +55,25 @@ class Writer(Encoder):
 
     Args:
         artifacts: where big ones go; None keeps everything in the text.
-        allow_pickle: store as pickle what nothing else can store.
         known: the parts of values that are in the store.
         limit: how much all that it encodes may take; None for any amount. Parts that are in the
             store already take nothing.
+        address: where the values will stand; what nothing else can store is stored as a pickle that
+            is sealed for there. Without it, such values are refused.
+
+    Attributes:
+        ready: what reading these files would give, in the order of the text, once each; None where
+            they must be read. See :meth:`.codec.Codec.decode`.
+        unpickled: packages of which no object is pickled.
     """
 
     def __init__(
         self,
         artifacts: Blobs | None,
         *,
-        allow_pickle: bool,
         known: Known | None = None,
         limit: Limit | None = None,
+        address: Address | None = None,
     ) -> None:
         super().__init__(ENCODERS)
         self._limit = limit
@@ -79,8 +88,10 @@ class Writer(Encoder):
         self._wanted_before: list[str] = []
         self._in_vain: list[str] = []
         self._known_parts = known or Known()
-        self._allow_pickle = allow_pickle
         self._artifacts = artifacts
+        self._address = address
+        self._slot = ""
+        self.unpickled = ALIVE
         self._own: dict[str, dict[str, Any]] = {}
         self._refused: JournalWriteError | None = None
         self._section: section | None = None  # begun with the artifact lock
@@ -88,8 +99,6 @@ class Writer(Encoder):
         self._hint: Any = None
         self._classes: classes.Classes | None = None
         self._room = PREVIEW_BYTES
-        #: What reading these files would give, in the order of the text, once each; None where
-        #: they must be read. See :meth:`Codec.decode`.
         self.ready: dict[str, list[Any]] = {}
 
     def __enter__(self) -> Self:
@@ -123,7 +132,12 @@ class Writer(Encoder):
             here.__exit__(None, None, None)
 
     def encode(
-        self, value: Any, *, hint: Any = None, files: Mapping[str, Path] | None = None
+        self,
+        value: Any,
+        *,
+        hint: Any = None,
+        files: Mapping[str, Path] | None = None,
+        slot: str = "",
     ) -> str:
         """Return the JSON text of *value*; see :meth:`Codec.encode`.
 
@@ -132,13 +146,14 @@ class Writer(Encoder):
             hint: names classes that may be stored.
             files: files that belong to the value, by name; they are moved into the store, and
                 their paths in *value* stand for them.
+            slot: which value of the step it is, for its seal; without it nothing is sealed.
 
         Raises:
             NotSerializableError: it holds something that cannot be stored.
             JournalWriteError: a file of it cannot be written; *value* is in ``value``.
             TooBig: it takes more than the limit; nothing of it is needed.
         """
-        before = self._taken
+        before, self._slot = self._taken, slot
         try:
             text = self._encode_all(value, hint, files)
             self._take(len(text) if text.isascii() else len(text.encode(errors="replace")))
@@ -163,7 +178,7 @@ class Writer(Encoder):
             self._files_take = self._taken
             return self._encode(value, hint, about)
         except NotSerializableError as error:
-            raise _refusal(error.path, str(error), value) from error.__cause__
+            return self._sealed_or(error, value, about)
         except (JournalWriteError, TooBig):
             raise
         except RecursionError:
@@ -174,9 +189,44 @@ class Writer(Encoder):
         try:
             return in_thread(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
         except NotSerializableError as error:
-            raise _refusal(error.path, str(error), value) from error.__cause__
+            return self._sealed_or(error, value, about)
         except RecursionError as error:
             raise _refusal("", "nested too deep", value) from error
+
+    def _sealed_or(
+        self, error: NotSerializableError, value: Any, files: list[dict[str, Any]]
+    ) -> str:
+        """Return the text of a value as a sealed pickle; without one, raise why it is refused."""
+        reason = str(error)
+        if self._seals and not files and not isinstance(error, OddTextError):
+            try:
+                return self._sealed(value, self._pickled(value))
+            except sealed.CannotPickleError as failed:
+                reason = f"{reason}; {failed}"
+        raise _refusal(error.path, reason, value) from error.__cause__
+
+    @property
+    def _seals(self) -> bool:
+        """Whether what is encoded may be stored as a sealed pickle."""
+        return self._address is not None and bool(self._slot)
+
+    def _pickled(self, value: Any) -> Pickled:
+        return sealed.dumps(value, refuses=self.unpickled)
+
+    def _sealed(self, value: Any, pickled: Pickled, missing: Sequence[tuple[str, Any]] = ()) -> str:
+        """Return the text of a value that was pickled: nothing else of it is needed."""
+        self._in_vain += self._wanted
+        self._wanted, self._taken, self.ready = [], self._files_take, {}
+        address = self._address
+        assert address is not None  # noqa: S101 - self._seals was asked
+        return to_text(sealed.node_of(value, pickled, missing, address, self._slot, self._kept))
+
+    def _kept(self, data: Any) -> dict[str, Any]:
+        """Return what tells of bytes, in the text or in a file of their own."""
+        if self._artifacts is None or len(data) <= _INLINE_RAW:
+            digest = hashlib.sha256(data).hexdigest()
+            return {"bytes": len(data), "sha256": digest, "data": b64(data)}
+        return _location(self._store("pkl", lambda file: file.write(data)))
 
     def _adopt_all(self, files: Mapping[str, Path]) -> list[dict[str, Any]]:
         """Move files into the store and return what is recorded of them."""
@@ -263,30 +313,12 @@ class Writer(Encoder):
                 found = library(module).encode(self, value)
             if found is not None:
                 return found
-        if self._allow_pickle:
-            return self._pickle(value)
         raise unstorable(f"values of the type {name_of(type(value))} cannot be stored")
 
     def _named(self) -> classes.Classes:
         if self._classes is None:
             self._classes = classes.named_classes(self._hint)
         return self._classes
-
-    def _pickle(self, value: Any) -> dict[str, Any]:
-        try:
-            data = pickle.dumps(value, 5)
-        except Exception as error:
-            raise unstorable(
-                f"a {name_of(type(value))} cannot be pickled either: {error}"
-            ) from error
-        return self.blob(
-            "pickle",
-            "pkl",
-            lambda file: file.write(data),
-            size=len(data),
-            facts={"class": name_of(type(value))},
-            preview=lambda: None,
-        )
 
     def blob(
         self,

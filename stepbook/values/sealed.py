@@ -1,0 +1,203 @@
+"""Sealed pickles as nodes: what nothing native can store, for those who hold the key.
+
+::
+
+    {"$stepbook": "sealed", "format": 1, "class": "networkx.classes.graph.Graph", "shape": "",
+     "repr": "<networkx...>", "packages": {"networkx": "3.4"}, "missing": [{"type", "why"}],
+     "pickle": <bytes>, "buffers": [{..., "writable": true}], "key": "...", "seal": "..."}
+
+Bytes stand in the text (``data``, base64) or in a file of the store. They are read once into
+memory, compared with their SHA-256 there, and loaded from there, after the seal over these hashes
+and over the place was accepted. A ``pickle`` without a seal is what earlier versions wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ArtifactError, NotStoredError
+from ..system.console import stable, tell
+from .kinds import FORMAT
+from .nodes import TAG, expect, name_of
+from .pickling import CannotPickleError, NeedsImportError, Pickled, dumps, loads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .seals import Address
+    from .world import World
+
+__all__ = ["KINDS", "CannotPickleError", "Pickled", "dumps", "node_of", "parts_of", "value_of"]
+
+#: The kinds of the nodes, this version's and the one before.
+KINDS: Final = ("sealed", "pickle")
+#: How pickles are called where they are sealed.
+_TAG: Final = "pickle"
+_LONGEST_REPR: Final = 200
+#: What was said already of warnings at loading.
+_told: Final[set[str]] = set()
+
+
+def node_of(
+    value: Any,
+    pickled: Pickled,
+    missing: Sequence[tuple[str, Any]],
+    address: Address,
+    slot: str,
+    keep: Callable[[Any], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the node of a value that was pickled.
+
+    Args:
+        value: the value, to tell what it is.
+        pickled: the same as a pickle.
+        missing: what was left out, each with the reason.
+        address: where it will stand.
+        slot: which value of the step it is.
+        keep: stores bytes and returns what tells of them.
+
+    Raises:
+        SealKeyError: the keys of this user cannot be read.
+    """
+    node: dict[str, Any] = {
+        TAG: "sealed",
+        "format": FORMAT,
+        "class": name_of(type(value)),
+        "shape": _shape(value),
+        "repr": _repr(value),
+        "packages": pickled.packages,
+        "missing": [{"type": name_of(type(part)), "why": why} for why, part in missing],
+        "pickle": keep(pickled.data),
+        "buffers": [{**keep(part), "writable": not part.readonly} for part in pickled.buffers],
+    }
+    return {**node, **address.seal(slot, _TAG, parts_of(node), create=True)}
+
+
+def parts_of(node: dict[str, Any]) -> list[str]:
+    """Return what the seal of a node is over.
+
+    Raises:
+        ValueError, LookupError: the node is damaged.
+    """
+    if node[TAG] == "pickle":
+        return [expect(node["sha256"], str)]
+    found = [expect(expect(node["pickle"], dict)["sha256"], str)]
+    for part in expect(node["buffers"], list):
+        found += [expect(part["sha256"], str), str(expect(part["writable"], bool))]
+    return found
+
+
+def value_of(
+    node: dict[str, Any],
+    address: Address | None,
+    slot: str,
+    read: Callable[[dict[str, Any]], memoryview],
+    world: World | None,
+) -> Any:
+    """Return the value of a node whose seal is accepted.
+
+    Args:
+        node: the node.
+        address: where it stands; None where nothing sealed is loaded.
+        slot: which value of the step it is.
+        read: returns the bytes that a part of the node tells of, in memory of their own.
+        world: what the host knows of its code.
+
+    Raises:
+        NotStoredError: the seal is not accepted, or the value does not load.
+        ArtifactError: the node, or a file of it, is damaged.
+    """
+    if address is None:
+        raise NotStoredError(f"it is a sealed {told(node)}, which is loaded only by its step")
+    if node.get("format") != FORMAT:
+        raise ArtifactError("it is a sealed value of a newer stepbook, or damaged")
+    parts = parts_of(node)
+    why = address.refusal(slot, _TAG, parts, node)
+    if why:
+        raise _refused(node, address, why, by_trust="changed" not in why)
+    first = node if node[TAG] == "pickle" else node["pickle"]
+    data = _checked(read(first), first)
+    buffers = []
+    for part in node.get("buffers", ()):
+        view = _checked(read(part), part)
+        buffers.append(view if part["writable"] else view.toreadonly())
+    missing = expect(node.get("missing", []), list)
+    try:
+        value, warned = loads(data, buffers, world=world, missing=missing)
+    except NeedsImportError as error:
+        raise NotStoredError(
+            f"it is a {told(node)}, and the module {error} is not imported. Import it before the "
+            f"step {address.step!r}, and run the step again",
+            reason=f"the module {error} is not imported",
+        ) from None
+    except Exception as error:
+        reason = f"it does not load: {type(error).__name__}: {error}{_versions(node)}"
+        raise _refused(node, address, reason, by_trust=False) from error
+    if warned:
+        _tell(node, address, warned)
+    return value
+
+
+def _checked(view: memoryview, node: dict[str, Any]) -> memoryview:
+    # A second time, and of what is in memory now: XXH3, by which files are read, can be forged.
+    if hashlib.sha256(view).hexdigest() != node["sha256"]:
+        raise ArtifactError("its bytes are not those that were recorded")
+    return view
+
+
+def _refused(node: dict[str, Any], address: Address, why: str, *, by_trust: bool) -> NotStoredError:
+    way_out = f"run.redo({address.step!r}) executes the step again"
+    if by_trust:
+        way_out = (
+            f"'stepbook trust {address.run}' shows what it would load, and loads it from then on; "
+            f"{way_out}"
+        )
+    return NotStoredError(
+        f"it is a {told(node)}, and {why}. {way_out[0].upper()}{way_out[1:]}", reason=why
+    )
+
+
+def told(node: dict[str, Any]) -> str:
+    """Return what a value is, as it was recorded: its class, shape and representation."""
+    facts = (str(node.get(name) or "")[:_LONGEST_REPR] for name in ("class", "shape", "repr"))
+    return " ".join(filter(None, facts)) or "value"
+
+
+def _versions(node: dict[str, Any]) -> str:
+    import sys  # noqa: PLC0415 - only to tell
+
+    changed = []
+    for package, version in node.get("packages", {}).items():
+        now = getattr(sys.modules.get(package), "__version__", None)
+        if version and now and version != now:
+            changed.append(f"{package} {version}, now {now}")
+    return f" (recorded with {', '.join(changed)})" if changed else ""
+
+
+def _tell(node: dict[str, Any], address: Address, warned: list[str]) -> None:
+    """Say once what libraries warn about when a value is loaded."""
+    new = [text for text in warned if text not in _told]
+    _told.update(new)
+    if new and not stable():
+        tell(
+            f"stepbook: loading the {node['class']} of step {address.step!r}: {'; '.join(new)}"
+            f"{_versions(node)}. run.redo({address.step!r}) makes it again."
+        )
+
+
+def _shape(value: Any) -> str:
+    try:
+        shape = getattr(value, "shape", None)
+        return str(shape) if isinstance(shape, tuple) else ""
+    except Exception:  # noqa: BLE001 - of the object's own code; it is only to look at
+        return ""
+
+
+def _repr(value: Any) -> str:
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - the same
+        return ""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _LONGEST_REPR else text[: _LONGEST_REPR - 1] + "…"
