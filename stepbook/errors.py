@@ -205,9 +205,11 @@ class NotStoredError(StepError):
 
     Attributes:
         reason: why it was not loaded; empty if it was not stored.
+        about: of a sealed value, its class, shape and representation, as they were recorded.
     """
 
     reason: str = ""
+    about: str = ""
 
 
 class ArtifactError(StepError):

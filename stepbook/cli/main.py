@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NoReturn
 
 import click
 
+from ..engine import runs as open_runs
 from ..engine.wishes import Wishes
 from ..errors import StepbookError, StepbookWarning
 from ..model.durations import seconds
@@ -387,6 +388,25 @@ def rewind(run: str, step: str | None) -> None:
     Without STEP it executes everything again. Earlier attempts stay in the history.
     """
     options.book().get(run).rewind(step)
+
+
+@cli.command()
+@options.run_argument
+@click.option("--list", "only_list", is_flag=True, help="Only list what there is to trust.")
+@click.option("--revoke", is_flag=True, help="Take back what was trusted of the run.")
+@options.book_option
+def trust(run: str, *, only_list: bool, revoke: bool) -> None:
+    """Load sealed values, and show outputs, that somebody else has recorded.
+
+    Lists who has recorded the run, and the modules that its sealed values name. What is added to
+    the run, or changed, later is not trusted.
+    """
+    if only_list and revoke:
+        raise click.UsageError("give --list or --revoke, not both.")
+    from ..notebook import trust as trusting  # noqa: PLC0415 - loads IPython
+
+    option = "--list" if only_list else "--revoke" if revoke else ""
+    click.echo(trusting.decided(open_runs.get(options.opened(), run), option))
 
 
 @cli.command(epilog="\b\nExample:\n  stepbook prune --keep 5 --older-than '30 days' --dry-run")

@@ -49,6 +49,15 @@ class OpenBook:
         """The database file, absolute; None for a book in memory."""
         return self.records.path
 
+    @property
+    def id(self) -> str:
+        """The id of the book, for the seals of its values."""
+        known = self.records.book_id
+        if not known and self.records.store.exists:  # this process only looks at it
+            with self.records.store.reading() as reader:
+                known = reader.meta()["book"]
+        return known
+
     def __repr__(self) -> str:
         if self.path is None:
             return "<stepbook.Book :memory:>"

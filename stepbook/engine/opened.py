@@ -107,7 +107,7 @@ class OpenRun:
 
     def address(self, step: str, attempt: int) -> Address:
         """Return where the values of an attempt stand, for their seals."""
-        return Address(self.book.records.book_id, self.id, step, attempt)
+        return Address(self.book.id, self.id, step, attempt)
 
     # ---- passes -------------------------------------------------------------------------------
 

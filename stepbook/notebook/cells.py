@@ -279,7 +279,7 @@ class CellStep:
                     writer.graph = False
                     text, refusal = self._encode_value(writer, attempt)
                     stored = self._stored(writer, attempt, around, changes)
-                    shown = self._outputs.stored(writer, recorder, self._value, refusal)
+                    shown = self._outputs.stored(writer, address, recorder, self._value, refusal)
                     chance = changed(self._chance, drawn)
                     variables = stored.text(
                         sorted(self._definitions.ran), writer.encode(chance) if chance else None
@@ -315,7 +315,7 @@ class CellStep:
         with calm():
             with run.codec.writing_graphs(session.notebook, limit) as writer:
                 try:
-                    shown = self._outputs_alone(writer, recorder)
+                    shown = self._outputs_alone(writer, attempt, recorder)
                 except TooBig as much:
                     shown, why = None, storing.reason(run, attempt, much)
                     tell(
@@ -329,11 +329,14 @@ class CellStep:
             self._end()
         self._follow(run, attempt, recorder)
 
-    def _outputs_alone(self, writer: HeapWriter, recorder: Recorder) -> str | None:
+    def _outputs_alone(
+        self, writer: HeapWriter, attempt: Attempt, recorder: Recorder
+    ) -> str | None:
         """Return the text of what was shown by a cell whose values are not stored."""
         recorder.results.clear()
         writer.graph = False
-        return self._outputs.stored(writer, recorder, None, "")
+        address = self._running.address(attempt.name, attempt.number)
+        return self._outputs.stored(writer, address, recorder, None, "")
 
     def _follow(self, run: OpenRun, attempt: Attempt, recorder: Recorder) -> None:
         """Go on listening: subprocesses and threads may show something after the cell's end."""
@@ -450,7 +453,7 @@ class CellStep:
         if ledger is None:
             return  # let go of since; the failure itself is recorded
         with calm(), run.codec.writing_graphs(self._session.notebook) as writer:
-            shown = self._outputs_alone(writer, recorder)
+            shown = self._outputs_alone(writer, attempt, recorder)
             if shown is not None:
                 source = self._request.source
                 noted(ledger, CellRow(attempt.name, attempt.number, source, outputs=shown))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..engine.attempt import noted
 from ..model.rows import SUCCEEDED
 from ..system.interrupts import section
+from . import active
 from .calm import warn
 from .page import Page, is_output
 
@@ -125,10 +126,13 @@ class Late:
         before: Any = []
         if cell.outputs is not None:
             before = run.codec.decode(cell.outputs, hint=hint, where=self._step)
+        address = run.address(self._step, self._number)
+        if active.refusal(before, address):
+            return False  # it is not what this process has recorded
         page = Page(filter(is_output, before))
         for what, args in things:
             page.take(what, *args)
         with run.codec.writing_graphs(self._world) as writer:
             writer.graph = False
-            text = writer.encode(page.as_outputs(), hint=hint)
+            text = writer.encode(active.with_seal(page.as_outputs(), address), hint=hint)
             return noted(ledger, cell._replace(outputs=text))

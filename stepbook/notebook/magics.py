@@ -17,7 +17,7 @@ from ..engine import opening, runs
 from ..errors import StepbookError
 from ..model.durations import describe
 from ..system.console import asks_new, stable, tell
-from . import verify
+from . import trust, verify
 from .transform import ON_CHANGE, USAGE
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ HELP: Final = """\
 %stepbook rewind [NAME] the same for a step and all after it; without a name, all
 %stepbook verify        execute this session's cells again in a new process, for real, and
                         compare with the record; --ignore-output, --json
+%stepbook trust [RUN]   load sealed values and show outputs that somebody else has recorded;
+                        lists them. --list only lists, --revoke takes it back
 %stepbook finish [EXPR] the run has succeeded, with this output
 %stepbook close         let go of the run without finishing it
 %%step NAME             name the cell: replay it, or execute and record it"""
@@ -52,6 +54,7 @@ COMMANDS: Final = (
     "redo",
     "rewind",
     "verify",
+    "trust",
     "finish",
     "close",
     "help",
@@ -280,6 +283,17 @@ class StepbookMagics(Magics):
     def _verify(self, text: str) -> None:
         folder = self._shell.user_ns.get("_dh", ["."])[0]
         verify.verify(self._session.current, self._session.executed, str(folder), text)
+
+    def _trust(self, text: str) -> None:
+        words = text.split()
+        options = {word for word in words if word.startswith("--")}
+        names = [word for word in words if word not in options]
+        if options - {"--list", "--revoke"} or len(options) > 1 or len(names) > 1:
+            raise UsageError("%stepbook trust takes a run, and --list or --revoke.")
+        run = self._session.current()
+        if names:
+            run = runs.get(run.book, _unquoted(names[0]))
+        print(trust.decided(run, options.pop() if options else ""))  # noqa: T201 - asked for
 
     def _finish(self, text: str) -> None:
         output = self._value(text, "the output") if text else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from IPython.utils.text import SList
 
 from ..errors import ArtifactError, NotStoredError
+from ..values import sealed
 from ..values.nodes import TAG, expect
 from . import surroundings
 from .calm import warn
@@ -228,7 +229,7 @@ class Restorer:
                 try:
                     found = self._decode(entry["group"], label, slot=slot_of(*entry["names"]))
                 except NotStoredError as error:
-                    found = {one: self._not_loaded(one, error) for one in entry["names"]}
+                    found = self._not_loaded(entry["names"], entry["group"], error)
                 if type(found) is not dict:  # the whole could not be stored
                     found = dict.fromkeys(entry["names"], found)
                 for one in entry["names"]:
@@ -247,7 +248,7 @@ class Restorer:
             try:
                 value = self._decode(entry["value"], name, slot=slot_of(name))
             except NotStoredError as error:
-                value = self._not_loaded(name, error)
+                value = self._not_loaded([name], entry["value"], error)[name]
         elif "class" in entry:
             value = self._decode(entry["class"], name)
         elif "lines" in entry:
@@ -266,16 +267,30 @@ class Restorer:
                 value = NotStored(name, self._step, entry["type"], entry["missing"])
         return value
 
-    def _not_loaded(self, name: str, error: NotStoredError) -> NotStored:
-        """Return what stands for a sealed variable that is not loaded; say so, once for a reason.
+    def _not_loaded(
+        self, names: list[str], node: dict[str, Any], error: NotStoredError
+    ) -> dict[str, NotStored]:
+        """Return what stands for sealed variables that are not loaded.
 
-        After an upgrade of a library there can be many.
+        It is said once for each reason: after an upgrade of a library there can be many.
         """
+        why = getattr(error, "why", str(error))
+        members = expect(node.get("members", {}), dict)
+        found: dict[str, NotStored] = {}
+        for name in names:
+            about = sealed.told(expect(members.get(name, node), dict))
+            text = f"{name!r} of step {self._step!r}, a {about}, is not loaded: {why}"
+            found[name] = NotLoaded(name, self._step, about, text)
         kind, _, _ = error.reason.partition(":")
         if kind not in self._notebook.told:
             self._notebook.told.add(kind)
-            warn(f"{error} What else is not loaded for this is not told again.", stacklevel=6)
-        return NotLoaded(name, self._step, "value", str(error))
+            shown = " and ".join(map(repr, names))
+            warn(
+                f"{shown} of step {self._step!r} cannot be used: {why} More for this reason is not "
+                "told, until it is used.",
+                stacklevel=6,
+            )
+        return found
 
     def _decode(self, node: Any, name: str, *, only: str | None = None, slot: str = "") -> Any:
         """Return what a node of the variable *name* stands for; of a group if that is empty.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotSerializableError
+from ..errors import NotSerializableError, NotStoredError
 from ..system.console import tell
-from . import history, outputs
+from . import active, history, outputs
 from .calm import warn
+from .stub import NotLoaded
 from .variables import classes_in
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..engine.opened import OpenRun
     from ..model.rows import StepRow
+    from ..values.seals import Address
     from ..values.writer import Writer
     from .outputs import Recorder
     from .page import Output
@@ -35,11 +37,14 @@ class StepOutputs:
         self._names: dict[str, Any] = shell.user_ns
         self._step = step
 
-    def stored(self, writer: Writer, recorder: Recorder, value: Any, refusal: str) -> str | None:
+    def stored(
+        self, writer: Writer, address: Address, recorder: Recorder, value: Any, refusal: str
+    ) -> str | None:
         """Return the text of what was shown; what cannot be stored of it is left out and told.
 
         Args:
             writer: encodes it.
+            address: where it will stand.
             recorder: has heard it.
             value: the value of the step.
             refusal: why that could not be stored; empty if it was.
@@ -62,7 +67,7 @@ class StepOutputs:
                 stacklevel=4,
             )
         try:
-            return writer.encode(shown, hint=hint) if shown else None
+            return writer.encode(active.with_seal(shown, address), hint=hint) if shown else None
         except NotSerializableError:
             kept, reasons = outputs.storable(shown, lambda one: writer.encode(one, hint=hint))
             warn(
@@ -70,7 +75,7 @@ class StepOutputs:
                 f"{'; '.join(reasons)}. They are not shown again on replay.",
                 stacklevel=4,
             )
-            return writer.encode(kept, hint=hint) if kept else None
+            return writer.encode(active.with_seal(kept, address), hint=hint) if kept else None
 
     def show_again(
         self,
@@ -89,13 +94,28 @@ class StepOutputs:
             heard: what the replay has shown already.
             alive: returns an object that could not be stored and still lives in this kernel.
         """
-        hint = classes_in(self._names)
+        hint, address = classes_in(self._names), run.address(step.name, step.attempt)
 
         def stored() -> Any:
             value = run.value(step) if step.value is None else step.value
-            return run.codec.decode(value, hint=hint, where=step.name)
+            try:
+                return run.codec.decode(value, hint=hint, where=step.name, address=address)
+            except NotStoredError as error:
+                return NotLoaded("_", step.name, "value", str(error))
 
         recorded = run.codec.decode(text, hint=hint, where=step.name)
+        why = active.refusal(recorded, address)
+        recorded, _ = active.split(recorded)
+        if why:
+            recorded = active.passive(recorded)
+            key = "passive", run.id
+            if key not in run.told:
+                run.told.add(key)
+                tell(
+                    f"stepbook: outputs of run {run.id} are shown as text and images only: the "
+                    f"first that is not, of step {step.name!r}, could hold scripts, and {why}. "
+                    f"%stepbook trust {run.id} shows them as they were."
+                )
         if not outputs.show(
             self._shell,
             outputs.without(recorded, heard),

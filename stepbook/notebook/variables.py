@@ -268,7 +268,11 @@ class Storer:
             else self._names[name]
             for name in names
         }
-        text = self._encoded("", values, slot_of(*names))
+        self._writer.named = True
+        try:
+            text = self._encoded("", values, slot_of(*names))
+        finally:
+            self._writer.named = False
         self._groups.append(f'{{"names":{json.dumps(names)},"value":{text}}}')
 
     def _encoded(self, name: str, value: Any, slot: str = "") -> str:

@@ -63,13 +63,15 @@ def readable(text: str, *, page: bool = False) -> str:
     return spaced.replace(f'"{_OPEN}', "").replace(f'{_CLOSE}"', "")
 
 
-def _in_words(node: dict[str, Any]) -> Any:
+def _in_words(node: dict[str, Any]) -> Any:  # noqa: PLR0911 - one for each kind
     kind = node.get(TAG)
     if not isinstance(kind, str):
         return node
     if kind == "files":
         return node.get("value")
     name = kind.rpartition(".")[2]
+    if kind == "sealed":
+        return _sealed(node)
     if isinstance(node.get("shape"), list):
         shape = " × ".join(map(_number, node["shape"]))  # noqa: RUF001 - times
         return _Words(f"{name} {shape}", f"{kind} {shape}", node.get("preview"))
@@ -79,6 +81,15 @@ def _in_words(node: dict[str, Any]) -> Any:
     if "sha256" in node:
         return _Words(f"{node.get('of', name)} {size}", f"{node.get('of', kind)} {size}")
     return reader.shown(node) if kind in DECODERS else _Words(name, kind)
+
+
+def _sealed(node: dict[str, Any]) -> _Words:
+    """Return what is shown of a sealed pickle; nothing of it is loaded."""
+    cls, shape = str(node.get("class")), node.get("shape")
+    size = " × ".join(map(_number, shape)) if isinstance(shape, list) else ""  # noqa: RUF001 - times
+    line, head = (" ".join(filter(None, (c, size))) for c in (cls.rpartition(".")[2], cls))
+    shown = str(node.get("repr") or "")
+    return _Words(f"{line} (sealed)", f"{head} (sealed){f': {shown}' if shown else ''}")
 
 
 def _number(value: Any) -> str:

@@ -197,5 +197,6 @@ class Codec:
 
 def _explained(error: _Unread, where: str) -> _Unread:
     if isinstance(error, NotStoredError):
-        return NotStoredError(f"{where or 'a value'}: it is not loaded: {error}", **vars(error))
+        told = f"{where or 'a value'}: the {error.about} is not loaded: {error}"
+        return NotStoredError(told, **{**vars(error), "why": str(error)})
     return ArtifactError(f"{where or 'a value'}: it cannot be read back: {error}")

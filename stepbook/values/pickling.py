@@ -153,7 +153,7 @@ class _Pickler(pickle.Pickler):
         except RecursionError:
             raise
         except Exception as error:  # noqa: BLE001 - of the object's own code
-            return self._left_out(value, f"{name_of(kind)}: {error}")
+            return self._left_out(value, str(error))
 
     def _note(self, cls: type) -> None:
         self.packages.add(str(cls.__module__).partition(".")[0])

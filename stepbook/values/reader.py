@@ -217,6 +217,8 @@ def shown(node: dict[str, Any]) -> Any:
             return value.encode("utf-8", "backslashreplace").decode() if kind == "str" else value
         except Exception:  # noqa: BLE001 - what is inside may be shown as a dict
             return node
+    if kind == "sealed":
+        return sealed.shown(node)
     return {name: item for name, item in node.items() if name != "data"} if TAG in node else node
 
 

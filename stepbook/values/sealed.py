@@ -2,7 +2,7 @@
 
 ::
 
-    {"$stepbook": "sealed", "format": 1, "class": "networkx.classes.graph.Graph", "shape": "",
+    {"$stepbook": "sealed", "format": 1, "class": "networkx.classes.graph.Graph", "shape": [],
      "repr": "<networkx...>", "packages": {"networkx": "3.4"}, "missing": [{"type", "why"}],
      "pickle": <bytes>, "buffers": [{..., "writable": true}], "key": "...", "seal": "..."}
 
@@ -17,7 +17,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotStoredError
-from ..system.console import stable, tell
+from ..system.console import in_ipython, stable, tell
 from .kinds import FORMAT
 from .nodes import TAG, expect, name_of
 from .pickling import CannotPickleError, NeedsImportError, Pickled, dumps, loads
@@ -35,6 +35,8 @@ KINDS: Final = ("sealed", "pickle")
 #: How pickles are called where they are sealed.
 _TAG: Final = "pickle"
 _LONGEST_REPR: Final = 200
+#: What of a node is to be looked at.
+_LOOKS: Final = ("class", "shape", "repr", "packages")
 #: What was said already of warnings at loading.
 _told: Final[set[str]] = set()
 
@@ -46,6 +48,8 @@ def node_of(
     address: Address,
     slot: str,
     keep: Callable[[Any], dict[str, Any]],
+    *,
+    named: bool,
 ) -> dict[str, Any]:
     """Return the node of a value that was pickled.
 
@@ -56,21 +60,25 @@ def node_of(
         address: where it will stand.
         slot: which value of the step it is.
         keep: stores bytes and returns what tells of them.
+        named: whether the value is only there to hold several, by their names.
 
     Raises:
         SealKeyError: the keys of this user cannot be read.
     """
+    if named:
+        members = {name: _facts(part) for name, part in value.items()}
+        value = None
     node: dict[str, Any] = {
         TAG: "sealed",
         "format": FORMAT,
-        "class": name_of(type(value)),
-        "shape": _shape(value),
-        "repr": _repr(value),
+        **_facts(value),
         "packages": pickled.packages,
         "missing": [{"type": name_of(type(part)), "why": why} for why, part in missing],
         "pickle": keep(pickled.data),
         "buffers": [{**keep(part), "writable": not part.readonly} for part in pickled.buffers],
     }
+    if named:
+        node["members"] = members
     return {**node, **address.seal(slot, _TAG, parts_of(node), create=True)}
 
 
@@ -109,7 +117,9 @@ def value_of(
         ArtifactError: the node, or a file of it, is damaged.
     """
     if address is None:
-        raise NotStoredError(f"it is a sealed {told(node)}, which is loaded only by its step")
+        raise NotStoredError(
+            "it is sealed, and loaded only by its step.", reason="sealed", about=told(node)
+        )
     if node.get("format") != FORMAT:
         raise ArtifactError("it is a sealed value of a newer stepbook, or damaged")
     parts = parts_of(node)
@@ -127,9 +137,9 @@ def value_of(
         value, warned = loads(data, buffers, world=world, missing=missing)
     except NeedsImportError as error:
         raise NotStoredError(
-            f"it is a {told(node)}, and the module {error} is not imported. Import it before the "
-            f"step {address.step!r}, and run the step again",
+            f"the module {error} is not imported. Import it before the step, and run that again.",
             reason=f"the module {error} is not imported",
+            about=told(node),
         ) from None
     except Exception as error:
         reason = f"it does not load: {type(error).__name__}: {error}{_versions(node)}"
@@ -147,21 +157,30 @@ def _checked(view: memoryview, node: dict[str, Any]) -> memoryview:
 
 
 def _refused(node: dict[str, Any], address: Address, why: str, *, by_trust: bool) -> NotStoredError:
-    way_out = f"run.redo({address.step!r}) executes the step again"
+    redo = f"%stepbook redo {address.step}" if in_ipython() else f"run.redo({address.step!r})"
+    way_out = f"To execute the step again: {redo}"
     if by_trust:
+        sign = "%" if in_ipython() else ""
         way_out = (
-            f"'stepbook trust {address.run}' shows what it would load, and loads it from then on; "
-            f"{way_out}"
+            f"To see what loading it would execute: {sign}stepbook trust {address.run} --list; to "
+            f"load it, the same without --list. {way_out}"
         )
-    return NotStoredError(
-        f"it is a {told(node)}, and {why}. {way_out[0].upper()}{way_out[1:]}", reason=why
-    )
+    return NotStoredError(f"{why}. {way_out}.", reason=why, about=told(node))
+
+
+def shown(node: dict[str, Any]) -> dict[str, Any]:
+    """Return of a node what is for people."""
+    return {
+        name: node[name] for name in (TAG, "class", "shape", "repr", "packages") if name in node
+    }
 
 
 def told(node: dict[str, Any]) -> str:
     """Return what a value is, as it was recorded: its class, shape and representation."""
-    facts = (str(node.get(name) or "")[:_LONGEST_REPR] for name in ("class", "shape", "repr"))
-    return " ".join(filter(None, facts)) or "value"
+    shape = node.get("shape")
+    size = " x ".join(map(str, shape)) if isinstance(shape, list) else ""
+    facts = (str(node.get("class") or "value"), size, str(node.get("repr") or ""))
+    return " ".join(fact[:_LONGEST_REPR] for fact in facts if fact)
 
 
 def _versions(node: dict[str, Any]) -> str:
@@ -182,16 +201,20 @@ def _tell(node: dict[str, Any], address: Address, warned: list[str]) -> None:
     if new and not stable():
         tell(
             f"stepbook: loading the {node['class']} of step {address.step!r}: {'; '.join(new)}"
-            f"{_versions(node)}. run.redo({address.step!r}) makes it again."
+            f"{_versions(node)}. If it does not work: run.redo({address.step!r})."
         )
 
 
-def _shape(value: Any) -> str:
+def _facts(value: Any) -> dict[str, Any]:
+    return {"class": name_of(type(value)), "shape": _shape(value), "repr": _repr(value)}
+
+
+def _shape(value: Any) -> list[int]:
     try:
-        shape = getattr(value, "shape", None)
-        return str(shape) if isinstance(shape, tuple) else ""
+        shape = getattr(value, "shape", ())
+        return [int(n) for n in shape] if isinstance(shape, tuple) else []
     except Exception:  # noqa: BLE001 - of the object's own code; it is only to look at
-        return ""
+        return []
 
 
 def _repr(value: Any) -> str:

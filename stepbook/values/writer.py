@@ -65,6 +65,7 @@ class Writer(Encoder):
         ready: what reading these files would give, in the order of the text, once each; None where
             they must be read. See :meth:`.codec.Codec.decode`.
         unpickled: packages of which no object is pickled.
+        named: whether a value is only there to hold several, by their names.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Writer(Encoder):
         self._address = address
         self._slot = ""
         self.unpickled = ALIVE
+        self.named = False
         self._own: dict[str, dict[str, Any]] = {}
         self._refused: JournalWriteError | None = None
         self._section: section | None = None  # begun with the artifact lock
@@ -219,7 +221,8 @@ class Writer(Encoder):
         self._wanted, self._taken, self.ready = [], self._files_take, {}
         address = self._address
         assert address is not None  # noqa: S101 - self._seals was asked
-        return to_text(sealed.node_of(value, pickled, missing, address, self._slot, self._kept))
+        given = value, pickled, missing, address, self._slot, self._kept
+        return to_text(sealed.node_of(*given, named=self.named))
 
     def _kept(self, data: Any) -> dict[str, Any]:
         """Return what tells of bytes, in the text or in a file of their own."""

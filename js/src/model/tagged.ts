@@ -36,6 +36,20 @@ export function scalarText(kind: string, node: Node): string {
   return preview(rest, 120);
 }
 
+/** What a sealed pickle tells of its value: class and shape, how it shows itself, its packages. */
+export function sealedText(node: Node): { head: string; text: string; packages: string } {
+  const { class: name, shape, repr, packages } = node;
+  const size = Array.isArray(shape) && shape.length ? ` ${shape.map(String).join(" × ")}` : "";
+  const versions = isBranch(packages ?? null) && !Array.isArray(packages) ? (packages as Node) : {};
+  return {
+    head: `${typeof name === "string" ? name : "a value"}${size}`,
+    text: typeof repr === "string" ? repr : "",
+    packages: Object.entries(versions)
+      .map(([packageName, version]) => `${packageName} ${String(version)}`.trim())
+      .join(", "),
+  };
+}
+
 /** How a table's rows are called: by labels that come with them, or by counting. */
 interface Index {
   names: string[];

@@ -11,6 +11,7 @@ import {
   type Node,
   type Sample,
   scalarText,
+  sealedText,
   TAG,
   type Table,
   tableOf,
@@ -35,6 +36,7 @@ export function tagged(value: Json, more?: MoreRows): Tagged | null {
   if (!isBranch(value) || Array.isArray(value)) return null;
   const kind = value[TAG];
   if (typeof kind !== "string") return null;
+  if (kind === "sealed") return sealed(value);
   const { items, shape } = value;
   if (Array.isArray(items)) {
     const line = (): HTMLElement => told(kind, preview(items, 100));
@@ -45,6 +47,20 @@ export function tagged(value: Json, more?: MoreRows): Tagged | null {
   const full = told(kind, text);
   if (value.file !== undefined) full.append(h("span.sb-quiet", {}, "  (the book has the whole)"));
   return { short: told(kind, text), full, inner: null };
+}
+
+/** A sealed pickle: what was recorded of it to look at. Nothing of it is loaded for that. */
+function sealed(node: Node): Tagged {
+  const { head, text, packages } = sealedText(node);
+  const line = (): HTMLElement => told("sealed", [head, text].filter(Boolean).join(" "));
+  const full = h(
+    "div",
+    {},
+    told("sealed", head),
+    text !== "" && h("div.sb-sealed-text", {}, text),
+    packages !== "" && h("div.sb-quiet", {}, packages),
+  );
+  return { short: line(), full, inner: null };
 }
 
 function told(kind: string, text: string): HTMLElement {
