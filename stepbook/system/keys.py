@@ -62,7 +62,7 @@ class _Keys:
         if path is not None:
             with suppress(OSError):
                 found = path.lstat()
-                looks = (str(path), found.st_ino, found.st_size, found.st_mtime_ns)
+                looks = (str(path), found.st_ino, found.st_size, found.st_mtime_ns, found.st_mode)
         state = (named, looks)
         if self._read is None or self._read[0] != state:
             keys = parsed(named, f"${VARIABLE}")

@@ -185,9 +185,10 @@ class Writer(Encoder):
             raise
         except RecursionError:
             pass
-        except Exception as error:
-            # Whatever it is, hours of work may be in the value.
-            raise _refusal("", f"{type(error).__name__}: {error}", value) from error
+        except Exception as error:  # noqa: BLE001 - whatever it is, hours of work may be in the value
+            refused = unstorable(f"{type(error).__name__}: {error}")
+            refused.__cause__ = error
+            return self._sealed_or(refused, value, about)
         try:
             return in_thread(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
         except NotSerializableError as error:

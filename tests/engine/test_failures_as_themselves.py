@@ -354,8 +354,7 @@ def test_an_ordinary_failure_is_recorded_as_before(book):
 
 def test_nothing_that_an_error_holds_is_pickled(path, monkeypatch):
     monkeypatch.setenv("STEPBOOK_STABLE_REPR", "1")
-    with pytest.warns(stepbook.StepbookWarning):
-        book = stepbook.connect(path, allow_pickle=True)
+    book = stepbook.connect(path)
     run = book.run("x")
     with pytest.raises(ValueError):  # noqa: PT011 - as above
         run.do("a", raising(lambda: ValueError("a", Pickled())))

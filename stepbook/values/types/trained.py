@@ -47,7 +47,8 @@ def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
     """
     if type(value) is OrderedDict:
         return _encode_state(w, value)
-    return _ENCODERS[type(value).__module__.partition(".")[0]](w, value)
+    encoder = _ENCODERS.get(type(value).__module__.partition(".")[0])
+    return None if encoder is None else encoder(w, value)
 
 
 def _encode_sklearn(w: Encoder, value: Any) -> dict[str, Any]:
