@@ -12,6 +12,7 @@ from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
 from ..system.console import tell
 from ..system.timeouts import await_within, call_within
+from ..values.nodes import TAG
 from . import changed, draws
 from .attempt import Attempt, check_name, current, shorten
 from .context import face
@@ -165,6 +166,8 @@ def enter(
         text = step.value
         if text is None:
             text = run.value(step)
+        if TAG not in text:  # plain JSON
+            return run.codec.decode(text, where=name), False
         address = run.address(name, step.attempt)
         return run.codec.decode(text, hint=hint, where=name, address=address), False
     raise replayed_failure(run, step)

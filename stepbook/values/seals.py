@@ -10,12 +10,8 @@ A seal stops code. It does not stop lies: who can write the book can remove what
 from __future__ import annotations
 
 import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-
-from ..system import keys
-from ..system.trusted import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +60,10 @@ class Address:
         Raises:
             SealKeyError: the keys of this user cannot be read.
         """
+        import hmac  # noqa: PLC0415 - most books hold nothing that is sealed
+
+        from ..system import keys  # noqa: PLC0415 - the same
+
         key = keys.signing(create=create)
         if key is None:
             return {}
@@ -86,6 +86,11 @@ class Address:
         Raises:
             SealKeyError: the keys of this user cannot be read.
         """
+        import hmac  # noqa: PLC0415 - as above
+
+        from ..system import keys  # noqa: PLC0415 - the same
+        from ..system.trusted import trusted  # noqa: PLC0415 - the same
+
         parts = list(parts)
         key_id, seal = found.get("key"), found.get("seal")
         why = "it is not sealed by anybody"
