@@ -15,6 +15,7 @@ from ..model.sizes import described
 from ..show.words import counted
 from ..system import trusted
 from ..values import sealed
+from ..values.kinds import SEALED
 from ..values.nodes import TAG
 from ..values.pickling import UNKNOWN, modules_in
 from . import active
@@ -140,7 +141,7 @@ def _root(text: str | None) -> Any:
 
 
 def _pickle(node: Any) -> Any:
-    return node if isinstance(node, dict) and node.get(TAG) in sealed.KINDS else None
+    return node if isinstance(node, dict) and node.get(TAG) in SEALED else None
 
 
 def _variables(text: str | None) -> Iterator[tuple[str, str, Any]]:

@@ -41,6 +41,9 @@ COMPOSED: Final = frozenset(
     }
 )
 
+#: Pickles under a seal, and those that earlier versions have written; see :mod:`.sealed`.
+SEALED: Final = ("sealed", "pickle")
+
 #: JSON text as this package writes it.
 to_text: Final = compact(allow_nan=False)
 

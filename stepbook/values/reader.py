@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError, NotStoredError, SealKeyError, StepbookError
 from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
-from . import sealed
-from .kinds import COMPOSED, FORMAT, LIBRARIES, PARTS_FORMAT, library, no_constant, to_text
+from .kinds import COMPOSED, FORMAT, LIBRARIES, PARTS_FORMAT, SEALED, library, no_constant, to_text
 from .nodes import TAG, expect, step, take, unb64
 from .parts import Content, Known, Source
 from .types import classes
@@ -116,7 +115,9 @@ class Reader:
             or len({"data", "file", "parts"} & node.keys()) != 1
         ):
             raise ArtifactError(f"{kind!r} has a form of a newer stepbook, or is damaged")
-        if kind in sealed.KINDS:
+        if kind in SEALED:
+            from . import sealed  # noqa: PLC0415 - few books have such values
+
             return sealed.value_of(node, self._address, self._slot, self._bytes_of, self.world)
         content = self.content(node)
         if kind == "json":
@@ -218,6 +219,8 @@ def shown(node: dict[str, Any]) -> Any:
         except Exception:  # noqa: BLE001 - what is inside may be shown as a dict
             return node
     if kind == "sealed":
+        from . import sealed  # noqa: PLC0415 - as above
+
         return sealed.shown(node)
     return {name: item for name, item in node.items() if name != "data"} if TAG in node else node
 

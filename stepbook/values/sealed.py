@@ -20,7 +20,7 @@ from ..errors import ArtifactError, NotStoredError
 from ..system.console import in_ipython, stable, tell
 from .kinds import FORMAT
 from .nodes import TAG, expect, name_of
-from .pickling import CannotPickleError, NeedsImportError, Pickled, dumps, loads
+from .pickling import NeedsImportError, Pickled, loads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from .seals import Address
     from .world import World
 
-__all__ = ["KINDS", "CannotPickleError", "Pickled", "dumps", "node_of", "parts_of", "value_of"]
-
-#: The kinds of the nodes, this version's and the one before.
-KINDS: Final = ("sealed", "pickle")
 #: How pickles are called where they are sealed.
 _TAG: Final = "pickle"
 _LONGEST_REPR: Final = 200

@@ -13,7 +13,6 @@ from ..model.blobs import TooBig
 from ..model.libraries import ALIVE
 from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
-from . import sealed
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, is_odd, name_of, step, unstorable
 from .parts import LEAST_BYTES, Known, listed
@@ -200,11 +199,13 @@ class Writer(Encoder):
         self, error: NotSerializableError, value: Any, files: list[dict[str, Any]]
     ) -> str:
         """Return the text of a value as a sealed pickle; without one, raise why it is refused."""
+        from .pickling import CannotPickleError  # noqa: PLC0415 - few values need it
+
         reason = str(error)
         if self._seals and not files and not isinstance(error, OddTextError):
             try:
                 return self._sealed(value, self._pickled(value))
-            except sealed.CannotPickleError as failed:
+            except CannotPickleError as failed:
                 reason = f"{reason}; {failed}"
         raise _refusal(error.path, reason, value) from error.__cause__
 
@@ -214,16 +215,20 @@ class Writer(Encoder):
         return self._address is not None and bool(self._slot)
 
     def _pickled(self, value: Any) -> Pickled:
-        return sealed.dumps(value, refuses=self.unpickled)
+        from .pickling import dumps  # noqa: PLC0415 - as above
+
+        return dumps(value, refuses=self.unpickled)
 
     def _sealed(self, value: Any, pickled: Pickled, missing: Sequence[tuple[str, Any]] = ()) -> str:
         """Return the text of a value that was pickled: nothing else of it is needed."""
+        from .sealed import node_of  # noqa: PLC0415 - as above
+
         self._in_vain += self._wanted
         self._wanted, self._taken, self.ready = [], self._files_take, {}
         address = self._address
         assert address is not None  # noqa: S101 - self._seals was asked
         given = value, pickled, missing, address, self._slot, self._kept
-        return to_text(sealed.node_of(*given, named=self.named))
+        return to_text(node_of(*given, named=self.named))
 
     def _kept(self, data: Any) -> dict[str, Any]:
         """Return what tells of bytes, in the text or in a file of their own."""
