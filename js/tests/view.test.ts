@@ -197,6 +197,23 @@ test("arrows walk and fold a tree", () => {
   expect(element.textContent).toContain("x".repeat(1000));
 });
 
+test("a sealed value tells what it is, and nothing of its bytes", () => {
+  const node: Json = {
+    $stepbook: "sealed",
+    class: "scipy.optimize.OptimizeResult",
+    shape: [3, 2],
+    repr: "message: <b>done</b>",
+    packages: { scipy: "1.17.1", mine: "" },
+    pickle: { data: "gASV", sha256: "ab" },
+  };
+  const element = tree(node, "value");
+  expect(element.textContent).toContain("sealed scipy.optimize.OptimizeResult 3 × 2");
+  expect(element.textContent).toContain("message: <b>done</b>");
+  expect(element.textContent).toContain("scipy 1.17.1, mine");
+  expect(element.textContent).not.toContain("gASV");
+  expect(element.querySelector("b")).toBeNull();
+});
+
 test("tables are grids, tagged values tell their kind", () => {
   const table = tree(
     {

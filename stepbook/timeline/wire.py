@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ..model import failures
 from ..model.rows import PENDING, Kind, Policy, Status
+from ..values.reader import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -253,14 +254,15 @@ def _cut(text: str | None, room: int) -> tuple[str | None, int | None]:
 
 
 def without_bytes(text: str) -> str:
-    """Return the JSON of a table or array without its bytes: its shape and preview are shown."""
-    if not text.startswith('{"$stepbook":') or '"shape":' not in text[:200]:
+    """Return the JSON of a table, array or sealed value without its bytes: the rest is shown."""
+    is_sealed = text.startswith('{"$stepbook":"sealed"')
+    if not is_sealed and (not text.startswith('{"$stepbook":') or '"shape":' not in text[:200]):
         return text
     try:
         node = json.loads(text)
     except (ValueError, RecursionError):
         return text
-    node.pop("data", None)
+    node = shown(node) if is_sealed else {k: v for k, v in node.items() if k != "data"}
     return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 

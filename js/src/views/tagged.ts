@@ -54,10 +54,10 @@ function sealed(node: Node): Tagged {
   const { head, text, packages } = sealedText(node);
   const line = (): HTMLElement => told("sealed", [head, text].filter(Boolean).join(" "));
   const full = h(
-    "div",
+    "div.sb-shaped",
     {},
     told("sealed", head),
-    text !== "" && h("div.sb-sealed-text", {}, text),
+    text !== "" && h("div", {}, text),
     packages !== "" && h("div.sb-quiet", {}, packages),
   );
   return { short: line(), full, inner: null };
