@@ -112,7 +112,7 @@ test("a body that was fetched replaces its beginning", () => {
   expect(timeline.get(11)).toMatchObject({ return: "[1]", return_size: null });
 });
 
-test("a hundred thousand rows are listed and searched fast", () => {
+test("a search of a hundred thousand rows takes not much more than a look at their names", () => {
   const names = snapshot.fields;
   const rows = Array.from({ length: 100_000 }, (_, i) =>
     names.map((field) =>
@@ -126,11 +126,18 @@ test("a hundred thousand rows are listed and searched fast", () => {
     ),
   );
   timeline.apply({ ...snapshot, rows, rev: 99 }, 0);
-  // The best of a few: the machine may be busy with something else meanwhile.
-  const times = Array.from({ length: 8 }, () => {
-    const start = performance.now();
-    expect(visible(timeline, { ...newChoice(), query: "P-99999" })).toHaveLength(1);
-    return performance.now() - start;
-  });
-  expect(Math.min(...times)).toBeLessThan(100);
+  // Beside the least that a search can do, in the same run: the machine may be busy. The best of
+  // a few of each.
+  const best = (work: () => unknown[]): number =>
+    Math.min(
+      ...Array.from({ length: 8 }, () => {
+        const start = performance.now();
+        expect(work()).toHaveLength(1);
+        return performance.now() - start;
+      }),
+    );
+  const asked = best(() => visible(timeline, { ...newChoice(), query: "P-99999" }));
+  const named = rows.map((row) => String(row[names.indexOf("name")]));
+  const least = best(() => named.filter((name) => name.toLowerCase().includes("p-99999")));
+  expect(asked / least).toBeLessThan(30);
 });
