@@ -26,29 +26,16 @@ test("a row is found by where it stands, the ends hold", () => {
   expect([-5, 0, 9.9, 10, 29, 30, 1000].map((at) => heights.at(at))).toEqual([0, 0, 0, 1, 2, 2, 2]);
 });
 
-test("a hundred thousand rows are found fast however often one is measured", () => {
+// The same: a walk through all rows for each question runs into the time limit.
+test("a hundred thousand rows are found however often they are measured", () => {
   const heights = new Heights();
-  const keys = Array.from({ length: 100_000 }, (_, i) => i);
-  heights.show(keys, () => 31);
-  const timed = (work: () => void): number => {
-    const begun = performance.now();
-    work();
-    return performance.now() - begun;
-  };
-  const found: number[] = [];
-  const measured = timed(() => {
-    for (let i = 0; i < 60; i++) {
-      heights.measure(i, 53);
-      found.push(heights.at(heights.total - 1));
-    }
-  });
-  expect(new Set(found)).toEqual(new Set([99_999]));
-  expect(heights.total).toBe(31 * 100_000 + 60 * 22);
-  // Beside going through all of them each time.
-  let sum = 0;
-  const sums = timed(() => {
-    for (let i = 0; i < 60; i++) for (const key of keys) sum += key;
-  });
-  expect(sum).toBeGreaterThan(0);
-  expect(measured).toBeLessThan(sums);
-});
+  heights.show(
+    Array.from({ length: 100_000 }, (_, i) => i),
+    () => 31,
+  );
+  for (let i = 0; i < 100_000; i++) {
+    heights.measure(i, 53);
+    if (heights.at(heights.total - 1) !== 99_999) throw new Error(`lost at ${i}`);
+  }
+  expect(heights.total).toBe(53 * 100_000);
+}, 30_000);

@@ -112,29 +112,21 @@ test("a body that was fetched replaces its beginning", () => {
   expect(timeline.get(11)).toMatchObject({ return: "[1]", return_size: null });
 });
 
-test("a search takes time in proportion to the rows, also of a hundred thousand", () => {
+// Whoever goes through all rows for each of them needs minutes here, and runs into the time limit.
+test("a hundred thousand rows are listed and searched", () => {
   const names = snapshot.fields;
-  const searched = (count: number): number => {
-    const rows = Array.from({ length: count }, (_, i) =>
-      names.map((field) =>
-        field === "seq"
-          ? i + 1
-          : field === "name"
-            ? `Score patient p-${i}`
-            : field === "status"
-              ? "succeeded"
-              : null,
-      ),
-    );
-    const all = new Timeline();
-    all.apply({ ...snapshot, rows, rev: 99 }, 0);
-    // The best of a few: the machine may be busy with something else meanwhile.
-    const times = Array.from({ length: 8 }, () => {
-      const start = performance.now();
-      expect(visible(all, { ...newChoice(), query: `P-${count - 1}` })).toHaveLength(1);
-      return performance.now() - start;
-    });
-    return Math.min(...times);
-  };
-  expect(searched(100_000) / searched(10_000)).toBeLessThan(50);
-});
+  const rows = Array.from({ length: 100_000 }, (_, i) =>
+    names.map((field) =>
+      field === "seq"
+        ? i + 1
+        : field === "name"
+          ? `Score patient p-${i}`
+          : field === "status"
+            ? "succeeded"
+            : null,
+    ),
+  );
+  timeline.apply({ ...snapshot, rows, rev: 99 }, 0);
+  expect(visible(timeline, newChoice())).toHaveLength(100_000);
+  expect(visible(timeline, { ...newChoice(), query: "P-99999" })).toHaveLength(1);
+}, 30_000);
