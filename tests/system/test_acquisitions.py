@@ -30,6 +30,11 @@ def last(node: ast.AST) -> str:
     return getattr(node, "attr", getattr(node, "id", ""))
 
 
+def last_part(module: str | None) -> str:
+    """The module that ``from a.b import`` names."""
+    return (module or "").rpartition(".")[2]
+
+
 def names_of_locks(trees) -> set[str]:
     found = set()
     for tree in trees:
@@ -78,7 +83,7 @@ def faults(tree: ast.Module, locks: set[str]) -> list[str]:
         getattr(node, "name", "") == "take"
         or (
             isinstance(node, ast.ImportFrom)
-            and node.module != "_interrupts"
+            and last_part(node.module) != "interrupts"
             and any(alias.name == "take" for alias in node.names)
         )
         for node in tree.body
@@ -140,9 +145,13 @@ def test_locks_are_taken_in_sections_or_noted_within_one_call():
     assert not found
 
 
+TAKE = "from ..system.interrupts import section, take\n"
+
+
 @pytest.mark.parametrize(
     "code",
     [
+        f"{TAKE}held = []\ntake(self._lock, held)",
         "with self._lock: pass",
         "with open(x), run._lock: pass",
         "self._lock.acquire()",
