@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Processes at once.
-AT_ONCE: Final = 4
+AT_ONCE: Final = 5
 _ROUND_S: Final = 15.0
 _DRAIN_S: Final = 60.0
 _TELL_S: Final = 3.0

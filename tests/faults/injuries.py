@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -60,7 +61,7 @@ class Injury:
         if not self._is_now():
             return original(*args)
         if self.job.injury == "full":
-            number = self.job.chance % 2 and errno.ENOSPC or errno.EDQUOT
+            number = errno.ENOSPC if self.job.chance % 2 else errno.EDQUOT
             raise OSError(number, os.strerror(number), str(args[0]))
         if self.job.injury == "broken":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -94,10 +95,8 @@ class Injury:
             self.struck += 1
             copy = tempfile.mkdtemp(prefix="copy-", dir=self.book.parent.parent)
             folder = self.book.with_name(self.book.name + ".d")
-            try:
+            with contextlib.suppress(shutil.Error):  # what was removed meanwhile
                 shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=_vanished)
-            except shutil.Error:
-                pass  # what was removed meanwhile
             shutil.rmtree(copy)
 
     def _fork(self) -> None:

@@ -30,7 +30,7 @@ STEPS: Final = 24
 CELLS: Final = 8
 SHORT_STEPS: Final = 3
 _LARGE: Final = 100_000
-_WAIT: Final = "8 s"
+_WAIT: Final = "3 s"
 #: What may be said to a process that has done nothing wrong.
 USUAL: Final = (stepbook.RunInUseError, stepbook.BookBusyError)
 
@@ -91,7 +91,7 @@ def _do(place: Place, run: stepbook.Run, name: str) -> None:
 @contextlib.contextmanager
 def _opened(place: Place, loop: str) -> Any:
     book = stepbook.connect(place.book)
-    run = book.run(loop, key=place.key)
+    run = book.run(loop, key=place.key, retry_handled=True)
     tell("open", place.key, run.id)
     try:
         yield run

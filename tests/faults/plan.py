@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: How many runs of a kind are worked on at once.
 SLOTS: Final = 3
 _KINDS: Final = {
-    "loop": 34, "scan": 9, "sender": 9, "cells": 9, "short": 9, "prune": 4, "reader": 7,
+    "loop": 34, "scan": 8, "sender": 14, "cells": 9, "short": 9, "prune": 4, "reader": 7,
     "holder": 4, "command": 5, "damage": 6, "vanish": 4,
 }  # fmt: skip
 _COMMANDS: Final = (
