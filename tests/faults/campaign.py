@@ -71,9 +71,7 @@ class Campaign:
         while time.monotonic() < until and not self.story.faults and not self.pool.faults:
             if len(self.pool) < AT_ONCE:
                 job = next(self._plan)
-                key = self._key(job)
-                ids = sorted(self.story.ids.get(key, {""}))
-                self.pool.start(job, self.book, key, ids[-1])
+                self.pool.start(job, self.book, self._key(job))
             self.pool.attend()
             self._follow()
             if time.monotonic() - told > _TELL_S:

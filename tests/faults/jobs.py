@@ -30,7 +30,8 @@ STEPS: Final = 24
 CELLS: Final = 8
 SHORT_STEPS: Final = 3
 _LARGE: Final = 100_000
-_WAIT: Final = "3 s"
+_WAIT: Final = "15 s"
+_FOR_RUN_S: Final = 2.0
 #: What may be said to a process that has done nothing wrong.
 USUAL: Final = (stepbook.RunInUseError, stepbook.BookBusyError)
 
@@ -42,12 +43,11 @@ class Place:
         job: what is to be done.
         book: the path of the book.
         key: the run that is meant.
-        run_id: its id, if it is known.
         injury: what goes wrong.
     """
 
-    def __init__(self, job: Job, book: Path, key: str, run_id: str) -> None:
-        self.job, self.book, self.key, self.run_id = job, book, key, run_id
+    def __init__(self, job: Job, book: Path, key: str) -> None:
+        self.job, self.book, self.key = job, book, key
         self.injury = Injury(job, book)
 
 
@@ -161,13 +161,16 @@ def _scan(place: Place) -> None:
 
 
 def _sender(place: Place) -> None:
-    if not place.run_id:
-        return
+    until = time.monotonic() + _FOR_RUN_S
+    while not (run_id := witness.run_id_of(place.key)):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.05)
     token = os.urandom(8).hex()
     book = stepbook.connect(place.book)
     tell("sending", place.key, token)
     try:
-        book.deliver_scan(place.run_id, {"token": token}, name="Answer")
+        book.deliver_scan(run_id, {"token": token}, name="Answer")
     except stepbook.ScanClosed:
         tell("not sent", place.key, token)
     else:
@@ -193,7 +196,7 @@ def _cells(place: Place) -> None:
             raise error
 
     run_cell("%load_ext stepbook")
-    run_cell(f"%stepbook run {place.key}")
+    run_cell(f"%stepbook run {place.key} --retry-handled")
     tell("open", place.key, shell.user_ns["run"].id)
     try:
         for number in range(CELLS):

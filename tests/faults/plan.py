@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 #: How many runs of a kind are worked on at once.
 SLOTS: Final = 3
 _KINDS: Final = {
-    "loop": 34, "scan": 8, "sender": 14, "cells": 9, "short": 9, "prune": 4, "reader": 7,
-    "holder": 4, "command": 5, "damage": 6, "vanish": 4,
+    "loop": 34, "scan": 10, "cells": 9, "short": 9, "prune": 4, "reader": 7,
+    "holder": 4, "command": 6, "damage": 6, "vanish": 6,
 }  # fmt: skip
 _COMMANDS: Final = (
     ("runs",), ("runs", "--loop", "work"), ("show", "work"), ("steps",), ("doctor",),
@@ -82,16 +82,20 @@ def jobs(seed: int) -> Iterator[Job]:
     chance = random.Random(seed)
     number = 0
     while True:
-        number += 1
-        yield _job(number, chance)
+        kind = _of(chance, _KINDS)
+        slot = chance.randrange(SLOTS)
+        # Who waits for a scan needs a sender, and more than one must not get through.
+        senders = ["sender"] * chance.choice((1, 1, 2, 3)) if kind == "scan" else []
+        for one in (kind, *senders):
+            number += 1
+            yield _job(number, one, slot, chance)
 
 
 def _of(chance: random.Random, weights: dict[str, int]) -> str:
     return chance.choices(list(weights), list(weights.values()))[0]
 
 
-def _job(number: int, chance: random.Random) -> Job:
-    kind = _of(chance, _KINDS)
+def _job(number: int, kind: str, slot: int, chance: random.Random) -> Job:
     recording = kind in _RECORDING
     injury = _of(chance, _INJURIES) if recording else ""
     if injury in ("fork", "copy") and kind not in ("loop", "short"):
@@ -103,7 +107,7 @@ def _job(number: int, chance: random.Random) -> Job:
     return Job(
         number=number,
         kind=kind,
-        slot=chance.randrange(SLOTS),
+        slot=slot,
         chance=chance.randrange(1 << 32),
         injury=injury,
         call=call,

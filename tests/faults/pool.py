@@ -78,12 +78,12 @@ class Pool:
     def __iter__(self) -> Iterator[Process]:
         return iter(list(self._alive))
 
-    def start(self, job: Job, book: Path, key: str, run_id: str) -> None:
+    def start(self, job: Job, book: Path, key: str) -> None:
         """Start the process of a job."""
         log = self.folder / f"job-{job.number}.log"
         pid = os.fork()
         if pid == 0:
-            _be(jobs.Place(job, book, key, run_id), log)
+            _be(jobs.Place(job, book, key), log)
         now = time.monotonic()
         due = now + job.after if job.outside else float("inf")
         self._alive.append(Process(job, pid, log, due, now + _LIMIT_S))

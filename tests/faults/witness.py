@@ -10,12 +10,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _file = -1
+_path: Path
 
 
 def use(path: Path) -> None:
     """Write to *path* from here on, in this process and its forks."""
-    global _file  # noqa: PLW0603 - one for a process; cells reach it by the module
-    _file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    global _file, _path
+    _file, _path = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), path
+
+
+def run_id_of(key: str) -> str:
+    """Return the id of the run that was opened last under *key*; empty if none was."""
+    lines, _ = read(_path, 0)
+    opened = [line[3] for line in lines if line[0] == "open" and line[2] == key]
+    return opened[-1] if opened else ""
 
 
 def tell(word: str, *facts: Any) -> None:
