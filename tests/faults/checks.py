@@ -38,15 +38,28 @@ def faults(story: Story, path: Path, chance: random.Random) -> list[str]:
     """Return what in the book is not as the witness has it."""
     if not path.exists():
         return [] if not story.steps else ["there is no book"]
-    found = list(_doctor(path, "before the tables were brought up to date"))
-    with _quietly():
-        book = stepbook.connect(path)
-        book.runs()
-        book.close()
-    found += _tables(story, path)
-    with _quietly():
-        found += _walks(story, path, chance)
-    return [*found, *_doctor(path, "after all runs were closed")]
+    found: list[str] = []
+    for check in (
+        lambda: _doctor(path, "before the tables were brought up to date"),
+        lambda: _folded(path),
+        lambda: _tables(story, path),
+        lambda: _walks(story, path, chance),
+        lambda: _doctor(path, "after all runs were closed"),
+    ):
+        try:
+            with _quietly():
+                found += check()
+        except (stepbook.StepbookError, duckdb.Error) as error:
+            found.append(f"the book cannot be read: {type(error).__name__}: {error}")
+    return found
+
+
+def _folded(path: Path) -> list[str]:
+    """Bring the tables up to date."""
+    book = stepbook.connect(path)
+    book.runs()
+    book.close()
+    return []
 
 
 @contextlib.contextmanager
