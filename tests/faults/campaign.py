@@ -115,7 +115,7 @@ class Campaign:
         """Return a line of how far it is."""
         told, done = self.story.counts, self.pool.counts
         attacks = sum(n for what, n in done.items() if what.startswith("attack"))
-        injuries = sum(n for what, n in done.items() if what.startswith("injury"))
+        injuries = sum(n for what, n in told.items() if what.startswith("struck"))
         return (
             f"{len(self.pool.jobs)} processes, {attacks} attacks, {injuries} injuries: "
             f"{told['ack']} acknowledged, {told['exec']} executed, {told['sent']} delivered, "

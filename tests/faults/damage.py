@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _STEPS: Final = 4
 #: How many bytes one job damages, side by side.
-_STRETCH: Final = 6
+_STRETCH: Final = 4
 _VANISHING_STEPS: Final = 10
 
 

@@ -54,8 +54,14 @@ class Injury:
         with self._lock:
             self._calls += 1
             now = self.job.at <= self._calls < self.job.at + self.job.times
-            self.struck += now
-            return now
+        if now:
+            self._strike()
+        return now
+
+    def _strike(self) -> None:
+        self.struck += 1
+        if self.struck == 1:
+            tell("struck", self.job.injury)
 
     def _call(self, original: Any, args: tuple[Any, ...]) -> Any:
         if not self._is_now():
@@ -89,10 +95,10 @@ class Injury:
         if self._bodies != 1 + self.job.at % 5:
             return
         if self.job.injury == "fork":
-            self.struck += 1
+            self._strike()
             self._fork()
         elif self.job.injury == "copy":
-            self.struck += 1
+            self._strike()
             copy = tempfile.mkdtemp(prefix="copy-", dir=self.book.parent.parent)
             folder = self.book.with_name(self.book.name + ".d")
             with contextlib.suppress(shutil.Error):  # what was removed meanwhile

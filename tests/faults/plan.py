@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SLOTS: Final = 3
 _KINDS: Final = {
     "loop": 34, "scan": 10, "cells": 9, "short": 9, "prune": 4, "reader": 7,
-    "holder": 4, "command": 6, "damage": 6, "vanish": 6,
+    "holder": 4, "command": 6, "damage": 4, "vanish": 6,
 }  # fmt: skip
 _COMMANDS: Final = (
     ("runs",), ("runs", "--loop", "work"), ("show", "work"), ("steps",), ("doctor",),
@@ -25,6 +25,9 @@ _CALLS: Final = (
 _INJURIES: Final = {
     "": 40, "full": 12, "broken": 8, "short": 5, "exit": 14, "clock": 8, "fork": 8, "copy": 5,
 }  # fmt: skip
+#: How often a process calls what it calls for each step; the rest it calls a few times.
+_OFTEN: Final = {"pwrite": 40, "sync": 40}
+_SELDOM: Final = 5
 _OUTSIDE: Final = {"": 35, "kill": 35, "interrupt": 15, "storm": 5, "stop": 10}
 #: They are attacked from inside.
 _RECORDING: Final = ("loop", "scan", "sender", "cells", "short")
@@ -111,7 +114,7 @@ def _job(number: int, kind: str, slot: int, chance: random.Random) -> Job:
         chance=chance.randrange(1 << 32),
         injury=injury,
         call=call,
-        at=chance.choice((1, 2, 3, chance.randrange(1, 12), chance.randrange(1, 80))),
+        at=1 + chance.randrange(_OFTEN.get(call, _SELDOM)),
         times=chance.choice((1, 1, 2, 5, 1000)),
         outside=outside,
         after=chance.choice((0.1, 0.4, 1.0)) * chance.random() * _LONGEST_LIFE_S,

@@ -65,7 +65,7 @@ class Story:
     def tell(self, line: list[Any]) -> None:
         """Take in one line."""
         word, pid, *facts = line
-        self.counts[word] += 1
+        self.counts[f"{word} {facts[0]}" if word in ("struck", "refused") else word] += 1
         if word in ("exec", "end", "ack"):
             self._step(word, *facts)
         elif word in ("sending", "sent", "not sent", "received"):
