@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -150,17 +149,18 @@ def _write(path: Path, cells: list[Cell]) -> None:
 def _pass_on(command: list[str]) -> None:
     """Print what a command prints, while it does; an interrupt goes to it."""
     stopped = False
-    with subprocess.Popen(  # noqa: S603 - this program's own command
-        command,
-        stdin=subprocess.PIPE,  # its end tells that this kernel is gone
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # the front end's interrupt reaches it once, from here
-    ) as child:
-        # Apart, as what a program reads is on the first; the second has little to say.
-        complaints: list[str] = []
-        reading = threading.Thread(target=lambda: complaints.extend(_pieces(child.stderr)))
-        reading.start()
+    # Apart, as what a program reads is on the first; the second has little to say. In a file: to
+    # read two pipes takes a thread, and an interrupt while one starts leaves a lock behind.
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(  # noqa: S603 - this program's own command
+            command,
+            stdin=subprocess.PIPE,  # its end tells that this kernel is gone
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            start_new_session=True,  # the front end's interrupt reaches it once, from here
+        ) as child,
+    ):
         pieces = _pieces(child.stdout)
         while True:
             try:
@@ -172,8 +172,10 @@ def _pass_on(command: list[str]) -> None:
                 pieces = _pieces(child.stdout)  # the one before has ended with the interrupt
                 with contextlib.suppress(ProcessLookupError):
                     child.send_signal(signal.SIGINT)
-        reading.join()
-    print("".join(complaints), end="", file=sys.stderr, flush=True)  # noqa: T201 - as above
+        child.wait()
+        complaints.seek(0)
+        said = complaints.read().decode(errors="backslashreplace")
+    print(said, end="", file=sys.stderr, flush=True)  # noqa: T201 - as above
     if stopped:
         raise Interrupted
 

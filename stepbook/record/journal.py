@@ -424,6 +424,7 @@ class Journal:
                 chunk = max(end - self._allocated, min(self._allocated, _LAST_CHUNK))
                 disk.preallocate(self._fd, self._allocated, chunk)
                 self._allocated += chunk
+                self._files = (*self._files[:-1], self._files[-1].grown())
             write_all(self._files[-1].fd, data, offset)
         except OSError as error:
             raise refused(f"the journal {self.path}", error) from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ..system.platform import Identity, disk, identity_of, write_all
@@ -36,6 +36,7 @@ class File:
         identity: what tells it from another file of its name.
         first: the number of its first event.
         start: where its events begin.
+        size: how large it is with the room that was reserved; it only grows while it is open.
         end: where its synced events end; known when it has ended.
     """
 
@@ -45,10 +46,14 @@ class File:
     identity: Identity
     first: int
     start: int
+    size: int = 0
     end: int = 0
 
     def look(self, end: int) -> None:
         """Look whether the name still stands for this file, and for all that is before *end*.
+
+        One that was cut short has grown again when the next line was written behind the hole. So
+        it is compared with the room that was reserved for it, too.
 
         Raises:
             NameLostError: it does not.
@@ -59,8 +64,12 @@ class File:
             raise NameLostError(*error.args) from error
         if (found.st_dev, found.st_ino) != self.identity:
             raise NameLostError(0, "another file has its name")
-        if found.st_size < end:
+        if found.st_size < max(end, self.size):
             raise NameLostError(0, "another program has cut it short")
+
+    def grown(self) -> File:
+        """Return it as large as it is now: room was reserved behind its end."""
+        return replace(self, size=os.fstat(self.fd).st_size)
 
     def lines(self, end: int) -> Iterator[bytes | None]:
         """Yield the lines before *end*, None for what is no line."""
@@ -115,7 +124,8 @@ def create(path: Path, first: int, start: int, content: Iterable[bytes], room: i
         raise
     try:
         disk.sync_dir(path.parent)
-        return File(path, str(path), fd, identity_of(os.fstat(fd)), first, start)
+        made = os.fstat(fd)
+        return File(path, str(path), fd, identity_of(made), first, start, made.st_size)
     except BaseException:
         disk.close(fd)
         # Nobody was told of it: better gone than read as the run's next file.

@@ -308,6 +308,21 @@ def test_closing_a_run_of_which_the_journal_was_cut_short_does_not_call_it_safe(
     ended(owner)
 
 
+@pytest.mark.parametrize(("steps", "left"), [(3, 1000), (2000, 100_000)])
+def test_nothing_is_acknowledged_behind_the_hole_in_a_journal_that_was_cut_short(
+    owned, path, steps, left
+):
+    owner = owned()
+    owner(f"do {' '.join(f's{number}' for number in range(steps))}")
+    (file,) = (home(path) / "journal").iterdir()
+    os.truncate(file, left)
+    owner("do d")
+    assert "d" not in owner.acknowledged
+    (refusal,) = owner.refused
+    assert refusal.startswith("JournalWriteError")
+    assert str(file) in refusal
+
+
 def test_a_journal_that_was_cut_short_under_its_owner_is_reported_when_it_is_opened(owned, path):
     owner = owned()
     owner("do a b c")

@@ -16,11 +16,13 @@ MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name not in EXCEPT)
 LOCKS = {"Lock", "RLock", "allocate_lock"}
 #: They take locks in Python, where an interrupt leaves them behind.
 FORBIDDEN = {"Barrier", "BoundedSemaphore", "Condition", "Event", "Semaphore", "Timer"}
-FORBIDDEN |= {"Queue", "LifoQueue", "PriorityQueue"}
+FORBIDDEN |= {"Queue", "LifoQueue", "PriorityQueue", "ThreadPoolExecutor"}
 #: What hands out something that is held.
 TAKING = {"acquire", "hold", "__enter__", "enter_context"}
-#: What is started is a thread if it is called so: starting and joining one takes locks, too.
-THREADS = {"Thread", "_thread", "thread", "_folder", "folder"}
+#: Starting and joining one takes locks, too.
+THREADS = {"Thread", "Folder"}
+#: What names of the whole package stand for a thread, besides those that one is assigned to.
+CALLED = {"folder"}
 
 
 def last(node: ast.AST) -> str:
@@ -30,7 +32,13 @@ def last(node: ast.AST) -> str:
     return getattr(node, "attr", getattr(node, "id", ""))
 
 
-def names_of_locks(trees) -> set[str]:
+def last_part(module: str | None) -> str:
+    """The module that ``from a.b import`` names."""
+    return (module or "").rpartition(".")[2]
+
+
+def names_of(kinds: set[str], trees) -> set[str]:
+    """The names to which something of these kinds is assigned."""
     found = set()
     for tree in trees:
         for node in ast.walk(tree):
@@ -38,7 +46,7 @@ def names_of_locks(trees) -> set[str]:
             if (
                 isinstance(node, (ast.Assign, ast.AnnAssign))
                 and isinstance(value, ast.Call)
-                and last(value) in LOCKS
+                and last(value) in kinds
             ):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 found |= {last(target) for target in targets}
@@ -74,11 +82,12 @@ def releases(statements: list[ast.stmt], lock: str) -> bool:
 
 def faults(tree: ast.Module, locks: set[str]) -> list[str]:
     found = []
+    threads = THREADS | CALLED | names_of(THREADS, [tree])
     other_take = any(  # the decoder has one, the ledger another
         getattr(node, "name", "") == "take"
         or (
             isinstance(node, ast.ImportFrom)
-            and node.module != "_interrupts"
+            and last_part(node.module) != "interrupts"
             and any(alias.name == "take" for alias in node.names)
         )
         for node in tree.body
@@ -98,7 +107,7 @@ def faults(tree: ast.Module, locks: set[str]) -> list[str]:
                 found.append(f"{where}: {name}")
             of = last(node.func.value) if isinstance(node.func, ast.Attribute) else ""
             taking = (name in TAKING and of not in ("", "section")) or (
-                name in ("start", "join") and of in THREADS
+                name in ("start", "join") and of in threads
             )
             if taking and not in_section(parents):
                 found.append(f"{where}: {ast.unparse(node.func)} outside of a section")
@@ -124,7 +133,7 @@ HARMLESS = {"cells.py": ("around.enter_context",)}
 
 def test_locks_are_taken_in_sections_or_noted_within_one_call():
     trees = {module: ast.parse(module.read_text()) for module in MODULES}
-    locks = names_of_locks(trees.values())
+    locks = names_of(LOCKS, trees.values())
     assert {"_lock", "_sync_lock", "fold_lock", "connected", "lock", "_guard"} <= locks
     found = {
         str(module.relative_to(PACKAGE)): left
@@ -140,9 +149,13 @@ def test_locks_are_taken_in_sections_or_noted_within_one_call():
     assert not found
 
 
+TAKE = "from ..system.interrupts import section, take\n"
+
+
 @pytest.mark.parametrize(
     "code",
     [
+        f"{TAKE}held = []\ntake(self._lock, held)",
         "with self._lock: pass",
         "with open(x), run._lock: pass",
         "self._lock.acquire()",
@@ -154,6 +167,9 @@ def test_locks_are_taken_in_sections_or_noted_within_one_call():
         "self._changed = threading.Condition()",
         "self._queue = queue.Queue()",
         "threading.Thread(target=f).start()",
+        "reading = threading.Thread(target=f)\nreading.start()",
+        "self._reading = Thread(target=f)\nself._reading.join()",
+        "with ThreadPoolExecutor(1) as beside: beside.submit(f)",
         "with section():\n  def f(): self._lock.acquire()",
     ],
 )

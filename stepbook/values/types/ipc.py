@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
+from ...system.interrupts import section
+from ...system.platform import leave_signals_to_others
 from ..parts import LEAST_PART_BYTES, Part
 
 if TYPE_CHECKING:
@@ -92,13 +94,32 @@ def batches(reader: Any, size: int) -> Iterator[Any]:
     if count <= _AHEAD or size < count * _BIG_BATCH_BYTES:
         yield from (reader.get_batch(i) for i in range(count))
         return
-    with ThreadPoolExecutor(1) as beside:
-        ahead = deque(beside.submit(reader.get_batch, i) for i in range(_AHEAD))
+    # Plain queues: an interrupt leaves the locks of an executor behind.
+    wanted: SimpleQueue[int | None] = SimpleQueue()
+    made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def decompress() -> None:
+        leave_signals_to_others()
+        while (number := wanted.get()) is not None:
+            try:
+                made.put((reader.get_batch(number), None))
+            except BaseException as error:  # noqa: BLE001 - raised where it belongs
+                made.put((None, error))
+
+    with section():
+        threading.Thread(target=decompress, name="stepbook-batches", daemon=True).start()
+    try:
+        for number in range(_AHEAD):
+            wanted.put(number)
         for following in range(_AHEAD, count + _AHEAD):
-            batch = ahead.popleft().result()
+            batch, error = made.get()
+            if error is not None:
+                raise error
             if following < count:
-                ahead.append(beside.submit(reader.get_batch, following))
+                wanted.put(following)
             yield batch
+    finally:
+        wanted.put(None)
 
 
 # -- columns ---------------------------------------------------------------------------------------
