@@ -360,7 +360,7 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
     try:
         content = json.loads(read_plain(path))
         missing = _SLOT_FIELDS - content.keys()
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         return f"the delivery cannot be read: {error}. Remove the file, then deliver again."
     if missing:
         return f"the delivery lacks {', '.join(missing)}. Remove the file, then deliver again."

@@ -250,6 +250,6 @@ def read_book_id(about: Path) -> str | None:
             f"{about} cannot be read: {error.strerror}. It was left as it is. Remove it: it is "
             "made again from the tables."
         ) from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return known if is_book_id(known) else None

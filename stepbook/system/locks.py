@@ -316,7 +316,7 @@ def _read(fd: int) -> bytes:
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
         note = json.loads(text.partition(b"\n")[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) else {}
 
