@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookMismatchError, JournalWriteError, NotABookError, StepbookError
-from ..model.rows import is_book_id
+from ..model.rows import is_book_id, is_run_id
 from ..system.platform import disk, not_plain, read_plain, write_file
 from ..system.refusals import NO_ROOM, PENDING, refusals, refused
 from .artifacts import Artifacts
@@ -175,6 +175,11 @@ class FileHome:
     def forget(self, run_id: str) -> None:
         """Remove what attempts of a run have left in their workspaces."""
         self.artifacts.forget(run_id)
+
+    def left(self) -> set[str]:
+        """Return the runs that have something besides tables and journals: locks, slots, work."""
+        found = (*self.locks.runs(), *self.inbox.runs(), *self.artifacts.runs())
+        return {run_id for run_id in found if is_run_id(run_id)}
 
     def prune(self, references: Callable[[], Iterable[str]]) -> None:
         """Remove the artifacts that nothing refers to; see :meth:`Artifacts.prune`."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import ScanFailed
 from ..model.checked import OddError, is_json, is_text, is_time, shown
 from ..model.rows import now_us
-from ..system.platform import disk, read_plain, write_file
+from ..system.platform import disk, names_in, read_plain, write_file
 from ..system.refusals import refusals
 
 if TYPE_CHECKING:
@@ -115,11 +114,17 @@ class Inbox:
         _remove(self.path(run_id, step, session))
 
     def remove_run(self, run_id: str) -> None:
-        """Remove all slots of a run."""
-        with contextlib.suppress(FileNotFoundError):  # the folder is gone, and they with it
-            for name in os.listdir(self.folder):
-                if name.startswith(f"{run_id}."):
-                    _remove(self.folder / name)
+        """Remove all slots of a run, and what senders that died have left of others.
+
+        Under the open lock, which senders hold while they write.
+        """
+        for name in names_in(self.folder):
+            if name.removeprefix(".").startswith(f"{run_id}."):
+                _remove(self.folder / name)
+
+    def runs(self) -> list[str]:
+        """Return the names of those that something was delivered to, as they are: maybe no ids."""
+        return [name.removeprefix(".").partition(".")[0] for name in names_in(self.folder)]
 
 
 def _checked(fields: object) -> Delivery:

@@ -79,7 +79,8 @@ class FileJournals:
 
     def remove(self, run_id: str) -> None:
         """Remove a run's files; durable on return."""
-        for path in self.paths(run_id):
+        unborn = self.look().unborn.get(run_id, [])
+        for path in (*self.paths(run_id), *unborn):
             disk.unlink(path)
         if self.folder.exists():
             disk.sync_dir(self.folder)

@@ -68,6 +68,10 @@ class MemoryHome:
     def forget(self, run_id: str) -> None:
         """Do nothing: an attempt can leave no file."""
 
+    def left(self) -> set[str]:
+        """Return nothing: what belongs to a run goes with it."""
+        return set()
+
     def prune(self, references: Callable[[], Iterable[str]]) -> None:
         """Do nothing: there are no artifacts."""
 
@@ -318,6 +322,9 @@ class MemoryLock:
     def describe_holder(self) -> str:
         """Return words for who holds it."""
         return "this process"
+
+    def remove(self) -> None:
+        """Do nothing: there is no file."""
 
     def release(self) -> None:
         """Give it back."""

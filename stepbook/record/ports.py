@@ -174,6 +174,9 @@ class RunLock(Protocol):
     def describe_holder(self) -> str:
         """Return words for who holds it."""
 
+    def remove(self) -> None:
+        """Leave nothing of it behind: its run is gone. The last thing before :meth:`release`."""
+
     def release(self) -> None:
         """Give it back; nothing if it is not held."""
 
@@ -249,6 +252,9 @@ class Home(Protocol):
 
     def forget(self, run_id: str) -> None:
         """Remove what attempts of a run have left unfinished."""
+
+    def left(self) -> set[str]:
+        """Return the runs that have something besides tables and journals: locks, slots, work."""
 
     def prune(self, references: Callable[[], Iterable[str]]) -> None:
         """Remove the artifacts that nothing refers to; OSError if that is refused."""

@@ -12,6 +12,7 @@ from ..errors import (
     BookError,
     BookNotFoundError,
     RunError,
+    RunNotFoundError,
     StepbookWarning,
 )
 from ..system.interrupts import allowed, section
@@ -343,15 +344,37 @@ class Records(Lookup):
         with section():
             lock = self.locks.take(run_id, OWN_S)
             try:
-                with self.open_lock(), self.store.writing(BUSY_S) as writer:
-                    # Files first: a journal that came back after a power cut would bring back the
-                    # run.
-                    self.inbox.remove_run(run_id)
-                    self.journals.remove(run_id)
-                    writer.delete_runs([run_id])
-                    self.home.forget(run_id)
+                with self.open_lock():
+                    with self.store.writing(BUSY_S) as writer:
+                        # Files first: a journal that came back after a power cut would bring back
+                        # the run.
+                        self.inbox.remove_run(run_id)
+                        self.journals.remove(run_id)
+                        writer.delete_runs([run_id])
+                        self.home.forget(run_id)
+                    lock.remove()
             finally:
                 lock.release()
+
+    def remove_left(self) -> None:
+        """Remove what runs that are gone have left: their locks, deliveries and workspaces.
+
+        Of a run that was removed by an earlier version, or by a process that died over it.
+        """
+        # While the tables are open here nobody folds: a run that is begun meanwhile has a journal.
+        with section(), self.open_lock(), self.store.kept_open(), self.store.reading() as reader:
+            left = self.home.left().difference(self.ledgers, reader.run_ids())
+            for run_id in left:
+                lock = self.locks.take_free(run_id)
+                if lock is None:
+                    continue  # somebody begins it, or looks for it
+                try:
+                    if not self.journals.paths(run_id):
+                        self.inbox.remove_run(run_id)
+                        self.home.forget(run_id)
+                        lock.remove()
+                finally:
+                    lock.release()
 
     def remove_artifacts(self) -> None:
         """Remove the files that no run refers to any more."""
@@ -387,6 +410,10 @@ def _released_on_error(lock: RunLock) -> Iterator[None]:
     """Give a run's lock back if the block does not come to own the run; in a section."""
     try:
         yield
+    except RunNotFoundError:
+        lock.remove()  # it was made for nothing, or for a run that is gone
+        lock.release()
+        raise
     except BaseException:
         lock.release()
         raise

@@ -64,6 +64,14 @@ def read_plain(path: Path) -> bytes:
         return file.read()
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return what is in a folder, in no order; nothing if there is none."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def not_plain(path: Path, kind: int = stat.S_IFREG) -> OSError | None:
     """Return the error that says what *path* is; None if it is missing or of the *kind* wanted.
 
