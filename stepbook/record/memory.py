@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .inbox import Delivery
     from .lines import JournalFile
     from .ports import RunLock
+    from .tables.overlay import Unfolded
 
 #: What messages call the place of such a book.
 _NOWHERE: Final = Path(":memory:")
@@ -52,6 +53,15 @@ class MemoryHome:
     def has_folders(self) -> bool:
         """Return True: it needs none."""
         return True
+
+    @property
+    def read_only(self) -> str:
+        """Return nothing: it can be written to."""
+        return ""
+
+    def read_id(self) -> str:
+        """Return nothing."""
+        return ""
 
     def check(self) -> None:
         """Do nothing: nothing else can be in its place."""
@@ -81,6 +91,7 @@ class MemoryTables:
 
     def __init__(self) -> None:
         self.connected = threading.RLock()
+        self.beyond: Callable[[], list[Unfolded]] | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._name = ""
 
