@@ -162,7 +162,7 @@ def _tables(home: FileHome) -> tuple[Checked, dict[str, int] | None]:
     try:
         with warnings.catch_warnings():  # what they tell of is reported below
             warnings.simplefilter("ignore", StepbookWarning)
-            with home.tables.reading(_BUSY_S) as reader:
+            with home.tables.reading(_BUSY_S, bare=True) as reader:
                 return checked, _inside(home, reader, checked)
     except BookError as error:
         checked.problems.append(Problem(str(path), str(error)))
@@ -216,7 +216,7 @@ def _named(home: FileHome) -> dict[str, str]:
         for table, name, column in _WITH_FILES
     ]
     stored: dict[str, dict[str, list[str]]] = {}
-    with home.tables.reading(_BUSY_S) as reader:
+    with home.tables.reading(_BUSY_S, bare=True) as reader:
         for query in queries:
             for run_id, name, text in reader.execute(query):
                 for file in files_in(text).values():
@@ -292,14 +292,11 @@ def _journal_problems(
 
 def _locks(home: FileHome) -> Checked:
     checked = Checked("locks")
-    if not os.access(home.folder, os.W_OK):
-        checked.problems.append(
-            Problem(
-                str(home.folder),
-                "cannot be written to, so no run can be opened. Give yourself the right to write "
-                "there, or copy the book to where you have it.",
-            )
+    if closed := home.read_only:
+        checked.facts.append(
+            f"read-only for this user ({closed}): runs can be looked at, and opened in a copy"
         )
+        return checked
     kind = ""
     try:
         for path in sorted(home.locks.folder.glob("*.lock")):
@@ -360,7 +357,7 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
     try:
         content = json.loads(read_plain(path))
         missing = _SLOT_FIELDS - content.keys()
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         return f"the delivery cannot be read: {error}. Remove the file, then deliver again."
     if missing:
         return f"the delivery lacks {', '.join(missing)}. Remove the file, then deliver again."

@@ -116,6 +116,7 @@ def remove(book: OpenBook, run_ids: list[str]) -> None:
         if run is not None:
             run.close()
         book.records.remove(run_id)
+    book.records.remove_left()
     book.records.remove_artifacts()
 
 

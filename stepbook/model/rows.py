@@ -278,8 +278,16 @@ def row_to_json(row: Row) -> dict[str, Any]:
     return {k: v for k, v in zip(names, ordered(row), strict=True) if v is not None}
 
 
+def row_of(kind: str) -> type | None:
+    """Return the class of the rows that lines of the type *kind* carry; None if none do."""
+    return _BY_TYPE.get(kind)
+
+
 def row_from_json(kind: str, fields: dict[str, Any]) -> Row:
     """Return the row that :func:`row_to_json` wrote; unknown fields are left out.
+
+    Of what this process has written itself: what comes from a file goes through
+    :func:`.checked.checked_row`.
 
     Raises:
         KeyError: *kind* is unknown.

@@ -33,7 +33,7 @@ from ..errors import ArtifactError, JournalWriteError
 from ..model.blobs import NAME, Stored, TooBig
 from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
-from ..system.platform import disk, identity_of, not_plain, read_plain
+from ..system.platform import disk, identity_of, names_in, not_plain, read_plain
 from ..system.refusals import IN_VALUE, refusals
 
 if TYPE_CHECKING:
@@ -339,6 +339,11 @@ class Artifacts:
     def forget(self, run_id: str) -> None:
         """Remove what attempts of a run have left in their workspaces."""
         shutil.rmtree(self._workspaces(run_id), ignore_errors=True)
+
+    def runs(self) -> list[str]:
+        """Return the names of those that have workspaces, as they are: maybe no ids."""
+        plain = all(not_plain(folder, stat.S_IFDIR) is None for folder in (self.folder, self._work))
+        return names_in(self._work) if plain else []
 
     def _workspaces(self, run_id: str) -> Path:
         """Return the folder of a run's workspaces, of which none on the way is a link."""

@@ -10,8 +10,8 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookMismatchError, JournalWriteError, NotABookError, StepbookError
-from ..model.rows import is_book_id
-from ..system.platform import disk, not_plain, read_plain, write_file
+from ..model.rows import is_book_id, is_run_id
+from ..system.platform import disk, may_write, not_plain, read_plain, write_file
 from ..system.refusals import NO_ROOM, PENDING, refusals, refused
 from .artifacts import Artifacts
 from .inbox import Inbox
@@ -73,6 +73,22 @@ class FileHome:
     def has_folders(self) -> bool:
         """Whether something can be put beside the tables without creating anything first."""
         return all(folder.is_dir() for folder in self._needed)
+
+    @property
+    def read_only(self) -> str:
+        """What of the book this process may not write to; empty if it can record there.
+
+        A share, an archive, a container's image, or the book of a colleague.
+        """
+        if not self.exists:
+            return ""
+        needed = (self.path.parent, self.path, self.folder, *self._needed)
+        there = (path for path in needed if path.exists())
+        return next((str(path) for path in there if not may_write(path)), "")
+
+    def read_id(self) -> str:
+        """Return the id that ``book.json`` tells; empty if it tells none."""
+        return read_book_id(self.about) or ""
 
     def check(self) -> None:
         """Look whether the book's folders are folders.
@@ -176,6 +192,11 @@ class FileHome:
         """Remove what attempts of a run have left in their workspaces."""
         self.artifacts.forget(run_id)
 
+    def left(self) -> set[str]:
+        """Return the runs that have something besides tables and journals: locks, slots, work."""
+        found = (*self.locks.runs(), *self.inbox.runs(), *self.artifacts.runs())
+        return {run_id for run_id in found if is_run_id(run_id)}
+
     def prune(self, references: Callable[[], Iterable[str]]) -> None:
         """Remove the artifacts that nothing refers to; see :meth:`Artifacts.prune`."""
         self.artifacts.prune(references)
@@ -250,6 +271,6 @@ def read_book_id(about: Path) -> str | None:
             f"{about} cannot be read: {error.strerror}. It was left as it is. Remove it: it is "
             "made again from the tables."
         ) from error
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return known if is_book_id(known) else None

@@ -9,17 +9,27 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import secrets
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import ScanFailed
+from ..model.checked import OddError, is_json, is_text, is_time, shown
 from ..model.rows import now_us
-from ..system.platform import disk, read_plain, write_file
+from ..system.platform import disk, names_in, read_plain, write_file
 from ..system.refusals import refusals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+
+#: What the fields of a slot's file may hold: anybody can have written it.
+_FIELDS: Final[dict[str, Callable[[Any], bool]]] = {
+    "payload": lambda value: value is None or is_json(value),
+    "error": lambda value: value is None or is_text(value),
+    "timeout": lambda value: type(value) is bool,
+    "at": is_time,
+}
 
 
 class Delivery(NamedTuple):
@@ -86,8 +96,7 @@ class Inbox:
         """
         path = self.path(run_id, step, session)
         try:
-            fields: dict[str, Any] = json.loads(read_plain(path))
-            return Delivery(fields["payload"], fields["error"], fields["timeout"], fields["at"])
+            return _checked(json.loads(read_plain(path)))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -95,7 +104,7 @@ class Inbox:
                 f"the delivery {path} cannot be read: {error.strerror}. It was left as it is. "
                 "Remove it, then deliver again."
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ScanFailed(
                 f"the delivery {path} is damaged ({error}). Remove the file, then deliver again."
             ) from error
@@ -105,11 +114,33 @@ class Inbox:
         _remove(self.path(run_id, step, session))
 
     def remove_run(self, run_id: str) -> None:
-        """Remove all slots of a run."""
-        with contextlib.suppress(FileNotFoundError):  # the folder is gone, and they with it
-            for name in os.listdir(self.folder):
-                if name.startswith(f"{run_id}."):
-                    _remove(self.folder / name)
+        """Remove all slots of a run, and what senders that died have left of others.
+
+        Under the open lock, which senders hold while they write.
+        """
+        for name in names_in(self.folder):
+            if name.removeprefix(".").startswith(f"{run_id}."):
+                _remove(self.folder / name)
+
+    def runs(self) -> list[str]:
+        """Return the names of those that something was delivered to, as they are: maybe no ids."""
+        return [name.removeprefix(".").partition(".")[0] for name in names_in(self.folder)]
+
+
+def _checked(fields: object) -> Delivery:
+    """Return the delivery that a slot's file tells.
+
+    Raises:
+        OddError: it is none.
+    """
+    if not isinstance(fields, dict):
+        raise OddError(f"it holds {shown(fields)}")
+    for name, holds in _FIELDS.items():
+        if name not in fields:
+            raise OddError(f"it has no {name}")
+        if not holds(fields[name]):
+            raise OddError(f"its {name} is {shown(fields[name])}")
+    return Delivery(fields["payload"], fields["error"], fields["timeout"], fields["at"])
 
 
 def _remove(path: Path) -> None:

@@ -79,7 +79,8 @@ class FileJournals:
 
     def remove(self, run_id: str) -> None:
         """Remove a run's files; durable on return."""
-        for path in self.paths(run_id):
+        unborn = self.look().unborn.get(run_id, [])
+        for path in (*self.paths(run_id), *unborn):
             disk.unlink(path)
         if self.folder.exists():
             disk.sync_dir(self.folder)
@@ -139,8 +140,11 @@ def about_garbled(damage: Damage) -> str:
     )
 
 
-def tell_unknown(run_id: str, paths: list[Path]) -> None:
-    """Tell of a run's journals of which the first line cannot be read."""
+def tell_unknown(run_id: str, paths: list[Path], odd: Damage | None) -> None:
+    """Tell of a run's journals of which the first line cannot be read, or is *odd*."""
+    if odd is not None:
+        _warn(str(odd.error()))
+        return
     _warn(
         f"{paths[0]}: the first line of this journal is damaged, so it is not known which loop run "
         f"{run_id} is of. If it is the one that you open, its steps are executed again. Restore "

@@ -21,7 +21,6 @@ from ..model.rows import (
     ScanRow,
     StepRow,
     is_late,
-    row_from_json,
 )
 from ..system.interrupts import allowed, section
 from ..system.platform import identity_of, owner
@@ -117,8 +116,8 @@ class State:
 
     def apply_events(self, events: Events) -> None:
         """Take in what journals hold beyond the tables."""
-        for line in events.lines:
-            self.apply(row_from_json(*line.parse()))
+        for row in events.rows:
+            self.apply(row)
 
 
 def _size(row: CellRow) -> int:

@@ -13,6 +13,10 @@ Reading tells damage from a tail: a bad line that a later valid line calls synce
 and so is a header that cannot be read, since a file gets its name after its header was synced. Any
 other bad line begins the **tail**, which nobody was ever told about and which is dropped. A tail
 that a power loss cannot have left is dropped as well, but reported, and its bytes are kept.
+
+A line that is whole can still say what stepbook never writes, or what only a newer one does. It
+is looked at when it is to be used (:meth:`Line.event`), and is damage as well: its run is left as
+it is, and all others go on.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BookVersionError, JournalDamagedError
+from ..model.checked import OddError, checked_header, checked_row, shown
 from ..model.compact import compact
 from ..model.row_text import row_text
 from ..model.rows import ROW_TYPES, RUN_ID
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from ..errors import BookError
     from ..model.rows import Row
 
 FORMAT: Final = 1
@@ -52,6 +58,7 @@ _CONTROL: Final = re.compile(rb"[\x01-\x1f]")
 #: A whole line with something else than its end behind it.
 _PAST_THE_END: Final = re.compile(rb',"crc":"[0-9a-f]{8}"\}[^\n\0]')
 _CUT_CHARACTER: Final = re.compile(rb"[\x80-\xbf]{1,3}")
+_MEMBERS: Final = {"seq", "synced", "type", "row", "crc"}
 
 _encode: Final = compact(allow_nan=True)
 
@@ -83,10 +90,41 @@ class Line(NamedTuple):
     synced: int
     raw: bytes  # without the newline
 
-    def parse(self) -> tuple[str, dict[str, Any]]:
-        """Return the event's type and row."""
-        event = json.loads(self.raw)
-        return event["type"], event["row"]
+    def parse(self) -> tuple[Any, Any]:
+        """Return what the line gives as the event's type and as its row: anything.
+
+        Raises:
+            OddError: it is not a line of a journal.
+        """
+        try:
+            told = json.loads(self.raw, object_pairs_hook=_each_once)
+        except UnicodeDecodeError:
+            raise OddError("it is not UTF-8") from None
+        except RecursionError:
+            raise OddError("it is nested too deeply") from None
+        except OddError:
+            raise
+        except ValueError as error:
+            raise OddError(f"it is not JSON ({error})") from None
+        if told.keys() != _MEMBERS:
+            raise OddError(f"its members are {shown(list(told))}")
+        return told["type"], told["row"]
+
+    def event(self) -> Row:
+        """Return the row of the event.
+
+        Raises:
+            OddError: it is none that stepbook writes, or a newer one has written it.
+        """
+        return checked_row(*self.parse())
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of a line: of a name that is there twice, each reader takes another one."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise OddError("it gives a name twice")
+    return found
 
 
 def seq_of(raw: bytes) -> int:
@@ -104,23 +142,40 @@ def parse_line(raw: bytes) -> Line | None:
 
 @dataclass(slots=True)
 class Damage:
-    """A line that had been synced and cannot be read any more."""
+    """A line from which on a journal cannot be used.
+
+    Attributes:
+        path: the file.
+        line: the line's number.
+        why: what it says that stepbook does not write; empty if it cannot be read at all.
+        newer: whether a newer stepbook has written it.
+    """
 
     path: Path
     line: int
+    why: str = ""
+    newer: bool = False
 
     @property
     def where(self) -> str:
         """The file and the line."""
         return f"{self.path}, line {self.line}"
 
-    def error(self) -> JournalDamagedError:
+    def error(self) -> BookError:
         """Return the error that reports it."""
+        if self.newer:
+            return BookVersionError(
+                f"{self.where}: a newer stepbook has written this journal ({self.why}). Its run "
+                "was left untouched, and the others can be used. Upgrade: pip install -U stepbook"
+            )
+        if self.why:
+            said = f"this line is whole, but stepbook does not write such lines ({self.why})"
+        else:
+            said = "this line had been synced to the disk and is damaged now"
         return JournalDamagedError(
-            f"{self.where}: this line had been synced to the disk and is damaged "
-            "now, so the events from here on are neither used nor overwritten. Restore the file "
-            f"from a backup, or start over with {asks_new.get()}; `stepbook doctor` lists what is "
-            "readable.",
+            f"{self.where}: {said}, so the events from here on are neither used nor overwritten. "
+            "Restore the file from a backup, or start over with "
+            f"{asks_new.get()}; `stepbook doctor` lists what is readable.",
             path=str(self.path),
             line=self.line,
         )
@@ -159,30 +214,49 @@ class JournalFile:
 
 
 def _header(raw: bytes) -> dict[str, Any]:
+    """Return what a file's first line says; empty if that is no line.
+
+    Raises:
+        OddError: it is none of a header.
+    """
     line = parse_line(raw)
-    if line is not None:
-        kind, header = line.parse()
-        if kind == "header":
-            return header
-    return {}
+    if line is None:
+        return {}
+    kind, fields = line.parse()
+    if kind != "header":
+        raise OddError(f"it begins with {shown(kind)}, not with a header")
+    number = fields.get("format") if isinstance(fields, dict) else None
+    newer = type(number) is int and number > FORMAT
+    try:
+        header = checked_header(fields)
+    except OddError as error:
+        raise OddError(str(error), newer=newer or error.newer) from None
+    return header
+
+
+def _of_newer(header: dict[str, Any]) -> str:
+    """Return in which way a header is of a newer stepbook; empty if it is not."""
+    number = header.get("format", FORMAT)
+    return f"journal format {number}; this one knows {FORMAT}" if number > FORMAT else ""
 
 
 def read_file(path: Path) -> JournalFile:
     """Read one journal file; bad content is described, not raised.
 
     Raises:
-        BookVersionError: a newer stepbook has written it.
         OSError: the file cannot be opened or read, or is not a plain file.
     """
     with os.fdopen(open_plain(path), "rb") as file:
         identity = identity_of(os.fstat(file.fileno()))
         raws = file.read().rstrip(b"\0").split(b"\n")
-    found = JournalFile(path, identity, _header(raws[0]))
-    if found.header.get("format", FORMAT) > FORMAT:
-        raise BookVersionError(
-            f"{path} was written by a newer stepbook (journal format {found.header['format']}; "
-            f"this one knows {FORMAT}) and was left untouched. Upgrade: pip install -U stepbook"
-        )
+    found = JournalFile(path, identity)
+    try:
+        found.header = _header(raws[0])
+        if why := _of_newer(found.header):
+            raise OddError(why, newer=True)  # noqa: TRY301 - as one that cannot be read at all
+    except OddError as error:
+        found.damage = Damage(path, 1, str(error), error.newer)
+        return found
     good = 0
     if found.header:
         for good in range(1, len(raws) + 1):
@@ -222,11 +296,15 @@ def _torn(rest: bytes) -> bool:
     return True
 
 
-def read_header(path: Path) -> dict[str, Any]:
-    """Return a journal file's header; empty if it cannot be read."""
-    with contextlib.suppress(OSError), os.fdopen(open_plain(path), "rb") as file:
-        return _header(file.readline().rstrip(b"\n"))
-    return {}
+def read_header(path: Path) -> tuple[dict[str, Any], Damage | None]:
+    """Return a journal file's header, empty if it cannot be read, and what is odd about it."""
+    try:
+        with os.fdopen(open_plain(path), "rb") as file:
+            return _header(file.readline().rstrip(b"\n")), None
+    except OddError as error:
+        return {}, Damage(path, 1, str(error), error.newer)
+    except OSError:
+        return {}, None
 
 
 class Names(NamedTuple):
@@ -311,6 +389,7 @@ class Events:
         header: of the first file.
         owner: who wrote last.
         lines: in order and without a gap, behind the number that was asked for.
+        rows: what the lines tell, one each.
         damage: where reading had to stop, if it had to.
         gap: how many events are missing where reading had to stop.
         garbled: where files have tails that a power loss cannot have left.
@@ -319,9 +398,24 @@ class Events:
     header: dict[str, Any] = field(default_factory=dict)
     owner: dict[str, Any] = field(default_factory=dict)
     lines: list[Line] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     damage: Damage | None = None
     gap: int = 0
     garbled: list[Damage] = field(default_factory=list)
+
+    def take(self, file: JournalFile, first: int, limit: int | None) -> int:
+        """Take in a file's events from number *first* on, and below *limit*; return how many."""
+        before = len(self.lines)
+        for number, line in enumerate(file.lines, start=2):
+            if line.seq < first or (limit is not None and line.seq >= limit):
+                continue
+            try:
+                self.rows.append(line.event())
+            except OddError as error:
+                self.damage = Damage(file.path, number, str(error), error.newer)
+                break
+            self.lines.append(line)
+        return len(self.lines) - before
 
 
 def read_files(paths: Iterable[Path], *, attempts: int = 1) -> list[JournalFile]:
@@ -369,13 +463,9 @@ def merge(files: list[JournalFile], after: int) -> Events:
             else:
                 events.gap = file.first - expected
             break
-        wanted = [
-            line
-            for line in file.lines
-            if line.seq >= expected and (limit is None or line.seq < limit)
-        ]
-        events.lines += wanted
-        expected += len(wanted)
+        expected += events.take(file, expected, limit)
+        if events.damage is not None:
+            break
         before = file
         if limit is not None and limit <= expected:
             continue

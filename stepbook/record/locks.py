@@ -11,7 +11,7 @@ from ..model.rows import now_us
 from ..system.console import asks_new
 from ..system.interrupts import section
 from ..system.locks import FileLock
-from ..system.platform import owner
+from ..system.platform import names_in, owner
 from ..system.refusals import refusals, trouble
 
 if TYPE_CHECKING:
@@ -97,6 +97,11 @@ class FileLocks:
         """Own a run for a moment if nobody does, without signing it; in a section."""
         lock = self._at(run_id)
         return lock if _acquired(lock) else None
+
+    def runs(self) -> list[str]:
+        """Return the names of those that have a lock, as they are: maybe no ids."""
+        suffix = ".lock"
+        return [n.removesuffix(suffix) for n in names_in(self.folder) if n.endswith(suffix)]
 
     def _at(self, run_id: str) -> FileLock:
         return FileLock.at(self.folder / f"{run_id}.lock")

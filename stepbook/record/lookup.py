@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BookMismatchError, InvalidInputError, RunNotFoundError
 from ..model.rows import with_order
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..model.rows import RunRow
-    from .lines import Events, JournalFile
+    from .lines import Damage, Events, JournalFile
     from .ports import Home
     from .tables.reader import Reader
 
@@ -31,6 +31,17 @@ class Found(NamedTuple):
     key: str
     created_at: int
     order: int
+
+
+def _first_header(paths: list[Path]) -> tuple[dict[str, Any], Damage | None]:
+    """Return the first header of a run's files that can be read, and what is odd about those."""
+    odd = None
+    for path in paths:
+        header, damage = read_header(path)
+        if header:
+            return header, None
+        odd = odd or damage
+    return {}, odd
 
 
 def _found(row: RunRow) -> Found:
@@ -115,12 +126,12 @@ class Lookup:
         for run_id, paths in names.files.items():
             if run_id in self.ledgers:
                 continue
-            header = next(filter(None, map(read_header, paths)), {})
+            header, damage = _first_header(paths)
             if header:
-                if header.get("run") == run_id:
+                if header["run"] == run_id:
                     found.append(_found(run_from_header(header)))
             elif any(path.exists() for path in paths):  # else it was folded and removed just now
-                tell_unknown(run_id, paths)
+                tell_unknown(run_id, paths, damage)
         return found
 
     def ids(self, prefix: str = "") -> list[str]:
@@ -191,17 +202,20 @@ class Lookup:
             return None
         self._check_headers(run_id, readable)
         state = State(run_from_header(readable[0].header))
-        state.apply_events(merge(files, readable[0].first - 1))
+        events = merge(files, readable[0].first - 1)
+        if events.damage is not None:
+            raise events.damage.error()
+        state.apply_events(events)
         return state
 
     def _check_headers(self, run_id: str, files: list[JournalFile]) -> None:
         for file in files:
             if not file.header:
                 continue
-            if file.header.get("run") != run_id:
+            if file.header["run"] != run_id:
                 raise BookMismatchError(
                     f"the journal {file.path} holds events of another run, "
-                    f"{file.header.get('run')!r}, so nothing of it is used. Give the file back its "
+                    f"{file.header['run']!r}, so nothing of it is used. Give the file back its "
                     "name, or move it elsewhere."
                 )
             if self.book_id not in ("", file.header.get("book")):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .inbox import Delivery
     from .lines import JournalFile
     from .ports import RunLock
+    from .tables.overlay import Unfolded
 
 #: What messages call the place of such a book.
 _NOWHERE: Final = Path(":memory:")
@@ -53,6 +54,15 @@ class MemoryHome:
         """Return True: it needs none."""
         return True
 
+    @property
+    def read_only(self) -> str:
+        """Return nothing: it can be written to."""
+        return ""
+
+    def read_id(self) -> str:
+        """Return nothing."""
+        return ""
+
     def check(self) -> None:
         """Do nothing: nothing else can be in its place."""
 
@@ -68,6 +78,10 @@ class MemoryHome:
     def forget(self, run_id: str) -> None:
         """Do nothing: an attempt can leave no file."""
 
+    def left(self) -> set[str]:
+        """Return nothing: what belongs to a run goes with it."""
+        return set()
+
     def prune(self, references: Callable[[], Iterable[str]]) -> None:
         """Do nothing: there are no artifacts."""
 
@@ -77,6 +91,7 @@ class MemoryTables:
 
     def __init__(self) -> None:
         self.connected = threading.RLock()
+        self.beyond: Callable[[], list[Unfolded]] | None = None
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._name = ""
 
@@ -318,6 +333,9 @@ class MemoryLock:
     def describe_holder(self) -> str:
         """Return words for who holds it."""
         return "this process"
+
+    def remove(self) -> None:
+        """Do nothing: there is no file."""
 
     def release(self) -> None:
         """Give it back."""

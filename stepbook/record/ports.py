@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..system.platform import Identity
     from .inbox import Delivery
     from .lines import JournalFile, Names
+    from .tables.overlay import Unfolded
     from .tables.reader import Reader
     from .tables.store import Writer
 
@@ -37,6 +38,13 @@ class Tables(Protocol):
 
     def create(self, book_id: str) -> None:
         """Create the tables, whole or not at all; nothing if they exist."""
+
+    @property
+    def beyond(self) -> Callable[[], list[Unfolded]] | None:
+        """Gives what the tables lack, where nobody may fold it."""
+
+    @beyond.setter
+    def beyond(self, give: Callable[[], list[Unfolded]]) -> None: ...
 
     def reading(self, timeout: float = ...) -> AbstractContextManager[Reader]:
         """Open them for reading, for a block: it sees all that was written before."""
@@ -174,6 +182,9 @@ class RunLock(Protocol):
     def describe_holder(self) -> str:
         """Return words for who holds it."""
 
+    def remove(self) -> None:
+        """Leave nothing of it behind: its run is gone. The last thing before :meth:`release`."""
+
     def release(self) -> None:
         """Give it back; nothing if it is not held."""
 
@@ -234,6 +245,13 @@ class Home(Protocol):
     def has_folders(self) -> bool:
         """Whether something can be put beside the tables without creating anything first."""
 
+    @property
+    def read_only(self) -> str:
+        """What of it cannot be written to by this process; empty if it can be recorded in."""
+
+    def read_id(self) -> str:
+        """Return the id that it tells without its tables; empty if it tells none."""
+
     def check(self) -> None:
         """Raise NotABookError if something else is in the place of what it uses."""
 
@@ -249,6 +267,9 @@ class Home(Protocol):
 
     def forget(self, run_id: str) -> None:
         """Remove what attempts of a run have left unfinished."""
+
+    def left(self) -> set[str]:
+        """Return the runs that have something besides tables and journals: locks, slots, work."""
 
     def prune(self, references: Callable[[], Iterable[str]]) -> None:
         """Remove the artifacts that nothing refers to; OSError if that is refused."""

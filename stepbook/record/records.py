@@ -12,6 +12,7 @@ from ..errors import (
     BookError,
     BookNotFoundError,
     RunError,
+    RunNotFoundError,
     StepbookWarning,
 )
 from ..system.interrupts import allowed, section
@@ -20,6 +21,7 @@ from .journals import gap, tell_damaged
 from .ledger import Ledger, State
 from .lines import merge, read_files, set_aside
 from .lookup import Lookup
+from .tables.overlay import Unfolded
 from .tables.store import BUSY_S, POLL_S
 
 if TYPE_CHECKING:
@@ -46,14 +48,18 @@ class Records(Lookup):
         self._abandoned: list[Ledger] = []
         self._patience = BUSY_S
         self._strange: list[Path] = []  # files that were told of
+        self._said: set[str] = set()
+        self.store.beyond = self._beyond
 
     def ensure(self) -> bool:
         """Create what is missing; return whether the book is new.
 
         Raises:
             NotABookError: the path cannot hold a book.
+            BookError: it can only be read.
         """
         self.home.check()
+        self.check_writable()
         with section(self.lock, patient=False):
             if self.book_id and self.store.exists and self.has_folders:
                 return False
@@ -65,8 +71,28 @@ class Records(Lookup):
         return new
 
     def open_lock(self) -> AbstractContextManager[None]:
-        """Hold the open lock: nobody else finds, creates or delivers meanwhile."""
+        """Hold the open lock: nobody else finds, creates or delivers meanwhile.
+
+        Raises:
+            BookError: the book can only be read.
+        """
+        self.check_writable()
         return self.locks.open_lock()
+
+    def check_writable(self) -> None:
+        """Look whether this process may record in the book; nothing if there is none yet.
+
+        Raises:
+            BookError: it can only be read.
+        """
+        closed = self.home.read_only
+        if closed and not self.ledgers:  # who has runs open is told when writing fails
+            raise BookError(
+                f"{self.path} can be read and not recorded in: this user may not write to "
+                f"{closed}. Nothing was changed. To run, deliver or prune, copy the database and "
+                f"the folder {self.home.path}.d beside it to where you may write, and connect to "
+                "the copy; lists, frames, queries and `stepbook show` work here as well."
+            )
 
     # ---- owning -----------------------------------------------------------------------------
 
@@ -314,9 +340,45 @@ class Records(Lookup):
                 f"there is no book at {self.path}. The first run creates it; to read another one "
                 "give its path to stepbook.connect(), or set STEPBOOK_BOOK."
             )
+        if self.home.read_only and not self.ledgers:
+            self.home.check()
+            self.book_id = self.book_id or self.home.read_id()
+            return  # what the tables lack is laid over them
         self.ensure()
         self.fold_open()
         self.fold_left()
+
+    def _beyond(self) -> list[Unfolded]:
+        """Return what the journals of a book hold that can only be read; else nothing."""
+        if not self.home.read_only:
+            return []
+        try:
+            files = self.journals.look().files
+        except OSError as error:
+            self._say_once(f"what is not in the tables of {self.path} yet is not shown: {error}")
+            return []
+        found = []
+        for run_id in files.keys() - self.ledgers.keys():
+            try:
+                found += self._unfolded_of(run_id)
+            except BookError as error:
+                self._say_once(f"what the journal of run {run_id} holds is not shown. {error}")
+        return found
+
+    def _unfolded_of(self, run_id: str) -> list[Unfolded]:
+        files = self.journals.read(run_id, attempts=3)
+        self._check_headers(run_id, files)
+        headers = [file.header for file in files if file.header]
+        # The fold leaves out what the tables have.
+        events = merge(files, headers[0]["first"] - 1 if headers else 0)
+        if events.damage is not None:
+            raise events.damage.error()
+        return [Unfolded(run_id, headers[0], [line.raw for line in events.lines])]
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            warnings.warn(f"stepbook: {text}", StepbookWarning, stacklevel=4)
 
     def loops(self) -> list[str]:
         """Return the names of all loops.
@@ -340,18 +402,41 @@ class Records(Lookup):
         Raises:
             RunInUseError: a live process holds it.
         """
+        self.check_writable()
         with section():
             lock = self.locks.take(run_id, OWN_S)
             try:
-                with self.open_lock(), self.store.writing(BUSY_S) as writer:
-                    # Files first: a journal that came back after a power cut would bring back the
-                    # run.
-                    self.inbox.remove_run(run_id)
-                    self.journals.remove(run_id)
-                    writer.delete_runs([run_id])
-                    self.home.forget(run_id)
+                with self.open_lock():
+                    with self.store.writing(BUSY_S) as writer:
+                        # Files first: a journal that came back after a power cut would bring back
+                        # the run.
+                        self.inbox.remove_run(run_id)
+                        self.journals.remove(run_id)
+                        writer.delete_runs([run_id])
+                        self.home.forget(run_id)
+                    lock.remove()
             finally:
                 lock.release()
+
+    def remove_left(self) -> None:
+        """Remove what runs that are gone have left: their locks, deliveries and workspaces.
+
+        Of a run that was removed by an earlier version, or by a process that died over it.
+        """
+        # While the tables are open here nobody folds: a run that is begun meanwhile has a journal.
+        with section(), self.open_lock(), self.store.kept_open(), self.store.reading() as reader:
+            left = self.home.left().difference(self.ledgers, reader.run_ids())
+            for run_id in left:
+                lock = self.locks.take_free(run_id)
+                if lock is None:
+                    continue  # somebody begins it, or looks for it
+                try:
+                    if not self.journals.paths(run_id):
+                        self.inbox.remove_run(run_id)
+                        self.home.forget(run_id)
+                        lock.remove()
+                finally:
+                    lock.release()
 
     def remove_artifacts(self) -> None:
         """Remove the files that no run refers to any more."""
@@ -387,6 +472,10 @@ def _released_on_error(lock: RunLock) -> Iterator[None]:
     """Give a run's lock back if the block does not come to own the run; in a section."""
     try:
         yield
+    except RunNotFoundError:
+        lock.remove()  # it was made for nothing, or for a run that is gone
+        lock.release()
+        raise
     except BaseException:
         lock.release()
         raise

@@ -7,6 +7,10 @@ other, so a process of an older stepbook, which takes record locks, and one of t
 other, too. On macOS and BSD ``flock``; where a Linux refuses description locks, ``flock`` and a
 record lock. On Windows ``msvcrt``. See fcntl(2), "Open file description locks (non-POSIX)".
 
+A lock's file goes with what it stands for. Its holder removes it (:meth:`FileLock.remove`), and
+whoever has opened it meanwhile finds, once it is locked, that the name leads elsewhere, and begins
+again.
+
 A second description of the same file is refused in the same process, too. So a file is entered in
 :attr:`FileLock.held_here` before it is opened, nothing forks in between, and taking and releasing
 can be done again after they were cut short anywhere.
@@ -29,7 +33,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..errors import BookError
 from .interrupts import allowed, section
-from .platform import describe_owner, describe_process, identity_of, open_plain, started_at
+from .platform import (
+    describe_owner,
+    describe_process,
+    disk,
+    identity_of,
+    open_plain,
+    started_at,
+)
 from .refusals import unusable
 
 if TYPE_CHECKING:
@@ -46,6 +57,8 @@ _HELD_BY_OTHERS: Final = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 #: A kernel, or a sandbox, without locks of descriptions.
 _REFUSED: Final = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 _FIRST_PAUSE_S: Final = 0.001
+#: So often in a row a file may be removed between being opened and being locked.
+_MOST_REMOVED: Final = 100
 _LONGEST_PAUSE_S: Final = 0.02
 
 
@@ -144,6 +157,16 @@ class FileLock:
             if not self._holders:
                 self._close()
 
+    def remove(self) -> None:
+        """Remove the file, as the last thing that is done while the lock is held; in a section.
+
+        From then on others take a new one, so what the lock has kept them from must be done.
+        """
+        with section(self._mutex):
+            if self._holders and self._exclusive and not self.is_lost():
+                with contextlib.suppress(OSError):  # Windows does not, while it is open
+                    disk.unlink(self.path)
+
     @contextlib.contextmanager
     def held(self, *, shared: bool = False, timeout: float = 0.0) -> Iterator[None]:
         """Hold the lock for a block, which is a section.
@@ -176,14 +199,18 @@ class FileLock:
                     return False
                 self._holders += 1
                 return True
-            try:
-                fd = self._open()
-                if self._lock(fd, shared=shared):
-                    self._holders, self._exclusive = 1, not shared
-                    return True
-            finally:
-                if not self._holders:
-                    self._close()
+            # Whoever held it before may have removed the file: then this is a lock on nothing, and
+            # the next one takes another file of the same name.
+            for _ in range(_MOST_REMOVED):
+                try:
+                    if not self._lock(self._open(), shared=shared):
+                        return False
+                    if not self.is_lost():
+                        self._holders, self._exclusive = 1, not shared
+                        return True
+                finally:
+                    if not self._holders:
+                        self._close()
             return False
 
     def _open(self) -> int:
@@ -280,6 +307,8 @@ class FileLock:
             try:
                 if not self._lock(fd, shared=False) or _is_of_another(_parsed(_read(fd)), note):
                     return False
+                if identity_of(os.fstat(fd)) != identity_of(self.path.lstat()):
+                    return False  # others are at it
                 self._fd, fd = fd, self._fd
                 self.write_note(note)
                 return True
@@ -316,7 +345,7 @@ def _read(fd: int) -> bytes:
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
         note = json.loads(text.partition(b"\n")[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) else {}
 

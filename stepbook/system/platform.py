@@ -64,6 +64,20 @@ def read_plain(path: Path) -> bytes:
         return file.read()
 
 
+def may_write(path: Path) -> bool:
+    """Whether this process may write to *path*, as far as the system tells."""
+    effective = os.access in os.supports_effective_ids
+    return os.access(path, os.W_OK, effective_ids=effective)
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return what is in a folder, in no order; nothing if there is none."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def not_plain(path: Path, kind: int = stat.S_IFREG) -> OSError | None:
     """Return the error that says what *path* is; None if it is missing or of the *kind* wanted.
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from ..model.rows import row_from_json
-from ..record.lines import parse_line
+from ..model.checked import OddError
+from ..record.lines import Damage, parse_line
 from ..system.platform import open_plain, read_plain
 from ..system.refusals import unusable
 
@@ -75,7 +75,7 @@ class Tail:
         try:
             with os.fdopen(open_plain(path), "rb") as file:
                 file.seek(before)
-                while self._take(file):
+                while self._take(file, path):
                     file.seek(self._offset)
         except FileNotFoundError:
             self._state = None  # folded and removed meanwhile
@@ -83,7 +83,7 @@ class Tail:
             raise unusable(error) from error
         return self._offset != before
 
-    def _take(self, file: BinaryIO) -> bool:
+    def _take(self, file: BinaryIO, path: Path) -> bool:
         """Take in the next whole lines; return whether there were any."""
         state = self._state
         assert state is not None  # noqa: S101 - there is something to go on from
@@ -96,6 +96,11 @@ class Tail:
             line = parse_line(raw)
             if line is None:  # a page older than the next one: whole a moment later
                 break
-            state.apply(row_from_json(*line.parse()))
+            try:
+                state.apply(line.event())
+            except OddError as error:
+                self._state = None  # whoever looks again is told again
+                number = read_plain(path)[: self._offset].count(b"\n") + 1
+                raise Damage(path, number, str(error), error.newer).error() from None
             self._offset += len(raw) + 1
         return self._offset != before

@@ -234,6 +234,20 @@ def test_a_run_has_one_owner_until_that_lets_go(made):
         again.release()
 
 
+def test_a_lock_that_was_removed_can_be_taken_again(made):
+    with section():
+        lock = made.locks.take(RUN, 0)
+        lock.remove()
+        lock.release()
+        assert made.left() == set()
+        again = made.locks.take_free(RUN)
+        assert again is not None
+        assert made.locks.take_free(RUN) is None
+        again.remove()
+        again.release()
+    assert made.left() == set()
+
+
 def test_the_open_lock_is_given_back_whatever_happens(made):
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), made.locks.open_lock():

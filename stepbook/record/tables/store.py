@@ -28,11 +28,12 @@ from .catalogue import (
 from .columns import OF_RUNS
 from .fold import BEGIN, FOLD, STAGE
 from .opening import State, beside, check_files, check_header, state_of
+from .overlay import Unfolded, lay_over
 from .reader import Reader
 from .schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import duckdb
@@ -64,6 +65,8 @@ class Store:
         self._schema = 0
         self._name = ""  # that the database has in SQL
         self._told: list[str] = []
+        #: Gives what the tables lack, where nobody may fold it; asked before they are opened.
+        self.beyond: Callable[[], list[Unfolded]] | None = None
 
     # ---- creating ---------------------------------------------------------------------------
 
@@ -101,11 +104,12 @@ class Store:
     # ---- connections ------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def reading(self, timeout: float = BUSY_S) -> Iterator[Reader]:
+    def reading(self, timeout: float = BUSY_S, *, bare: bool = False) -> Iterator[Reader]:
         """Open the tables for reading, for the length of a block.
 
         Args:
             timeout: seconds to wait while others hold the database.
+            bare: leave out what only the journals hold, also where it cannot be folded.
 
         Raises:
             BookBusyError: they still hold it then.
@@ -117,10 +121,30 @@ class Store:
         if kept is not None:
             yield kept
             return
+        # Journals first: what is folded and removed meanwhile is then found in the tables.
+        unfolded = [] if bare or self.beyond is None else self.beyond()
         with self._connection(timeout, read_only=True) as connection:
-            if self._schema < SCHEMA_VERSION:
+            if unfolded:
+                lay_over(connection, self._name, self._schema, unfolded, self._into(connection))
+            elif self._schema < SCHEMA_VERSION:
                 add_what_came_later(connection, self._name, self._schema, MIGRATIONS)
             yield Reader(connection)
+
+    def _into(self, connection: duckdb.DuckDBPyConnection) -> Callable[[Unfolded], None]:
+        writer = Writer(connection, self._name)
+
+        def fold(one: Unfolded) -> None:
+            try:
+                writer.fold(one.run_id, one.header, one.lines)
+            except GapError as error:
+                warnings.warn(
+                    f"stepbook: {error.missing} events of run {one.run_id} between the tables "
+                    "and its journal are missing, so what the journal holds is not shown.",
+                    StepbookWarning,
+                    stacklevel=2,
+                )
+
+        return fold
 
     @contextlib.contextmanager
     def kept_open(self) -> Iterator[None]:
