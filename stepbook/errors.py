@@ -41,12 +41,15 @@
 
     StepbookWarning (UserWarning)     nothing is lost, but somebody should know
 
-Messages name the thing, the reason and the next step.
+Messages name the thing, the reason and the next step. Names and values in them come from books:
+whatever prints a message, a terminal gets nothing from it that it would obey.
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from .seen import seen
 
 
 def _rebuild(cls: type[StepbookError], args: tuple[Any, ...], fields: dict[str, Any]) -> Any:
@@ -63,7 +66,7 @@ class StepbookError(Exception):
     """
 
     def __init__(self, message: str, /, **fields: Any) -> None:
-        super().__init__(message)
+        super().__init__(seen(message, keep="\n\t"))
         self.__dict__.update(fields)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -72,6 +75,9 @@ class StepbookError(Exception):
 
 class StepbookWarning(UserWarning):
     """Nothing is lost, but somebody should know."""
+
+    def __init__(self, message: str, /) -> None:
+        super().__init__(seen(message))
 
 
 class BookError(StepbookError):

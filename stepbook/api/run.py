@@ -14,6 +14,7 @@ from ..engine.process import StaysHere
 from ..errors import StepbookError
 from ..model.rows import DEFAULT_SCAN, Level
 from ..record.tables import queries
+from ..seen import seen
 from ..show import html
 from ..show import text as show_text
 from ..system.console import stable, tell
@@ -300,6 +301,8 @@ class Run(StaysHere):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._opened.is_forked and error is not None:
+            return  # a child of a body goes its own way; what is recorded is its parent's
         if error is not None:
             self._opened.fail(error)
             self.close()
@@ -428,7 +431,7 @@ class Run(StaysHere):
         try:
             state = self._opened.look()
         except StepbookError:  # a busy database, a fork: a repr never raises
-            return f"<stepbook.Run {self.id} of {self.loop!r}>"
+            return seen(f"<stepbook.Run {self.id} of {self.loop!r}>")
         return show_text.timeline(state.run, list(state.steps.values()))
 
     def _repr_mimebundle_(

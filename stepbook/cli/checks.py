@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ..errors import BookError, StepbookWarning
+from ..errors import BookBusyError, BookError, StepbookWarning
 from ..model.blobs import NAME
 from ..model.rows import RUN_ID, is_run_id
 from ..record.artifacts import TEMPORARY
@@ -91,11 +92,13 @@ class Checked:
         area: its name.
         facts: what was found in order.
         problems: what was not.
+        held: why it could not be looked at now, though nothing is wrong with it.
     """
 
     area: str
     facts: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    held: str = ""
 
 
 def examine(book: OpenBook) -> Iterator[Checked]:
@@ -118,7 +121,10 @@ def examine(book: OpenBook) -> Iterator[Checked]:
     yield _journals(home, folded)
     yield _locks(home)
     yield _inbox(home, folded)
-    yield _artifacts(home, _named(home) if folded else {})
+    named: dict[str, str] = {}
+    with contextlib.suppress(BookBusyError):  # held from just now on
+        named = _named(home) if folded else {}
+    yield _artifacts(home, named)
 
 
 def _places(home: FileHome) -> Checked:
@@ -164,6 +170,8 @@ def _tables(home: FileHome) -> tuple[Checked, dict[str, int] | None]:
             warnings.simplefilter("ignore", StepbookWarning)
             with home.tables.reading(_BUSY_S, bare=True) as reader:
                 return checked, _inside(home, reader, checked)
+    except BookBusyError as error:
+        checked.held = str(error)
     except BookError as error:
         checked.problems.append(Problem(str(path), str(error)))
     except Exception as error:  # noqa: BLE001 - a damaged file makes DuckDB raise many things

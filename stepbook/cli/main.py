@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
 import click
 
@@ -16,8 +17,12 @@ from ..errors import StepbookError, StepbookWarning
 from ..model.durations import seconds
 from ..model.sizes import size_in_bytes
 from ..record import listing
+from ..seen import seen
 from . import options, terminal
 from .terminal import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _RUN_COLUMNS: Final = (
     Column("run", "id"),
@@ -46,13 +51,28 @@ class _Failure(click.ClickException):
 class _Group(click.Group):
     """A group whose commands fail with one line instead of a traceback."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _seen():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _seen():
+                return super().invoke(ctx)
         except (StepbookError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise  # whoever reads has seen enough; click ends quietly
             raise _Failure(str(error)) from error
+
+
+@contextlib.contextmanager
+def _seen() -> Iterator[None]:
+    """Have a terminal obey nothing of what click says of names that somebody has chosen."""
+    try:
+        yield
+    except click.UsageError as error:
+        vars(error)["message"] = seen(error.message, keep="\n")
+        raise
 
 
 def main() -> NoReturn:
@@ -425,7 +445,7 @@ def prune(keep: int, loop: str | None, older_than: str | None, *, dry_run: bool)
     """Remove old runs, never one that is unfinished."""
     removed = options.book().prune(keep, loop, older_than, dry_run=dry_run)
     for run_id, name in zip(removed["id"], removed["loop"], strict=True):
-        click.echo(f"{run_id}\t{name}")
+        click.echo(f"{seen(run_id)}\t{seen(name)}")
     noun = "run" if len(removed) == 1 else "runs"
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{len(removed)} {noun} {verb}", err=True)

@@ -15,14 +15,17 @@ from ..engine.runs import book_at
 from ..errors import InvalidInputError, StepbookError
 from ..notebook import parameters
 from ..record import listing
+from ..seen import seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ..api.book import Book
     from ..engine.books import OpenBook
 
 _BOOK: Final = "stepbook.book"  # where the option stands in the context
+#: What makes a shell do something.
+_ACTIVE: Final = frozenset("$`\\;&|<>")
 
 
 def named() -> str | None:
@@ -62,11 +65,24 @@ def opened() -> OpenBook:
 def complete_run(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
     """Offer runs and loops."""
     runs, loops = _known(ctx)
-    return [CompletionItem(name) for name in (*loops, *runs) if name.startswith(typed)]
+    return _offered((*loops, *runs), typed)
 
 
 def _complete_loop(ctx: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem]:
-    return [CompletionItem(name) for name in _known(ctx)[1] if name.startswith(typed)]
+    return _offered(_known(ctx)[1], typed)
+
+
+def _offered(names: Iterable[str], typed: str) -> list[CompletionItem]:
+    """Return the names that go on from what was typed.
+
+    They go into a line that a shell executes: a name in which it, or the terminal, would find more
+    than text is left out.
+    """
+    return [
+        CompletionItem(name)
+        for name in names
+        if name.startswith(typed) and seen(name) == name and _ACTIVE.isdisjoint(name)
+    ]
 
 
 def _known(ctx: click.Context) -> tuple[list[str], list[str]]:
@@ -83,7 +99,7 @@ def complete_step(ctx: click.Context, _: click.Parameter, typed: str) -> list[Co
         state = book.peek(book.resolve(ctx.params["run"]))
     except (StepbookError, OSError, KeyError):
         return []
-    return [CompletionItem(name) for name in state.steps if name.startswith(typed)]
+    return _offered(state.steps, typed)
 
 
 def complete_kernel(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -92,7 +108,7 @@ def complete_kernel(_: click.Context, __: click.Parameter, typed: str) -> list[C
         from ..notebook.kernels import installed  # noqa: PLC0415 - brings IPython
     except ImportError:
         return []  # nothing here executes notebooks
-    return [CompletionItem(name) for name in installed() if name.startswith(typed)]
+    return _offered(installed(), typed)
 
 
 def readable(

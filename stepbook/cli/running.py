@@ -60,7 +60,7 @@ def _show(outcome: Outcome) -> None:
             what = "the notebook has left no run open; stepbook runs lists all"
             terminal.complain(what, "running")
     elif outcome.book is None:
-        click.echo(outcome.text)
+        terminal.block(outcome.text, None)
     else:
         state = book_at(outcome.book).peek(outcome.run_id)
         terminal.timeline(state.run, list(state.steps.values()), terminal.console())

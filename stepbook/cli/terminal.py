@@ -1,10 +1,14 @@
-"""What the command line prints: coloured and fitted on a terminal, plain and whole elsewhere."""
+"""What the command line prints: coloured and fitted on a terminal, plain and whole elsewhere.
+
+Whatever a book holds is text here: :func:`~stepbook.seen.seen` has the last look at each line.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +20,7 @@ from ..errors import StepbookError
 from ..model import failures
 from ..model.durations import describe
 from ..record.tables.columns import JSON
+from ..seen import in_colour, seen, seen_in_json
 from ..show import text as show_text
 from ..show import words
 from ..show.text import Role, Span
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console
+    from rich.text import Text
 
     from ..model.rows import RunRow, StepRow
     from ..notebook.headless import Problem
@@ -52,6 +58,9 @@ IGNORED: Final = (
 )
 #: Levels of messages that stand out, and what they look like.
 _LEVELS: Final[dict[str, Role]] = {"error": "failed", "warn": "running"}
+#: What a spreadsheet takes for a formula when a cell of a CSV begins with it, unless a number does.
+_FORMULA: Final = tuple("=+-@＝＋－＠")  # noqa: RUF001 - the wide ones count, too
+_NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _NARROWEST: Final = 40
 _NARROWEST_LAST: Final = 16
 _CELL_FACTS: Final = 15  # a status, and a duration as wide as "59 min 59 s"
@@ -98,13 +107,40 @@ def timeline(run: RunRow, steps: Sequence[StepRow], screen: Console | None) -> N
 def show(line: Sequence[Span], screen: Console | None, end: str = "\n") -> None:
     """Print one line."""
     if screen is None:
-        print(show_text.plain(line), end=end, flush=True)  # noqa: T201 - this module prints
+        print(seen(show_text.plain(line)), end=end, flush=True)  # noqa: T201 - this module prints
         return
     from rich.text import Text  # noqa: PLC0415 - only with a console
 
-    text = Text.assemble(*((span.text, STYLES[span.role]) for span in line))
+    text = Text.assemble(*((seen(span.text), STYLES[span.role]) for span in line))
+    _send(text, screen, end)
+
+
+def _send(text: Text, screen: Console, end: str = "\n") -> None:
     screen.print(text, no_wrap=True, overflow="ignore", crop=False, end=end)
     screen.file.flush()
+
+
+def block(text: str, screen: Console | None, before: str = "", role: Role = "value") -> None:
+    """Print what a cell has printed or raised: as many lines as it has, in its own colours.
+
+    Args:
+        text: with the escapes that colour it.
+        screen: the terminal; elsewhere there are no colours.
+        before: stands in front of each line.
+        role: what it is, where it has no colours.
+    """
+    for line in text.splitlines():
+        if screen is None:
+            print(before + seen(uncoloured(line)), flush=True)  # noqa: T201 - as above
+            continue
+        from rich.text import Text  # noqa: PLC0415 - only with a console
+
+        _send(Text(before) + Text.from_ansi(in_colour(line), style=STYLES[role]), screen)
+
+
+def program(data: Any) -> None:
+    """Print JSON, for programs."""
+    print(seen_in_json(json.dumps(data, ensure_ascii=False, indent=2)))  # noqa: T201
 
 
 def rows(
@@ -119,11 +155,11 @@ def rows(
         every: the names of the fields, for the heading of a CSV.
     """
     if form == "json":
-        print(json.dumps([_jsonable(row) for row in found], ensure_ascii=False, indent=2))  # noqa: T201
+        program([_jsonable(row) for row in found])
     elif form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(every)
-        writer.writerows([_csv(row[name]) for name in every] for row in found)
+        writer.writerows([_csv(name, row[name]) for name in every] for row in found)
     else:
         screen = console()
         if screen is None:
@@ -142,10 +178,20 @@ def _jsonable(row: Row) -> Row:
     return parsed
 
 
-def _csv(value: Any) -> Any:
+def _csv(name: str, value: Any) -> Any:
+    """Return a value as a cell of a CSV: one line, and text that no spreadsheet computes."""
     if isinstance(value, datetime):
         return value.isoformat()
-    return str(value).lower() if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return value
+    text = seen(value)
+    if text != value and name in JSON:
+        text = seen(seen_in_json(value))  # parsed, it is the same value
+    if text.lstrip().startswith(_FORMULA) and _NUMBER.fullmatch(text) is None:
+        return f"'{text}"
+    return text
 
 
 def _tabs(found: Sequence[Row], columns: Sequence[Column]) -> None:
@@ -234,21 +280,22 @@ def _outcome(row: Row) -> str:
 def log_lines(found: Sequence[Row], screen: Console | None) -> None:
     """Print the messages of a run."""
     for row in found:
-        at: datetime = row["created_at"]
-        clock = (
-            at.isoformat(timespec="milliseconds")
-            if screen is None
-            else (at.astimezone().strftime("%H:%M:%S"))
-        )
+        at: datetime | None = row["created_at"]
+        if at is None:  # a time that no calendar has
+            clock = "?"
+        elif screen is None:
+            clock = at.isoformat(timespec="milliseconds")
+        else:
+            clock = at.astimezone().strftime("%H:%M:%S")
         where = "" if row["step"] is None else f"  [{show_text.one_line(row['step'], 48)}]"
-        head = f"  {clock}  {row['level']:<5}{where}  "
+        head = f"  {clock}  {show_text.one_line(row['level'], 8):<5}{where}  "
         room = None if screen is None else max(_NARROWEST, screen.width - show_text.cells(head))
         message = show_text.one_line(row["message"], room)
         show([Span(head, "quiet"), Span(message, _LEVELS.get(row["level"], "value"))], screen)
 
 
 def outputs(found: Sequence[Row], codec: Codec, screen: Console | None) -> None:
-    """Print what steps have shown: text as it is, of pictures and the like their kind."""
+    """Print what steps have shown: text in its colours, of pictures and the like their kind."""
     from ..notebook.page import is_output  # noqa: PLC0415 - only for this
 
     for row in found:
@@ -261,8 +308,7 @@ def outputs(found: Sequence[Row], codec: Codec, screen: Console | None) -> None:
             continue
         for output in filter(is_output, shown if isinstance(shown, list) else []):
             role: Role = "failed" if output.get("name") == "stderr" else "value"
-            for line in _text_of(output).splitlines():
-                show([Span("    " + show_text.one_line(line, None), role)], screen)
+            block(_text_of(output), screen, "    ", role)
 
 
 def _text_of(output: dict[str, Any]) -> str:
@@ -272,16 +318,17 @@ def _text_of(output: dict[str, Any]) -> str:
         text = f"{output['ename']}: {output['evalue']}"
     else:
         text = output["data"].get("text/plain") or f"({', '.join(output['data'])})"
-    return uncoloured(str(text))
+    return str(text)
 
 
 def complain(message: str, role: Role = "failed") -> None:
     """Print one line on standard error: why something was not done, or what to know."""
     screen = console(sys.stderr)
+    text = f"stepbook: {seen(message)}"
     if screen is None:
-        click.echo(f"stepbook: {message}", err=True)
+        click.echo(text, err=True)
     else:
-        screen.print(f"stepbook: {message}", style=STYLES[role])
+        screen.print(text, style=STYLES[role])
 
 
 def said(message: str, role: Role = "value") -> None:
@@ -309,8 +356,10 @@ class Cells:
         show(self._line(status, "" if stable() else describe(seconds)), self._screen)
         if problem is None or problem.died or not problem.text:  # that is told at the end
             return
-        lines = problem.text.splitlines()
-        click.echo(f"\n{problem.text}" if len(lines) > 1 else " " * len(self._head) + problem.text)
+        several = len(problem.text.splitlines()) > 1
+        if several:
+            click.echo()
+        block(problem.text, self._screen, "" if several else " " * len(self._head))
 
     def _line(self, status: Role, took: str) -> list[Span]:
         room = None

@@ -18,6 +18,7 @@ from ..engine.repeating import begun_in, refused
 from ..engine.wishes import Wishes
 from ..errors import InvalidInputError
 from ..model.rows import fields_of
+from ..seen import seen
 from ..show import report
 from ..show import text as show_text
 from ..show.verdicts import Report, judge
@@ -353,7 +354,7 @@ class Silent:
 
 def main(what: Wanted, *, as_data: bool) -> Verified:
     """Verify, print what came of it, and return it."""
-    intro = f"verify {what.shown}: {_WARNING}"
+    intro = f"verify {seen(what.shown)}: {_WARNING}"
     screen = terminal.console(sys.stderr if as_data else sys.stdout)
     click.echo(intro if screen is None else textwrap.fill(intro, screen.width - 1), err=as_data)
     with scratch.stoppable():
@@ -361,7 +362,7 @@ def main(what: Wanted, *, as_data: bool) -> Verified:
             scratch.end_with(sys.stdin)
         found = verify(what, Silent() if as_data else terminal.Cells())
     if as_data:
-        print(json.dumps(_data(found), ensure_ascii=False, indent=2))  # noqa: T201 - what was asked
+        terminal.program(_data(found))
     else:
         screen = terminal.console()
         width = None if screen is None else max(_NARROWEST, screen.width)

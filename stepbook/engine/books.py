@@ -9,6 +9,7 @@ from ..errors import ForkedError, StepError
 from ..model.rows import DURABLE_KINDS, RUNNING
 from ..record.records import Records
 from ..record.tables import frames, queries
+from ..seen import seen
 from ..show import html
 from ..system.console import stable
 from ..system.platform import describe_owner
@@ -61,7 +62,7 @@ class OpenBook:
     def __repr__(self) -> str:
         if self.path is None:
             return "<stepbook.Book :memory:>"
-        return f"<stepbook.Book {self.path.name if stable() else self.path}>"
+        return seen(f"<stepbook.Book {self.path.name if stable() else self.path}>")
 
     def check_fork(self) -> None:
         """Refuse a fork.

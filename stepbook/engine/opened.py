@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import DuplicateStepError
 from ..model import failures
 from ..model.rows import FAILED, RUNNING, SUCCEEDED, RunRow, StepRow, now_us
+from ..seen import seen
 from ..system.interrupts import section
 from ..values.seals import Address
 from . import passes
@@ -34,6 +35,7 @@ class OpenRun:
         row: its row as it was when it was last looked at; id, loop, key and input never change.
         codec: writes and reads its values.
         ledger: its record while it is open here, else None.
+        is_forked: whether this process is a fork, and the run belongs to its parent.
         turn: when it was last opened, among the runs of this process; the highest is current.
         walk: the pass that is going on.
         in_loop: whether a loop function is walking it.
@@ -49,6 +51,7 @@ class OpenRun:
         self.row = row
         self.codec = book.codec
         self.ledger: Ledger | None = None
+        self.is_forked = False
         self.turn = 0
         self.walk: Pass | None = None
         self.in_loop = False
@@ -63,7 +66,7 @@ class OpenRun:
         self._ahead: dict[tuple[str, int], str] = {}
 
     def __repr__(self) -> str:
-        return f"<OpenRun {self.id} of {self.row.loop!r}>"
+        return seen(f"<OpenRun {self.id} of {self.row.loop!r}>")
 
     # ---- the record ---------------------------------------------------------------------------
 
@@ -284,4 +287,5 @@ class OpenRun:
     def disown(self, inert: Any) -> None:
         """In a forked child: the run belongs to the parent, and *inert* says so."""
         self.ledger = inert
+        self.is_forked = True
         self.lock = threading.RLock()

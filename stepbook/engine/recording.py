@@ -21,6 +21,7 @@ from ..system.interrupts import take
 from ..values.plain import plain
 from . import draws, storing
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
+from .forks import end_child
 from .hooks import HOOKS
 from .kept import Keeper
 from .options import DEFAULTS
@@ -100,8 +101,11 @@ def succeed(
     Raises:
         NotSerializableError: the value cannot be stored.
         JournalWriteError: the journal cannot be written; the value is in ``value``.
+        ForkedError: this is a child that the body has forked.
     """
     seconds = time.perf_counter() - attempt.began
+    if run.is_forked:
+        taker(run, attempt)  # refuses
     if not options.store:
         limit = storing.limit(run, None)
         return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE, limit)
@@ -219,6 +223,10 @@ def complete(
 
 def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     """Record a failure; of a step that had succeeded already, make sure of that instead."""
+    if run.is_forked:
+        end_child(error)
+        _not_recorded(run, attempt, error)
+        return
     rows: list[Any] = []
     drew = draws.drawn(attempt) if attempt.end_row is None else None
     row = attempt.row
@@ -233,12 +241,8 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
             {"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False
         )
         rows.append(log_row(message, "error", row.name, metadata))
-    try:
-        ledger = taker(run, attempt)
-    except StepbookError as refused:
-        leave(run, attempt)
-        if refused is not error:
-            failures.note(error, f"stepbook: not recorded: {refused}")
+    ledger = _not_recorded(run, attempt, error)
+    if ledger is None:
         return
     try:
         with run.codec.writing() as writer:
@@ -259,6 +263,17 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
         outcome = isinstance(error, Exception) and not isinstance(error, JournalWriteError)
         walk.fail(row.name if outcome else None, inner)
         failures.mark(error, run.id, row.name, row.attempt)
+
+
+def _not_recorded(run: OpenRun, attempt: Attempt, error: BaseException) -> Ledger | None:
+    """Return what takes the end of an attempt; if nothing does, note on the error why."""
+    try:
+        return taker(run, attempt)
+    except StepbookError as refused:
+        leave(run, attempt)
+        if refused is not error:
+            failures.note(error, f"stepbook: not recorded: {refused}")
+        return None
 
 
 def leave(run: OpenRun, attempt: Attempt) -> None:

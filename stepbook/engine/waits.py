@@ -231,8 +231,8 @@ def _announce(run: OpenRun, session: ScanRow) -> None:
     book = "" if path is None else f" --book {shlex.quote(str(path))}"
     until = "" if session.expires_at is None else f" until {iso(session.expires_at)}"
     tell(
-        f"Waiting for scan {session.step!r}{until}. To deliver:\n"
-        f"  stepbook deliver {run.id} '{{\"ok\": true}}'{named}{book}"
+        f"Waiting for scan {session.step!r}{until}. To deliver:",
+        f"  stepbook deliver {run.id} '{{\"ok\": true}}'{named}{book}",
     )
 
 

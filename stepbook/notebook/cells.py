@@ -258,6 +258,8 @@ class CellStep:
         run, attempt, recorder = self._running, self._attempt, self._recorder
         assert attempt is not None  # noqa: S101 - the body was executing
         assert recorder is not None  # noqa: S101
+        if run.is_forked:
+            recording.taker(run, attempt)  # refuses
         seconds = time.perf_counter() - attempt.began
         flush_figures()
         recorder.stop()

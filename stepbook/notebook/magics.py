@@ -16,6 +16,7 @@ from ..api.run import Run
 from ..engine import opening, runs
 from ..errors import StepbookError
 from ..model.durations import describe
+from ..seen import seen
 from ..system.console import asks_new, stable, tell
 from . import trust, verify
 from .transform import ON_CHANGE, USAGE
@@ -170,7 +171,7 @@ class StepbookMagics(Magics):
             getattr(self, f"_{command}")(rest)
         except StepbookError as error:
             # A command has no code of the person's in it: the message alone says what to do.
-            told = f"{type(error).__name__}: {error}"
+            told = seen(f"{type(error).__name__}: {error}", keep="\n")
             error._render_traceback_ = lambda: [told]  # type: ignore[attr-defined] # for IPython
             raise
 
@@ -267,7 +268,7 @@ class StepbookMagics(Magics):
         replayed, saved = self._session.replayed(opened)
         run = run_of(opened)
         print(  # noqa: T201 - what was asked for
-            f"{run.loop} · {run.status} · {replayed} replayed"
+            seen(f"{run.loop} · {run.status} · {replayed} replayed")
             + ("" if stable() or not replayed else f", {describe(saved)} saved")
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..errors import NotStoredError
+from ..seen import seen
 
 #: How stubs were shown as text since somebody has begun to listen: their names and steps.
 shown: Final[dict[str, tuple[str, str]]] = {}
@@ -36,7 +37,7 @@ class NotStored:
     def __repr__(self) -> str:
         name, step, kind, _ = object.__getattribute__(self, "_facts")
         how = "not loaded from" if isinstance(self, NotLoaded) else "not stored by"
-        text = f"<{name}: a {kind}, {how} step {step!r}>"
+        text = seen(f"<{name}: a {kind}, {how} step {step!r}>")
         shown[text] = name, step
         return text
 

@@ -296,7 +296,8 @@ class Artifacts:
             disk.close(fd)
         with self._refusals():
             if os.name == "posix":
-                path.chmod(0o444)  # its path is given away; whoever writes there means another file
+                # Its path is given away; whoever writes there means another file.
+                path.chmod(path.lstat().st_mode & 0o444 | stat.S_IRUSR)
             self._put(path, stored.file)
             try:
                 disk.sync_dir(self.folder)

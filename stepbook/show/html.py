@@ -13,12 +13,12 @@ Pure: records in, text out.
 from __future__ import annotations
 
 import html
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model import failures
 from ..model.durations import describe
+from ..seen import seen
 from .values import readable
 from .words import glyph, standing, unstored
 
@@ -34,18 +34,11 @@ class Markup(str):
     __slots__ = ()
 
 
-#: Control characters but tab and line ends, what turns the direction of text, lone surrogates.
-_UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
-
-
 def escaped(value: object) -> Markup:
     """Return *value* as markup that shows its text; what cannot be seen as Python writes it."""
     if isinstance(value, Markup):
         return value
-    seen = _UNSEEN.sub(lambda found: repr(found[0])[1:-1], str(value))
-    return Markup(html.escape(seen))
+    return Markup(html.escape(seen(str(value), keep="\t\n\r")))
 
 
 def tag(name: str, *inside: object, **attributes: object) -> Markup:

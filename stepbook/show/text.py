@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 from ..model import failures
 from ..model.durations import describe
 from ..model.rows import fields_of, now_us
+from ..seen import seen
 from ..system.console import asks_new, stable
 from .values import readable
 from .words import GLYPHS, counted, glyph, standing, unstored
@@ -38,7 +39,6 @@ _DEEPEST: Final = 8  # deeper steps are indented no further
 _ERROR_LINES: Final = 8
 _ENDS: Final = 20  # steps at the beginning and at the end that are never left out
 _MOST_UNUSUAL: Final = 20
-_ZWJ: Final = "\u200d"  # joins emoji; not printable by itself
 
 
 class Span(NamedTuple):
@@ -260,17 +260,15 @@ def _value(before: str, text: str, width: int | None) -> list[Span]:
 
 
 def one_line(text: str, room: int | None) -> str:
-    """Return *text* on one line, with what no terminal should be sent escaped.
+    """Return *text* on one line, with what no terminal should be sent escaped, see :func:`seen`.
 
     Args:
-        text: any text: line ends, escape sequences and the like are written as Python would.
+        text: any text.
         room: cells that it may take; what is left out ends in "…".
     """
     if room is not None:
         text = text[: 4 * room + 4]  # enough: joiners and marks take no cell of their own
-    if not text.isprintable():
-        text = "".join(c if c.isprintable() or c == _ZWJ else repr(c)[1:-1] for c in text)
-    return _cut(text, room)
+    return _cut(seen(text), room)
 
 
 def _cut(text: str, room: int | None) -> str:

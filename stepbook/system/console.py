@@ -8,6 +8,8 @@ import sys
 from contextvars import ContextVar
 from typing import Any, Final
 
+from ..seen import seen
+
 #: How to ask for a fresh run where one is being opened: in Python, or in ``%stepbook run``.
 asks_new: Final = ContextVar("asks_new", default="new=True")
 
@@ -35,6 +37,7 @@ def in_ipython() -> bool:
     return shell() is not None
 
 
-def tell(message: str) -> None:
-    """Print *message*; a script's standard output stays its own."""
-    print(message, file=sys.stdout if in_ipython() else sys.stderr, flush=True)
+def tell(*lines: str) -> None:
+    """Print a message, most often one line; a script's standard output stays its own."""
+    text = "\n".join(map(seen, lines))
+    print(text, file=sys.stdout if in_ipython() else sys.stderr, flush=True)

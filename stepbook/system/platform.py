@@ -49,7 +49,7 @@ def open_plain(path: Path, flags: int = os.O_RDONLY) -> int:
         OSError: it cannot be opened, or is not a plain file; ``strerror`` says why.
     """
     try:
-        fd = os.open(path, flags | _CAREFULLY, 0o644)
+        fd = os.open(path, flags | _CAREFULLY, 0o666)  # less the umask
     except OSError as error:
         raise not_plain(path) or error from None
     if not stat.S_ISREG(os.fstat(fd).st_mode) or (os.name == "nt" and path.is_symlink()):

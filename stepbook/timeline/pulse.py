@@ -5,6 +5,7 @@ It looks at the runs instead of being told by them, so recording pays nothing fo
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import logging
 import threading
@@ -22,6 +23,8 @@ SHARE: Final = 0.025
 CREDIT_S: Final = 0.15
 #: ... and nobody waits longer than this.
 MOST_S: Final = 1.0
+#: How long the end of the process waits for a look that is going on.
+_PATIENCE_S: Final = 5.0
 
 _log = logging.getLogger("stepbook")
 
@@ -43,10 +46,13 @@ class Pulse:
         self._lock = threading.Lock()
         self._bell = Bell()
         self._thread: threading.Thread | None = None
+        self._ended = False
 
     def watch(self, thing: Watched) -> None:
         """Look at *thing* from now on."""
         with section(self._lock):
+            if self._ended:
+                return
             self._due[thing] = 0.0
             if self._thread is None or not self._thread.is_alive():
                 # ipykernel 7.0 finds the cell that a message belongs to in a context variable.
@@ -56,6 +62,21 @@ class Pulse:
                 )
                 self._thread.start()
         self._bell.ring()
+
+    def end(self) -> None:
+        """Look at nothing any more, and wait for the end of a look that is going on.
+
+        Python ends a thread that returns to it while it finalizes; within DuckDB that aborts the
+        whole process.
+        """
+        with section(self._lock):
+            self._ended = True
+            self._due.clear()
+            thread = self._thread
+        self._bell.ring()
+        if thread is not None and thread.is_alive():
+            with section():  # a join that is cut short leaves a lock behind
+                thread.join(_PATIENCE_S)
 
     def _go(self) -> None:
         while True:
@@ -77,7 +98,7 @@ class Pulse:
                 _log.exception("a timeline has stopped")
                 again = None
             with section(self._lock):
-                if again is None:
+                if again is None or self._ended:
                     self._due.pop(thing, None)
                     self._debts.pop(thing, None)
                 else:
@@ -99,3 +120,4 @@ class Pulse:
 
 
 PULSE: Final = Pulse()
+atexit.register(PULSE.end)

@@ -486,6 +486,46 @@ def test_doctor_is_content_with_a_journal_that_waits_to_be_folded(call, journal)
     assert "1 file, " in result.stdout
 
 
+HOLDS = """
+import sys, duckdb
+held = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+input()
+"""
+
+
+def test_doctor_held_off_by_a_busy_database_says_so_and_finds_nothing_wrong(child, book, path):
+    book.close()
+    holder = child(HOLDS, path)
+    holder.expect("held")
+    for env in ({}, {"FORCE_COLOR": "1"}):
+        held = process("doctor", "--book", path, **env)
+        assert held.returncode == 0, held.stdout
+        assert held.stderr == ""
+        told = " ".join(held.stdout.split())
+        assert "tables" in told
+        assert "not looked at" in told
+        assert f"process {holder.pid}" in told
+        assert "nothing is wrong in what could be looked at" in told
+    assert "✓ artifacts" in process("doctor", "--book", path).stdout
+    holder.say()
+    holder.end()
+    assert process("doctor", "--book", path).stdout.endswith("\nnothing is wrong\n")
+
+
+def test_doctor_held_off_by_a_busy_database_still_says_what_is_wrong_elsewhere(
+    child, journal, path
+):
+    data = journal.read_bytes()
+    journal.write_bytes(data.replace(b"half way", b"half_way", 1))
+    holder = child(HOLDS, path)
+    holder.expect("held")
+    held = process("doctor", "--book", path)
+    assert held.returncode == 1
+    assert "not looked at" in held.stdout
+    assert str(journal) in held.stdout
+
+
 def test_doctor_finds_a_damaged_line(call, journal):
     raw = journal.read_bytes().replace(b'"name":"Step 1"', b'"name":"Step X"', 1)
     journal.write_bytes(raw)

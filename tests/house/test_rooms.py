@@ -32,8 +32,21 @@ ROOMS = {
     "engine": {"record", "values", "show", "model", "system", "errors"},
     "timeline": {"engine", "record", "show", "values", "model", "system", "errors"},
     "api": {"engine", "timeline", "record", "show", "values", "model", "system", "errors"},
-    "notebook": {"api", "engine", "timeline", "values", "show", "model", "system", "errors"},
+    "notebook": {
+        "api",
+        "engine",
+        "timeline",
+        "values",
+        "show",
+        "model",
+        "system",
+        "errors",
+        "seen",
+    },
 }
+for below in ROOMS.values():
+    below.add("seen")
+ROOMS["seen"] = set()
 ROOMS["testing"] = {"api", "engine", "errors"}
 #: The command line and the package itself put together what they need.
 ROOMS["cli"] = set(ROOMS)

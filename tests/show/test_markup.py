@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
-import duckdb
 import pytest
+from overwritten import overwrite, record, shapes
 
 import stepbook
 from stepbook.model.rows import RunRow, StepRow
@@ -28,26 +27,7 @@ ALLOWED = {
 }  # fmt: skip
 ATTRIBUTES = {"style", "open", "title", "class"}
 
-OBJECT = {
-    HOSTILE: HOSTILE, "type": HOSTILE, "message": HOSTILE, "stack": HOSTILE, "notes": HOSTILE,
-    "cause": HOSTILE, "done": HOSTILE, "total": HOSTILE, "until": HOSTILE, "resolved": HOSTILE,
-    "session": HOSTILE, "number": HOSTILE, "__proto__": {"hacked": 1},
-}  # fmt: skip
-SHAPES = {
-    "text": HOSTILE,
-    "object": OBJECT,
-    "list": [HOSTILE, [HOSTILE], OBJECT],
-    "number": 1e308,
-    "null": None,
-    "kind": {"$stepbook": HOSTILE, "shape": [HOSTILE, None], "preview": HOSTILE, "dtypes": 5},
-    "kind that is a list": {"$stepbook": [HOSTILE], "shape": 5},
-    "table": {"$stepbook": "pandas.DataFrame", "shape": [2, 2], "dtypes": {HOSTILE: HOSTILE},
-              "columns": {"labels": [HOSTILE]}, "preview": [[HOSTILE, HOSTILE]], "data": "x"},
-    "file": {"$stepbook": "file", "name": HOSTILE, "bytes": HOSTILE, "sha256": HOSTILE,
-             "file": f"../{HOSTILE}"},
-    "far": {"until": 10**30, "done": 10**400, "message": 10**30},
-    "long": {"type": HOSTILE * 400, "message": HOSTILE * 400, "stack": HOSTILE * 4000},
-}  # fmt: skip
+SHAPES = shapes(HOSTILE)
 
 
 class Elements(HTMLParser):
@@ -82,60 +62,12 @@ def harmless(html, more=frozenset()):
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """A book with a run that has rows in every table."""
-    path = tmp_path_factory.mktemp("recorded") / "stepbook.duckdb"
-    book = stepbook.connect(path)
-    run = book.run("loop", input={"a": 1})
-    run.do("Outer", lambda: run.do("Inner", lambda: {"x": 1}))
-    with pytest.raises(ValueError, match="down"):
-        run.do("Fails", lambda: (_ for _ in ()).throw(ValueError("down")))
-    run.do("Scan", lambda ctx: ctx.scan.create(metadata={"m": 1}) and None)
-    run.log("said", step="Outer", data=1)
-    book.deliver_scan(run.id, {"ok": True})
-    run.wait_for_scan()
-    run.finish({"out": 1})
-    book.close()
-    return path, run.id
+    return record(tmp_path_factory.mktemp("recorded"))
 
 
-def hostile_book(recorded, folder, shape, *, enums, times="infinity"):
+def hostile_book(recorded, folder, shape, **options):
     """Return a copy of the recorded book with every column of every table overwritten."""
-    path, run_id = folder / "stepbook.duckdb", recorded[1]
-    shutil.copytree(recorded[0].parent, folder, dirs_exist_ok=True)
-    with duckdb.connect(path) as connection:
-        connection.execute("INSERT INTO cells VALUES ($1, 'Outer', 1, 'x', '{}', '[]')", [run_id])
-        # A run that stays as it is but for what is shown of it; another with a hostile id.
-        connection.execute("INSERT INTO runs SELECT * REPLACE ('run_x' AS id) FROM runs")
-        columns = connection.execute(
-            """SELECT table_name, column_name, data_type FROM duckdb_columns()
-               WHERE table_name <> 'meta' AND NOT internal"""
-        ).fetchall()
-        for table, column, kind in columns:
-            where = "run_id = $1" if table != "runs" else "id = $1"
-            if column in ("id", "run_id", "folded_seq") and table in ("runs", "steps", "attempts"):
-                continue
-            if kind == "JSON":
-                value = json.dumps(shape)
-            elif kind == "VARCHAR":
-                if column in ("status", "kind", "level", "trigger_type") and not enums:
-                    continue
-                value = HOSTILE
-                if column == "name":
-                    connection.execute(
-                        f"UPDATE {table} SET name = name || $2 WHERE {where}", [run_id, HOSTILE]
-                    )
-                    continue
-            elif kind == "DOUBLE":
-                value = float("nan")
-            elif kind.startswith("TIMESTAMP"):
-                value = times
-            else:
-                continue
-            if column == "run_id":
-                continue
-            connection.execute(f'UPDATE {table} SET "{column}" = $2 WHERE {where}', [run_id, value])
-        connection.execute("UPDATE runs SET id = $1, loop = $1 WHERE id = 'run_x'", [HOSTILE])
-    return stepbook.connect(path), run_id
+    return stepbook.connect(overwrite(recorded, folder, HOSTILE, shape, **options)), recorded[1]
 
 
 @pytest.fixture(params=SHAPES)

@@ -363,6 +363,31 @@ def test_importing_stepbook_loads_no_widget():
     assert done.stdout.strip() == "[]"
 
 
+ENDS_WHILE_LOOKING = """
+import sys, threading
+import duckdb
+from stepbook.timeline.pulse import PULSE
+
+looks = threading.Event()
+
+class Thing:
+    def beat(self):
+        looks.set()
+        duckdb.connect(sys.argv[1]).close()
+        return 0.0
+
+PULSE.watch(Thing())
+looks.wait()
+"""
+
+
+def test_a_process_that_ends_while_a_timeline_looks_into_the_tables_ends_well(child, tmp_path):
+    """DuckDB aborts a process whose thread Python ends within it."""
+    for turn in range(3):
+        code, _, said = child(ENDS_WHILE_LOOKING, tmp_path / f"{turn}.duckdb").end()
+        assert (code, said) == (0, "")
+
+
 def test_the_pulse_ends_with_the_last_timeline_and_survives_a_fault():
     pulse, beats = Pulse(), []
 
