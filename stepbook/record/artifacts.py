@@ -33,7 +33,7 @@ from ..errors import ArtifactError, JournalWriteError
 from ..model.blobs import NAME, Stored, TooBig
 from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
-from ..system.platform import disk, identity_of, not_plain, read_plain
+from ..system.platform import disk, identity_of, not_plain, open_plain
 from ..system.refusals import IN_VALUE, refusals
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ LOCK_TIMEOUT_S: Final = 60.0
 #: How the names of files end that are not whole yet.
 TEMPORARY: Final = ".tmp"
 _CHUNK_BYTES: Final = 1 << 20
+#: Longer than the name of an artifact: 64 digits, a dot and an ending.
+_LONGEST_NAME: Final = 100
 #: From here on hashing runs beside the writing, in a thread of its own.
 _THREAD_BYTES: Final = 4 << 20
 #: Longer than any tick of a file system's clock (FAT's two seconds apart), in nanoseconds.
@@ -221,12 +223,11 @@ class Artifacts:
         Raises:
             ArtifactError: the file is missing, or is not what was recorded.
         """
-        view = memoryview(allocate(stored.size)).cast("B")
-        self._read(stored, view)
-        return view
+        return self._read(stored, allocate)
 
-    def _read(self, stored: Stored, view: memoryview | None) -> None:
-        """Read a file into *view*, or only check it, and raise ArtifactError if it is wrong."""
+    def _read(self, stored: Stored, allocate: Callable[[int], Any] | None = None) -> memoryview:
+        """Read a file into a buffer, or only check it, and raise ArtifactError if it is wrong."""
+        view = memoryview(b"")
         try:
             fd = disk.open(self.path(stored.file), os.O_RDONLY)
         except FileNotFoundError:
@@ -243,9 +244,9 @@ class Artifacts:
             before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
             digest = stored.hashing()
             whole = os.fstat(fd).st_size == stored.size
-            if view is not None:
-                whole = whole and _fill(file, view, digest) == stored.size
-                whole = whole and stored.matches(digest)
+            if whole and allocate is not None:  # not before: the record may say any length
+                view = memoryview(allocate(stored.size)).cast("B")
+                whole = _fill(file, view, digest) == stored.size and stored.matches(digest)
             elif whole and self._known.get(stored.file) != before:
                 _hash(file, digest)
                 whole = stored.matches(digest)
@@ -255,6 +256,7 @@ class Artifacts:
                     "the step again with run.redo(name)."
                 )
         self._trust(stored.file, before, seen_ns)
+        return view
 
     def check(self, stored: Stored) -> Path:
         """Return the path of a file of which the hash was found right, without keeping its content.
@@ -265,7 +267,7 @@ class Artifacts:
         Raises:
             ArtifactError: the file is missing, or is not what was recorded.
         """
-        self._read(stored, None)
+        self._read(stored)
         self._want(stored.file)
         return self.path(stored.file)
 
@@ -400,16 +402,28 @@ class Artifacts:
             return freed
 
     def _refer(self, text: str, live: set[str]) -> None:
-        texts = [text]
-        while texts:
-            for match in NAME.finditer(texts.pop()):
-                file = match.group()
-                if file in live:
-                    continue
-                live.add(file)
-                if file.endswith(".json"):
-                    with contextlib.suppress(OSError):
-                        texts.append(read_plain(self.folder / file).decode("utf-8", "replace"))
+        waiting: list[Iterable[str]] = [[text]]
+        while waiting:
+            for piece in waiting.pop():
+                for match in NAME.finditer(piece):
+                    file = match.group()
+                    if file not in live:
+                        live.add(file)
+                        if file.endswith(".json"):
+                            waiting.append(self._pieces(file))
+
+    def _pieces(self, file: str) -> Iterator[str]:
+        """Yield what a file of JSON holds, a piece at a time: a name is whole in one of them."""
+        rest = ""
+        with (
+            contextlib.suppress(OSError),
+            os.fdopen(open_plain(self.folder / file), "rb") as opened,
+        ):
+            while data := opened.read(_CHUNK_BYTES):
+                # Names are ASCII; of other texts it does not matter which these are.
+                piece = rest + data.decode("latin-1")
+                yield piece
+                rest = piece[-_LONGEST_NAME:]
 
     def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
         # A file system's clock ticks every few milliseconds: what was written just before it was

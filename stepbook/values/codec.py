@@ -32,6 +32,8 @@ class Codec:
     Args:
         artifacts: where big values go; None keeps everything in the text.
         allow_pickle: store as pickle what nothing else can store, and read what was stored so.
+        trusted: whether what is read was written by this user: then what it may take is bounded by
+            the machine's memory only, not by what it has on the disk.
 
     Example:
         >>> codec = Codec(None)
@@ -39,9 +41,12 @@ class Codec:
         {'a': (1, 2)}
     """
 
-    def __init__(self, artifacts: Blobs | None, *, allow_pickle: bool = False) -> None:
+    def __init__(
+        self, artifacts: Blobs | None, *, allow_pickle: bool = False, trusted: bool = False
+    ) -> None:
         self.artifacts = artifacts
         self.allow_pickle = allow_pickle
+        self.trusted = trusted
         self._known = Known()
 
     def writing(self, limit: Limit | None = None) -> Writer:
@@ -81,7 +86,11 @@ class Codec:
         from .heap import EarlyReader, HeapReader  # noqa: PLC0415 - only cells have graphs
 
         given = self.artifacts, world, hint
-        options: Any = {"allow_pickle": self.allow_pickle, "known": self._known}
+        options: Any = {
+            "allow_pickle": self.allow_pickle,
+            "known": self._known,
+            "trusted": self.trusted,
+        }
 
         def read() -> Any:
             if only is not None:
@@ -161,6 +170,7 @@ class Codec:
             allow_pickle=self.allow_pickle,
             ready=ready,
             known=self._known,
+            trusted=self.trusted,
         )
         return reader.decode(text)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError, StepbookError
 from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
+from .budget import Budget
 from .kinds import COMPOSED, FORMAT, LIBRARIES, PARTS_FORMAT, library, no_constant, to_text
 from .nodes import TAG, expect, step, take, unb64
 from .parts import Content, Known, Source
@@ -36,6 +37,10 @@ class Reader:
         allow_pickle: load what was stored as pickle.
         ready: what reading some files would give; handed out once each.
         known: takes in where parts of values are.
+        trusted: whether the record is this user's own.
+
+    Attributes:
+        budget: what rebuilding the value may take.
     """
 
     def __init__(
@@ -46,7 +51,9 @@ class Reader:
         allow_pickle: bool,
         ready: dict[str, list[Any]] | None = None,
         known: Known | None = None,
+        trusted: bool = False,
     ) -> None:
+        self.budget = Budget(trusted=trusted)
         self._known = known
         self._ready = ready or {}
         self._store = artifacts
@@ -61,6 +68,8 @@ class Reader:
         Raises:
             ArtifactError: it cannot be rebuilt.
         """
+        self.budget.enter()
+        self.budget.text(len(text))
         try:
             return self._decoded(text)
         except (ArtifactError, RecursionError):
@@ -73,6 +82,8 @@ class Reader:
             raise ArtifactError(
                 f"the record is damaged: {type(error).__name__}: {error}"
             ) from error
+        finally:
+            self.budget.leave()
 
     def _decoded(self, text: str) -> Any:
         return self._decoder.decode(text)
@@ -110,6 +121,7 @@ class Reader:
         content = self.content(node)
         if kind == "json":
             take(rest, "of", optional=("length",))
+            self.budget.whole_text()
             return self.decode(str(content(), "utf-8"))
         if kind in ("bytes.blob", "bytearray.blob"):
             take(rest)
@@ -148,12 +160,11 @@ class Reader:
         """Return what reads the bytes of a node, each time after a hash was found right."""
         if "parts" in node:
             files, places = _listed(node["parts"])
-            return Content([self._part_of(file) for file in files], places, self._known)
+            sources = [self._part_of(file) for file in files]
+            return Content(sources, self.budget, places, self._known)
 
         def read(allocate: Callable[[int], Any]) -> memoryview:
             size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
-            if "file" in node:
-                return self._artifacts().read(_stored(node), allocate)
             data = unb64(node["data"])
             if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
                 raise ArtifactError("its bytes are not those that were recorded")
@@ -161,14 +172,20 @@ class Reader:
             view[:] = data
             return view
 
-        stored = _stored(node) if "file" in node else None
-        return Content([Source(read, stored)], None, self._known)
+        source = self._source(_stored(node)) if "file" in node else Source(read)
+        return Content([source], self.budget, None, self._known)
 
     def _part_of(self, file: dict[str, Any]) -> Source:
         """Return what reads one of several files of a node."""
         take(file, "file", "bytes", "sha256", "xxh3_128")
-        stored = _stored(file)
-        return Source(lambda allocate: self._artifacts().read(stored, allocate), stored)
+        return self._source(_stored(file))
+
+    def _source(self, stored: Stored) -> Source:
+        def read(allocate: Callable[[int], Any]) -> memoryview:
+            asking = self.budget.allowing(stored.file, allocate)
+            return self._artifacts().read(stored, asking)
+
+        return Source(read, stored)
 
     def _artifacts(self) -> Blobs:
         if self._store is None:
