@@ -127,7 +127,8 @@ class Restorer:
         for name, value in self._done.items():
             self._set(name, value)
         if self._chance is not None:
-            set_hidden(self._decode(self._chance, CHANCE))
+            with self._reading():
+                set_hidden(self._decode(self._chance, CHANCE))
         failed = []
         if self._around is not None:
             around = self._decode(self._around, AROUND)

@@ -51,6 +51,8 @@ _CHUNK_BYTES: Final = 1 << 20
 _LONGEST_NAME: Final = 100
 #: From here on hashing runs beside the writing, in a thread of its own.
 _THREAD_BYTES: Final = 4 << 20
+#: Shorter files are read whatever they say.
+_LONG_BYTES: Final = 1 << 30
 #: Longer than any tick of a file system's clock (FAT's two seconds apart), in nanoseconds.
 _TICK_NS: Final = 50_000_000
 #: Chunks that may wait to be hashed: bounds the memory that they hold.
@@ -243,7 +245,7 @@ class Artifacts:
         with os.fdopen(fd, "rb", buffering=0) as file:
             before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
             digest = stored.hashing()
-            whole = os.fstat(fd).st_size == stored.size
+            whole = os.fstat(fd).st_size == stored.size and not has_holes(fd)
             if whole and allocate is not None:  # not before: the record may say any length
                 view = memoryview(allocate(stored.size)).cast("B")
                 whole = _fill(file, view, digest) == stored.size and stored.matches(digest)
@@ -419,7 +421,7 @@ class Artifacts:
             contextlib.suppress(OSError),
             os.fdopen(open_plain(self.folder / file), "rb") as opened,
         ):
-            while data := opened.read(_CHUNK_BYTES):
+            while not has_holes(opened.fileno()) and (data := opened.read(_CHUNK_BYTES)):
                 # Names are ASCII; of other texts it does not matter which these are.
                 piece = rest + data.decode("latin-1")
                 yield piece
@@ -572,6 +574,18 @@ def _hash_views(digest: Any, views: queue.SimpleQueue[Any], room: queue.SimpleQu
         digest.update(view)
         room.put(None)
     room.put(None)
+
+
+def has_holes(fd: int) -> bool:
+    """Whether a file says to be longer than its disk, as one without content can.
+
+    To hash it would take hours. A file that a disk compresses is shorter than that.
+    """
+    size = os.fstat(fd).st_size
+    if size < _LONG_BYTES or not hasattr(os, "fstatvfs"):
+        return False
+    about = os.fstatvfs(fd)
+    return size > about.f_blocks * about.f_frsize
 
 
 def _hash(file: Any, digest: Any) -> None:
