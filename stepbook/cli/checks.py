@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import BookBusyError, BookError, StepbookWarning
 from ..model.blobs import NAME
 from ..model.rows import RUN_ID, is_run_id
-from ..record.artifacts import TEMPORARY
+from ..record.artifacts import TEMPORARY, has_holes
 from ..record.home import FileHome, read_book_id
 from ..record.journals import about_damaged, about_garbled, gap
 from ..record.lines import files_by_run, look, merge, read_files
@@ -404,6 +404,8 @@ def _artifacts(home: FileHome, named: dict[str, str]) -> Checked:
 
 def _digest(path: Path) -> str:
     with os.fdopen(open_plain(path), "rb") as file:
+        if has_holes(file.fileno()):
+            return "nothing that was recorded"
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

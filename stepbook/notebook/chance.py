@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import random
 import sys
-from typing import Any
+from typing import Any, Final
+
+#: Where a generator stands in the numbers that it has made at once; behind them is other memory.
+_LAST_PLACE: Final = {"pos": 624, "buffer_pos": 4}
+_LARGEST_POOL: Final = 1 << 10
 
 
 def parts_of(value: Any) -> dict[str, Any] | None:  # noqa: PLR0911 - one for each kind
@@ -48,9 +52,11 @@ def from_parts(parts: dict[str, Any]) -> Any:
         return np.random.Generator(parts["bits"])
     if kind == "bits":
         state = parts["state"]
-        bits = getattr(np.random, str(state["bit_generator"]))(parts["seed"])
+        bits = _bit_generator(state)(parts["seed"])
         bits.state = state
         return bits
+    if not 0 < parts["pool_size"] <= _LARGEST_POOL:
+        raise ValueError("a pool of another size than any that is made")
     return np.random.SeedSequence(
         **{name: value for name, value in parts.items() if name not in ("kind", "$stepbook")}
     )
@@ -67,11 +73,25 @@ def from_state(stored: dict[str, Any]) -> Any:
 
     if kind == "RandomState":
         legacy = np.random.RandomState()
+        _bit_generator(state)
         legacy.set_state(state)
         return legacy
-    bits = getattr(np.random, str(state["bit_generator"]))()
+    bits = _bit_generator(state)()
     bits.state = state
     return np.random.Generator(bits)
+
+
+def _bit_generator(state: dict[str, Any]) -> Any:
+    """Return the class of a bit generator, of which NumPy does not check all of the state."""
+    import numpy as np  # noqa: PLC0415 - where it was used before
+
+    found = getattr(np.random, str(state["bit_generator"]), None)
+    if not (isinstance(found, type) and issubclass(found, np.random.BitGenerator)):
+        raise ValueError("not a bit generator")  # noqa: TRY004 - the record is damaged
+    places = {"pos": state["state"].get("pos", 0), "buffer_pos": state.get("buffer_pos", 0)}
+    if any(not 0 <= place <= _LAST_PLACE[name] for name, place in places.items()):
+        raise ValueError("a generator that stands behind the end of its numbers")
+    return found
 
 
 def hidden() -> dict[str, Any]:
@@ -102,6 +122,7 @@ def set_hidden(states: dict[str, Any]) -> None:
     if "numpy" in states:
         import numpy as np  # noqa: PLC0415 - where it was used before
 
+        _bit_generator(states["numpy"])
         np.random.set_state(states["numpy"])  # noqa: NPY002 - as the person has used it
 
 

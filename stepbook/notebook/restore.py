@@ -138,7 +138,8 @@ class Restorer:
         for name, value in self._done.items():
             self._set(name, value)
         if self._chance is not None:
-            set_hidden(self._decode(self._chance, CHANCE))
+            with self._reading():
+                set_hidden(self._decode(self._chance, CHANCE))
         if self._foreign:
             warn(
                 f"the record of step {self._step!r} also has {', '.join(self._foreign)}, which the "

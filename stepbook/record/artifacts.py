@@ -33,7 +33,7 @@ from ..errors import ArtifactError, JournalWriteError
 from ..model.blobs import NAME, Stored, TooBig
 from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
-from ..system.platform import disk, identity_of, names_in, not_plain, read_plain
+from ..system.platform import disk, identity_of, names_in, not_plain, open_plain
 from ..system.refusals import IN_VALUE, refusals
 
 if TYPE_CHECKING:
@@ -47,8 +47,12 @@ LOCK_TIMEOUT_S: Final = 60.0
 #: How the names of files end that are not whole yet.
 TEMPORARY: Final = ".tmp"
 _CHUNK_BYTES: Final = 1 << 20
+#: Longer than the name of an artifact: 64 digits, a dot and an ending.
+_LONGEST_NAME: Final = 100
 #: From here on hashing runs beside the writing, in a thread of its own.
 _THREAD_BYTES: Final = 4 << 20
+#: Shorter files are read whatever they say.
+_LONG_BYTES: Final = 1 << 30
 #: Longer than any tick of a file system's clock (FAT's two seconds apart), in nanoseconds.
 _TICK_NS: Final = 50_000_000
 #: Chunks that may wait to be hashed: bounds the memory that they hold.
@@ -221,12 +225,11 @@ class Artifacts:
         Raises:
             ArtifactError: the file is missing, or is not what was recorded.
         """
-        view = memoryview(allocate(stored.size)).cast("B")
-        self._read(stored, view)
-        return view
+        return self._read(stored, allocate)
 
-    def _read(self, stored: Stored, view: memoryview | None) -> None:
-        """Read a file into *view*, or only check it, and raise ArtifactError if it is wrong."""
+    def _read(self, stored: Stored, allocate: Callable[[int], Any] | None = None) -> memoryview:
+        """Read a file into a buffer, or only check it, and raise ArtifactError if it is wrong."""
+        view = memoryview(b"")
         try:
             fd = disk.open(self.path(stored.file), os.O_RDONLY)
         except FileNotFoundError:
@@ -242,10 +245,10 @@ class Artifacts:
         with os.fdopen(fd, "rb", buffering=0) as file:
             before, seen_ns = _identity(os.fstat(fd)), time.time_ns()
             digest = stored.hashing()
-            whole = os.fstat(fd).st_size == stored.size
-            if view is not None:
-                whole = whole and _fill(file, view, digest) == stored.size
-                whole = whole and stored.matches(digest)
+            whole = os.fstat(fd).st_size == stored.size and not has_holes(fd)
+            if whole and allocate is not None:  # not before: the record may say any length
+                view = memoryview(allocate(stored.size)).cast("B")
+                whole = _fill(file, view, digest) == stored.size and stored.matches(digest)
             elif whole and self._known.get(stored.file) != before:
                 _hash(file, digest)
                 whole = stored.matches(digest)
@@ -255,6 +258,7 @@ class Artifacts:
                     "the step again with run.redo(name)."
                 )
         self._trust(stored.file, before, seen_ns)
+        return view
 
     def check(self, stored: Stored) -> Path:
         """Return the path of a file of which the hash was found right, without keeping its content.
@@ -265,7 +269,7 @@ class Artifacts:
         Raises:
             ArtifactError: the file is missing, or is not what was recorded.
         """
-        self._read(stored, None)
+        self._read(stored)
         self._want(stored.file)
         return self.path(stored.file)
 
@@ -406,16 +410,28 @@ class Artifacts:
             return freed
 
     def _refer(self, text: str, live: set[str]) -> None:
-        texts = [text]
-        while texts:
-            for match in NAME.finditer(texts.pop()):
-                file = match.group()
-                if file in live:
-                    continue
-                live.add(file)
-                if file.endswith(".json"):
-                    with contextlib.suppress(OSError):
-                        texts.append(read_plain(self.folder / file).decode("utf-8", "replace"))
+        waiting: list[Iterable[str]] = [[text]]
+        while waiting:
+            for piece in waiting.pop():
+                for match in NAME.finditer(piece):
+                    file = match.group()
+                    if file not in live:
+                        live.add(file)
+                        if file.endswith(".json"):
+                            waiting.append(self._pieces(file))
+
+    def _pieces(self, file: str) -> Iterator[str]:
+        """Yield what a file of JSON holds, a piece at a time: a name is whole in one of them."""
+        rest = ""
+        with (
+            contextlib.suppress(OSError),
+            os.fdopen(open_plain(self.folder / file), "rb") as opened,
+        ):
+            while not has_holes(opened.fileno()) and (data := opened.read(_CHUNK_BYTES)):
+                # Names are ASCII; of other texts it does not matter which these are.
+                piece = rest + data.decode("latin-1")
+                yield piece
+                rest = piece[-_LONGEST_NAME:]
 
     def _trust(self, file: str, identity: tuple[int, ...], seen_ns: int) -> None:
         # A file system's clock ticks every few milliseconds: what was written just before it was
@@ -564,6 +580,18 @@ def _hash_views(digest: Any, views: queue.SimpleQueue[Any], room: queue.SimpleQu
         digest.update(view)
         room.put(None)
     room.put(None)
+
+
+def has_holes(fd: int) -> bool:
+    """Whether a file says to be longer than its disk, as one without content can.
+
+    To hash it would take hours. A file that a disk compresses is shorter than that.
+    """
+    size = os.fstat(fd).st_size
+    if size < _LONG_BYTES or not hasattr(os, "fstatvfs"):
+        return False
+    about = os.fstatvfs(fd)
+    return size > about.f_blocks * about.f_frsize
 
 
 def _hash(file: Any, digest: Any) -> None:

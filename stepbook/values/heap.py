@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError, NotSerializableError
 from ..model.libraries import OF_THE_MOMENT, is_of_the_moment
 from .kinds import no_constant
-from .nodes import TAG, WITHOUT_TEXT, expect, name_of, unstorable
+from .nodes import MAX_LEVELS, TAG, WITHOUT_TEXT, expect, name_of, unstorable
 from .pickling import CannotPickleError, dumps
 from .reader import Reader
 from .types import carried, classes, living, tables, views
@@ -342,6 +342,7 @@ class HeapReader(Reader):
         world: what the host knows of its code.
         hint: names the classes that may be rebuilt.
         known: takes in where parts of values are.
+        trusted: whether the record is this user's own.
         address: where the graph stands.
         slot: which graph of the step it is.
     """
@@ -355,11 +356,16 @@ class HeapReader(Reader):
         hint: Any,
         *,
         known: Known | None = None,
+        trusted: bool = False,
         address: Address | None = None,
         slot: str = "",
     ) -> None:
-        super().__init__(artifacts, hint, known=known, address=address, slot=slot)
+        given: Any = {"known": known, "trusted": trusted, "address": address, "slot": slot}
+        super().__init__(artifacts, hint, **given)
         self.world = world
+        #: How many parts the hash of a tuple looks at, by its id; the tuples are kept meanwhile.
+        self._hashed: dict[int, int] = {}
+        self._keys: list[tuple[Any, ...]] = []
         self.refs: dict[int, Any] = {}
         self._raw: dict[int, Any] = {}
         self._made: dict[int, Any] = {}
@@ -402,7 +408,7 @@ class HeapReader(Reader):
             raise ArtifactError("two objects have the same number")
         self._raw[number] = content
 
-    def resolve(self, node: Any) -> Any:  # noqa: PLR0911 - one for each kind
+    def resolve(self, node: Any) -> Any:  # noqa: C901, PLR0911 - one for each kind
         """Return the object of a node; what it holds may be filled in later."""
         if type(node) is list:
             if node and type(node[0]) is dict and node[0].get(TAG) == SHARED_LIST:
@@ -423,6 +429,8 @@ class HeapReader(Reader):
         inner = {key: self.resolve(item) for key, item in node.items()}
         if kind is None:
             return inner
+        if kind == "frozenset":
+            self._weigh(inner["items"])
         if kind == tables.SHARED_COLUMNS:
             return tables.decode_columns(inner)
         return living.decode(self, kind, inner) if kind in living.WHOLE else self._hook(inner)
@@ -455,10 +463,28 @@ class HeapReader(Reader):
 
     def when_whole(self, keys: list[Any], fill: Callable[[], None]) -> None:
         """Call *fill*, which asks for hashes of *keys*, as soon as those have their content."""
+        self._weigh(keys)
         if self._open and any(id(part) in self._open for key in keys for part in _parts(key)):
             self._later.append(fill)
         else:
             fill()
+
+    def _weigh(self, keys: list[Any]) -> None:
+        """Ask for the steps that the hashes of *keys* take.
+
+        A tuple may hold another one twice, and that a third one twice: its hash looks at all.
+        """
+        self.budget.step(sum(self._weight(key, 0) for key in keys if type(key) is tuple))
+
+    def _weight(self, key: tuple[Any, ...], level: int) -> int:
+        found = self._hashed.get(id(key))
+        if found is None:
+            if level > MAX_LEVELS:
+                raise ArtifactError("a key that is nested too deep")
+            inner = [self._weight(part, level + 1) for part in key if type(part) is tuple]
+            self._keys.append(key)
+            found = self._hashed[id(key)] = len(key) + sum(inner)
+        return found
 
     def class_of(self, reference: str) -> type:
         """Return a class that the host's code names."""
@@ -495,8 +521,12 @@ class EarlyReader(HeapReader):
 
 def _parts(key: Any) -> list[Any]:
     """Return what the hash of a key may ask for: itself, and what is in it if it is a tuple."""
-    found = [key]
-    for part in found:
+    found = {id(key): key}
+    waiting = [key]
+    while waiting:
+        part = waiting.pop()
         if isinstance(part, tuple | frozenset):
-            found.extend(part)
-    return found
+            inner = {id(item): item for item in part if id(item) not in found}
+            found |= inner
+            waiting.extend(inner.values())
+    return [*found.values()]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
     from ..model.blobs import Stored
+    from .budget import Budget
 
     Reading = Callable[[Callable[[int], Any]], memoryview]
 
@@ -248,6 +249,7 @@ class Content:
 
     Args:
         sources: the files: one that holds the whole, or several with parts.
+        budget: what rebuilding the value may take.
         places: of each part the number of its file and where in it it is; None for the whole.
         known: where to note the files that were read.
     """
@@ -255,10 +257,12 @@ class Content:
     def __init__(
         self,
         sources: list[Source],
+        budget: Budget,
         places: list[tuple[int, ...]] | None = None,
         known: Known | None = None,
     ) -> None:
         self._known = known
+        self.budget = budget
         self.sources = sources
         self.places = places
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError, NotStoredError, SealKeyError, StepbookError
 from ..model.blobs import Blobs, Stored
 from ..system.interrupts import load
+from .budget import Budget
 from .kinds import COMPOSED, FORMAT, LIBRARIES, PARTS_FORMAT, SEALED, library, no_constant, to_text
 from .nodes import TAG, expect, step, take, unb64
 from .parts import Content, Known, Source
@@ -37,8 +38,12 @@ class Reader:
         hint: names the classes that may be rebuilt.
         ready: what reading some files would give; handed out once each.
         known: takes in where parts of values are.
+        trusted: whether the record is this user's own.
         address: where the value stands; only there sealed pickles are loaded.
         slot: which value of the step it is.
+
+    Attributes:
+        budget: what rebuilding the value may take.
     """
 
     #: What the host knows of its code; a value by itself needs nothing of it.
@@ -51,9 +56,11 @@ class Reader:
         *,
         ready: dict[str, list[Any]] | None = None,
         known: Known | None = None,
+        trusted: bool = False,
         address: Address | None = None,
         slot: str = "",
     ) -> None:
+        self.budget = Budget(trusted=trusted)
         self._address = address
         self._slot = slot
         self._known = known
@@ -69,6 +76,8 @@ class Reader:
         Raises:
             ArtifactError: it cannot be rebuilt.
         """
+        self.budget.enter()
+        self.budget.text(len(text))
         try:
             return self._decoded(text)
         except (ArtifactError, NotStoredError, SealKeyError, RecursionError):
@@ -81,6 +90,8 @@ class Reader:
             raise ArtifactError(
                 f"the record is damaged: {type(error).__name__}: {error}"
             ) from error
+        finally:
+            self.budget.leave()
 
     def _decoded(self, text: str) -> Any:
         return self._decoder.decode(text)
@@ -122,6 +133,7 @@ class Reader:
         content = self.content(node)
         if kind == "json":
             take(rest, "of", optional=("length",))
+            self.budget.whole_text()
             return self.decode(str(content(), "utf-8"))
         if kind in ("bytes.blob", "bytearray.blob"):
             take(rest)
@@ -157,12 +169,11 @@ class Reader:
         """Return what reads the bytes of a node, each time after a hash was found right."""
         if "parts" in node:
             files, places = _listed(node["parts"])
-            return Content([self._part_of(file) for file in files], places, self._known)
+            sources = [self._part_of(file) for file in files]
+            return Content(sources, self.budget, places, self._known)
 
         def read(allocate: Callable[[int], Any]) -> memoryview:
             size, sha256 = expect(node["bytes"], int), expect(node["sha256"], str)
-            if "file" in node:
-                return self._artifacts().read(_stored(node), allocate)
             data = unb64(node["data"])
             if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
                 raise ArtifactError("its bytes are not those that were recorded")
@@ -170,14 +181,20 @@ class Reader:
             view[:] = data
             return view
 
-        stored = _stored(node) if "file" in node else None
-        return Content([Source(read, stored)], None, self._known)
+        source = self._source(_stored(node)) if "file" in node else Source(read)
+        return Content([source], self.budget, None, self._known)
 
     def _part_of(self, file: dict[str, Any]) -> Source:
         """Return what reads one of several files of a node."""
         take(file, "file", "bytes", "sha256", "xxh3_128")
-        stored = _stored(file)
-        return Source(lambda allocate: self._artifacts().read(stored, allocate), stored)
+        return self._source(_stored(file))
+
+    def _source(self, stored: Stored) -> Source:
+        def read(allocate: Callable[[int], Any]) -> memoryview:
+            asking = self.budget.allowing(stored.file, allocate)
+            return self._artifacts().read(stored, asking)
+
+        return Source(read, stored)
 
     def _artifacts(self) -> Blobs:
         if self._store is None:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     import types
     from collections.abc import Callable
 
+    from .budget import Budget
+
 
 class World(Protocol):
     """What the host knows of the code that it executes.
@@ -95,10 +97,12 @@ class GraphReader(Protocol):
 
     Attributes:
         world: what the host knows of its code.
+        budget: what rebuilding the value may take.
         refs: by what pandas knows that blocks are on the same memory, by number.
     """
 
     world: World
+    budget: Budget
     refs: dict[int, Any]
 
     def resolve(self, node: Any) -> Any:

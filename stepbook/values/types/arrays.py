@@ -18,6 +18,7 @@ _SHOWN: Final = 10
 #: Kinds of scalars that stand in the record as values of Python, and the type of those.
 _WRITTEN_OUT: Final = {"b": bool, "i": int, "u": int, "f": float, "U": str, "S": bytes}
 _LONGEST_FLOAT: Final = 8
+_BYTES_OF_A_LETTER: Final = 4
 
 KINDS: Final = frozenset({"numpy.ndarray", "numpy.ndarray.items", "numpy.scalar", "numpy.dtype"})
 
@@ -151,6 +152,8 @@ def _decode_scalar(node: dict[str, Any]) -> Any:
         _, value = take(node, "dtype", "value")
         if dtype.kind not in _WRITTEN_OUT:
             raise ValueError("a value of this dtype is kept as bytes")
+        if dtype.kind in "US" and dtype.itemsize > _BYTES_OF_A_LETTER * (len(value) + 1):
+            raise ValueError("a dtype that is longer than its text")
         made = np.array(expect(value, _WRITTEN_OUT[dtype.kind]), dtype)
         if dtype.kind in "iubUS" and made.item() != value:
             raise ValueError("does not fit its dtype")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import InvalidInputError, NotSerializableError
 from ..nodes import Encoder, short, take, unstorable
-from .ipc import read_ipc, write_ipc
+from .ipc import read_checked, read_ipc, write_ipc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from ..parts import Content
 
 #: What a preview shows at most.
 _ROWS: Final = 5
@@ -126,26 +126,33 @@ def rows_of(value: Any, start: int, count: int) -> Any:
     return {"index": [[short(label) for label in row] for row in levels], "rows": shown}
 
 
-def decode(
-    kind: str, node: dict[str, Any], content: Callable[[Callable[[int], Any]], memoryview]
-) -> Any:
+def decode(kind: str, node: dict[str, Any], content: Content) -> Any:
     """Return the table that *node* stands for.
 
     Args:
         kind: one of :data:`KINDS`.
         node: with everything inside rebuilt already; fields that say where its bytes are taken
             out.
-        content: reads the bytes into a buffer made by the function that it is given.
+        content: its bytes.
     """
     shape, _ = take(node, "shape", "dtypes")
     if kind == "pyarrow.Table":
-        table = read_ipc(content).read_all()
+        table = read_ipc(content)
     else:
-        import polars as pl  # noqa: PLC0415
-
-        table = pl.read_ipc(io.BytesIO(content(bytearray)))
+        table = _read_polars(io.BytesIO(read_checked(content, bytearray)))
         if kind == "polars.Series":
             table = table.to_series()
     if list(table.shape) != shape:
         raise ValueError("the file holds another table")
     return table
+
+
+def _read_polars(file: io.BytesIO) -> Any:
+    import polars as pl  # noqa: PLC0415
+
+    try:
+        return pl.read_ipc(file)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust; it is no Exception
+            raise
+        raise ValueError(f"polars cannot read it: {error}") from error

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from ..budget import SOME, check_hashes
 from ..nodes import BIG, TAG, Encoder, b64, expect, is_odd, take, unb64, unstorable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: How far a stream may stand behind its end: what is written there has to fill the gap.
+_BEYOND: Final = 1 << 26
 #: Longer bytes are kept apart, with a hash.
 _SHORT_BYTES: Final = 1 << 10
 
@@ -231,7 +234,8 @@ def _to_tuple(node: dict[str, Any]) -> tuple[Any, ...]:
 def _to_set(make: type) -> Callable[[dict[str, Any]], Any]:
     def build(node: dict[str, Any]) -> Any:
         (items,) = take(node, "items")
-        found = make(expect(items, list))
+        check_hashes(expect(items, list))
+        found = make(items)
         if len(found) != len(items):
             raise ValueError("an item stands there twice")
         return found
@@ -240,7 +244,9 @@ def _to_set(make: type) -> Callable[[dict[str, Any]], Any]:
 
 
 def _fill(into: Any, items: Any) -> Any:
-    for pair in expect(items, list):
+    if len(expect(items, list)) > SOME:
+        check_hashes([pair[0] for pair in items])
+    for pair in items:
         key, item = expect(pair, list)
         into[key] = item
     if len(into) != len(items):
@@ -369,7 +375,9 @@ def _to_stream(make: type) -> Callable[[dict[str, Any]], Any]:
             value.close()
             return value
         value = make(content)
-        value.seek(expect(position, int))
+        if expect(position, int) > len(content) + _BEYOND:
+            raise ValueError("a place far beyond the end")
+        value.seek(position)
         return value
 
     return build

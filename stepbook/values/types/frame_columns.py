@@ -7,6 +7,7 @@ beside its Arrow array: JSON that says what it was.
 
 from __future__ import annotations
 
+import re
 from datetime import timezone
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
@@ -41,6 +42,21 @@ _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "json": ("files",),
 }
 _UNITS: Final = frozenset({"s", "ms", "us", "ns"})
+_MASKED: Final = re.compile("U?Int(8|16|32|64)|Float(32|64)|boolean")
+_ZONE: Final = re.compile(r"\w[\w+-]*(/\w[\w+-]*)*", re.ASCII)
+#: That of two long doubles.
+_LONGEST_ITEM: Final = 32
+#: What an object of a column takes at least, with its place.
+_OBJECT_BYTES: Final = 64
+#: Arrow's types of columns that pandas gets as something else.
+_KINDS: Final = {
+    "category": "dictionary",
+    "interval": "struct",
+    "period": "int64",
+    "string": "large_string",
+    "object": "large_string",
+    "json": "large_string",
+}
 
 
 def encode(w: Encoder, array: Any) -> tuple[Any, Spec]:  # noqa: C901, PLR0911 - one for each kind
@@ -224,9 +240,38 @@ def memory_of(spec: Spec) -> np.dtype[Any] | None:
     if spec["is"] != "numpy":
         return None
     dtype: np.dtype[Any] = np.dtype(expect(spec["dtype"], str))
-    if dtype.hasobject:
-        raise ValueError("a column of objects is never read as memory")
+    if dtype.kind not in "biufcmM" or dtype.itemsize > _LONGEST_ITEM:
+        raise ValueError("a column of such items is never read as memory")
     return dtype
+
+
+def memory_for(spec: Spec, rows: int) -> int:
+    """Return about how many bytes a column of so many rows takes."""
+    dtype = memory_of(spec)
+    if dtype is not None:
+        return rows * dtype.itemsize
+    return rows * _OBJECT_BYTES if spec["is"] in ("object", "json") else 0
+
+
+def expect_kind(spec: Spec, kind: Any) -> None:
+    """Refuse a column of which the Arrow type is not the one that :func:`encode` writes.
+
+    Others could be a thousand times what is in the file: texts that are all one, runs.
+    """
+    import pyarrow as pa  # noqa: PLC0415
+
+    check = _KINDS.get(spec["is"])
+    if check is not None and not getattr(pa.types, f"is_{check}")(kind):
+        raise ValueError(f"a column of the type {kind}")
+
+
+def zone_of(zone: Any) -> Any:
+    """Return a time zone that pandas may be given; of some names it would open any file."""
+    if not isinstance(zone, str):
+        return expect(zone, ZoneInfo, timezone)
+    if not _ZONE.fullmatch(zone) or zone.startswith("dateutil/"):
+        raise ValueError(f"{zone!r} is not the name of a time zone")
+    return zone
 
 
 def decoder(
@@ -257,7 +302,7 @@ def _build(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:  # noqa:
             return _build_categorical(spec, whole, parse)
         case "zoned":
             # A name is what pandas 2 has of its zones.
-            dtype = pd.DatetimeTZDtype(spec["unit"], expect(spec["zone"], ZoneInfo, timezone, str))
+            dtype = pd.DatetimeTZDtype(spec["unit"], zone_of(spec["zone"]))
             naive = {"is": "numpy", "dtype": f"<M8[{spec['unit']}]"}
             stamps = pd.DatetimeIndex(_rebuilt(naive, whole, parse), copy=False)
             return stamps.tz_localize("UTC").tz_convert(dtype.tz).array
@@ -279,6 +324,9 @@ def _build(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:  # noqa:
             arrow: Any = pd.ArrowDtype(whole.type)
             return arrow.__from_arrow__(whole)
         case "masked":
+            # By its name alone: of other names pandas makes zones, which may be those of files.
+            if not _MASKED.fullmatch(expect(spec["dtype"], str)):
+                raise ValueError("not a dtype with a mask")
             masked: Any = pd.api.types.pandas_dtype(spec["dtype"])
             return masked.__from_arrow__(whole)
         case "object":
@@ -293,6 +341,7 @@ def _build(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:  # noqa:
 
 
 def _rebuilt(spec: Spec, whole: Any, parse: Callable[[str], Any]) -> Any:
+    expect_kind(spec, whole.type)
     column = decoder(spec, whole.type, len(whole), parse)
     for chunk in whole.chunks:
         column.add(chunk)

@@ -376,9 +376,11 @@ def _read_columns(
 
     def start(number: int, kind: Any) -> Any:
         into = blocks[number].row(number) if number in blocks else None
+        frame_columns.expect_kind(specs[number], kind)
+        content.budget.allocate(frame_columns.memory_for(specs[number], rows))
         return frame_columns.decoder(specs[number], kind, rows, parse, into)
 
-    arrays = read_columns(content, len(expect(specs, list)), start)
+    arrays = read_columns(content, len(expect(specs, list)), rows, start)
     if any(len(array) != rows for array in arrays):
         raise ValueError("the table has another length")
     content.note(alike(rows))
@@ -452,7 +454,7 @@ def _decode_timestamp(node: dict[str, Any]) -> Any:
     count, unit, shown, zone, fold = take(node, "value", "unit", "shown", optional=("zone", "fold"))
     value = pd.Timestamp(np.datetime64(expect(count, int), unit))
     if zone is not None:
-        value = value.tz_localize("UTC").tz_convert(zone)
+        value = value.tz_localize("UTC").tz_convert(frame_columns.zone_of(zone))
     if fold:
         value = value.replace(fold=fold)
     return _as_shown(value, shown)

@@ -12,7 +12,9 @@ import xxhash
 
 from ...system.interrupts import section
 from ...system.platform import leave_signals_to_others
-from ..parts import LEAST_PART_BYTES, Part
+from ..budget import Budget
+from ..parts import LEAST_PART_BYTES, Part, Source
+from .footer import declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -62,18 +64,51 @@ def _empty(column: Any) -> Any:
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
-def read_ipc(content: Reading) -> Any:
-    """Return a reader of the batches that *content* holds."""
-    return _opened(content)[0]
+def read_ipc(content: Content) -> Any:
+    """Return the table that *content* holds, after all of it was found valid."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    (source,) = content.sources
+    reader, _ = _opened(source, content.budget)
+    table = reader.read_all()
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"not valid: {error}") from error
+    return table
 
 
-def _opened(content: Reading) -> tuple[Any, Any]:
-    """Return a reader of what *content* holds, and what it reads from."""
+def read_checked(content: Content, allocate: Callable[[int], Any]) -> memoryview:
+    """Return the bytes of a file, after what it declares was found possible."""
+    (source,) = content.sources
+    view = source.read(allocate)
+    _unpacked(source, content.budget, view)
+    return view
+
+
+def _opened(source: Source, budget: Budget, rows: int | None = None) -> tuple[Any, Any]:
+    """Return a reader of what a file holds, and what it reads from.
+
+    Args:
+        source: the file.
+        budget: is asked for what Arrow will allocate.
+        rows: how many it must have; None for any number.
+    """
     import pyarrow as pa  # noqa: PLC0415
 
     # Arrow's own memory: a bytearray is cleared first, which takes as long as reading does.
-    file = pa.py_buffer(content(pa.allocate_buffer))
+    view = source.read(pa.allocate_buffer)
+    if rows not in (None, _unpacked(source, budget, view)):
+        raise ValueError("the table has another length")
+    file = pa.py_buffer(view)
     return _reader(file), file
+
+
+def _unpacked(source: Source, budget: Budget, view: memoryview) -> int:
+    """Ask for what a file takes when it is unpacked; return how many rows it has."""
+    found = declared(view)
+    budget.unpacked("" if source.stored is None else source.stored.file, found.unpacked)
+    return found.rows
 
 
 def _reader(file: Any, fields: list[int] | None = None) -> Any:
@@ -81,6 +116,18 @@ def _reader(file: Any, fields: list[int] | None = None) -> Any:
 
     options = pa.ipc.IpcReadOptions(included_fields=fields)
     return pa.ipc.open_file(pa.BufferReader(file), options=options)
+
+
+def _batch(reader: Any, number: int) -> Any:
+    """Return a batch in which no offset leads out of it, and no text is none."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    batch = reader.get_batch(number)
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"not valid: {error}") from error
+    return batch
 
 
 def batches(reader: Any, size: int) -> Iterator[Any]:
@@ -92,7 +139,7 @@ def batches(reader: Any, size: int) -> Iterator[Any]:
     """
     count = reader.num_record_batches
     if count <= _AHEAD or size < count * _BIG_BATCH_BYTES:
-        yield from (reader.get_batch(i) for i in range(count))
+        yield from (_batch(reader, i) for i in range(count))
         return
     # Plain queues: an interrupt leaves the locks of an executor behind.
     wanted: SimpleQueue[int | None] = SimpleQueue()
@@ -102,7 +149,7 @@ def batches(reader: Any, size: int) -> Iterator[Any]:
         leave_signals_to_others()
         while (number := wanted.get()) is not None:
             try:
-                made.put((reader.get_batch(number), None))
+                made.put((_batch(reader, number), None))
             except BaseException as error:  # noqa: BLE001 - raised where it belongs
                 made.put((None, error))
 
@@ -220,7 +267,7 @@ class Columns:
 
     def look(self, read: Reading) -> tuple[list[Part], bytes]:
         """Return the columns that are in a file, and its schema."""
-        reader, file = _opened(read)
+        reader, file = _opened(Source(read), Budget())
         digests = [ColumnDigest(kind) for kind in reader.schema.types]
         for batch in batches(reader, file.size):
             for digest, chunk in zip(digests, batch.columns, strict=True):
@@ -246,12 +293,15 @@ def divided(w: Encoder, table: Any, shown: Callable[[], Any], *, private: bool) 
     return Columns(table, shown, private=private)
 
 
-def read_columns(content: Content, columns: int, start: Callable[[int, Any], Any]) -> list[Any]:
+def read_columns(
+    content: Content, columns: int, rows: int, start: Callable[[int, Any], Any]
+) -> list[Any]:
     """Return the columns of a table that *content* holds, in one file or by parts.
 
     Args:
         content: the bytes.
         columns: how many there are.
+        rows: how long they are.
         start: returns what takes in the batches of a column, given its number and Arrow type.
 
     Raises:
@@ -262,10 +312,10 @@ def read_columns(content: Content, columns: int, start: Callable[[int, Any], Any
         if len(content.places or ()) != columns:
             raise ValueError("the files hold another table")
         for source, wanted in content.by_source(1):
-            _take(_opened(source.read), wanted, start, taking)
+            _take(_opened(source, content.budget, rows), wanted, start, taking)
     else:
         (source,) = content.sources
-        reader, file = _opened(source.read)
+        reader, file = _opened(source, content.budget, rows if columns else None)
         if len(reader.schema) != columns:
             raise ValueError("the file holds another table")
         _take((reader, file), [(i, i) for i in range(columns)], start, taking)

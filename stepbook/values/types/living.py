@@ -26,6 +26,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ArtifactError
+from ..budget import check_hashes
 from ..nodes import TAG, expect, name_of, take, unstorable
 from . import carried, views
 from .builtin import FACTORIES
@@ -39,6 +40,7 @@ _BASES: Final = (list, dict, set, tuple, frozenset, str, int, float, bytes, byte
 _IMMUTABLE: Final = (tuple, frozenset, str, int, float, bytes)
 #: Classes of the standard library that are told by their attributes.
 _PLAIN: Final = frozenset({ChainMap, UserDict, UserList, UserString})
+_LONGEST_LOGGER: Final = 1000
 #: What every member of an enum has.
 _MEMBER: Final = {"_value_", "_name_", "__objclass__", "_sort_order_"}
 #: Attributes that a class statement, or Python, makes by itself.
@@ -384,6 +386,18 @@ _MAKERS: Final[dict[str, Callable[..., Any]]] = {
 }
 
 
+def _check_iterated(name: str, args: list[Any]) -> None:
+    """Refuse what no iterator here goes through: beginning with it could call anything."""
+    if name in ("iter", "reversed"):
+        good = len(args) == 1 and type(args[0]) in (list, tuple, str, range)
+    else:
+        count = args.pop() if name == "enumerate" and len(args) == 2 else None  # noqa: PLR2004
+        good = all(type(item) in _ITERATORS for item in args) and type(count) in (type(None), int)
+        args += [] if count is None else [count]
+    if not good:
+        raise ArtifactError("an iterator through something else than lists and the like")
+
+
 def _encode_iterator(w: GraphWriter, value: Any) -> dict[str, Any]:
     make, args, *state = value.__reduce__()
     if type(value) is type(reversed([])):  # at its end it says that it is of another kind
@@ -581,6 +595,7 @@ def _fill_set(r: GraphReader, value: set[Any], node: Any) -> None:
     items = [r.resolve(item) for item in expect(node["items"], list)]
 
     def fill() -> None:
+        check_hashes(items)
         value.update(items)
         if len(value) != len(items):
             raise ValueError("an item stands there twice")
@@ -597,6 +612,7 @@ def _fill_pairs(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     pairs = [(r.resolve(key), r.resolve(item)) for key, item in expect(node["items"], list)]
 
     def fill() -> None:
+        check_hashes([key for key, _ in pairs])
         for key, item in pairs:
             value[key] = item
         if len(value) != len(pairs):
@@ -669,9 +685,13 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
             raise ArtifactError("it is not a view of a dict")
         return getattr(of, name)()
     if kind == "logger":
-        return logging.getLogger(expect(*take(node, "name"), str))
+        (name,) = take(node, "name")
+        if len(expect(name, str)) > _LONGEST_LOGGER:  # it has one more for each dot
+            raise ArtifactError("a logger with a name that long")
+        return logging.getLogger(name)
     if kind == "iterator":
         name, args, state = take(node, "kind", "args", "state")
+        _check_iterated(name, expect(args, list))
         iterator = _MAKERS[name](*args)
         if state is not None:
             iterator.__setstate__(state)
@@ -694,6 +714,8 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
         return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
     if kind == carried.CARRIED:
         return carried.decode(node)
+    if kind == "numpy.flat":
+        r.budget.step(min(expect(node.get("index"), int), views.FARTHEST))
     return views.decode(kind, node)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import math
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes of an array that are a part of it, about.
 _PART_BYTES: Final = 1 << 20
+#: Bytes of an item of an array that has none: NumPy may reserve room for one.
+_LONGEST_EMPTY: Final = 1 << 26
 
 
 # -- writing ---------------------------------------------------------------------------------------
@@ -190,10 +194,8 @@ def memory(size: int) -> np.ndarray[Any, Any]:
 
 def assemble(content: Content, shape: Any, name: Any, descr: Any, order: Any) -> Any:
     """Return the array of which *content* has the pieces."""
-    import numpy as np  # noqa: PLC0415
-
     dtype = dtype_of(descr)
-    size = int(np.prod([expect(length, int) for length in shape], dtype=object)) * dtype.itemsize
+    size = math.prod(expect(length, int) for length in shape) * dtype.itemsize
     if str(dtype) != name or order not in ("C", "F") or min(shape, default=0) < 0:
         raise ValueError("not the facts of an array")
     by_source = [*content.by_source(2)]
@@ -209,6 +211,7 @@ def assemble(content: Content, shape: Any, name: Any, descr: Any, order: Any) ->
             if held.nbytes == size and all(ends[n] - count == at for n, at, count in wanted):
                 whole = held  # each piece is in its place; those of other files follow
                 continue
+            content.budget.allocate(size)
             whole = memory(size)
         for number, at, count in wanted:
             whole[ends[number] - count : ends[number]] = held[at : at + count]
@@ -225,19 +228,37 @@ def from_npy(view: memoryview) -> np.ndarray[Any, Any]:
     # The head is small; only arrays with very many fields need more.
     head = io.BytesIO(bytes(view[: 1 << 20]))
     version = np.lib.format.read_magic(head)
-    read = {
+    read: Any = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:  # written with field names that are not Latin-1
-        return np.lib.format.read_array(io.BytesIO(bytes(view)), allow_pickle=False)
+        (3, 0): _read_header_3,  # written with field names that are not Latin-1
+    }[version]
     shape, fortran, dtype = read(head, max_header_size=1 << 20)
     if dtype.hasobject:
         raise ValueError("an array of objects is never read")
-    count = int(np.prod(shape, dtype=np.int64))
-    if head.tell() + count * dtype.itemsize != view.nbytes:
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or head.tell() + count * dtype.itemsize != view.nbytes:
         raise ValueError("the file has another length")
     if count * dtype.itemsize == 0:
+        if dtype.itemsize > _LONGEST_EMPTY:
+            raise ValueError("an array of nothing with items that long")
         return np.empty(shape, dtype, order="F" if fortran else "C")
     flat = np.frombuffer(view, dtype, count, head.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _read_header_3(file: Any, max_header_size: int) -> tuple[tuple[int, ...], bool, Any]:
+    """Return shape, order and dtype of the third form; NumPy has no function for it by itself."""
+    import numpy as np  # noqa: PLC0415
+
+    length = int.from_bytes(file.read(4), "little")
+    if length > max_header_size:
+        raise ValueError("a head that is too long")
+    text = file.read(length)
+    found = ast.literal_eval(text.decode())
+    if not isinstance(found, dict) or found.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("not the head of an array")
+    shape = found["shape"]
+    if not isinstance(shape, tuple) or any(type(item) is not int for item in shape):
+        raise ValueError("not the shape of an array")
+    return shape, bool(found["fortran_order"]), np.lib.format.descr_to_dtype(found["descr"])

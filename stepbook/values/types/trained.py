@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ...errors import ArtifactError
 from ..nodes import Encoder, expect, name_of, take, unstorable
+from .npy import from_npy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..budget import Budget
+    from ..parts import Content
 
 
 #: Classes of scikit-learn itself that hold fitted state and that skops leaves to its user to trust.
@@ -37,6 +44,18 @@ _TRUSTED: Final = frozenset(
         "sklearn.tree._tree.Tree",
     }
 )
+#: Parameters of XGBoost and LightGBM by which these open, write or load files.
+_FILES: Final = frozenset(
+    """
+    cache cache_prefix config config_file convert_model convert_model_file data data_filename
+    dump_path external_memory forcedbins_filename forcedsplits_filename fs input_model
+    initscore_filename machine_list_file machine_list_filename machines mlist model_file
+    model_dir model_in model_input model_out model_output output_model output_result test test_data
+    train train_data valid valid_data valid_data_initscores
+    """.split()
+)
+#: Deflate makes of one byte at most that many.
+_MOST_DEFLATED: Final = 1100
 
 
 def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
@@ -63,6 +82,11 @@ def _encode_sklearn(w: Encoder, value: Any) -> dict[str, Any]:
         untrusted = set(skops.io.get_untrusted_types(data=data)) - _TRUSTED
     except Exception as error:
         raise unstorable(f"{name_of(type(value))} cannot be written by skops: {error}") from error
+    if _cache_of(value):
+        raise unstorable(
+            f"{name_of(type(value))} keeps pickles in a folder, which a replay would trust; set "
+            "memory=None before you return it"
+        )
     if untrusted:
         raise unstorable(
             f"{name_of(type(value))} holds {', '.join(sorted(untrusted))}, which skops does not "
@@ -79,14 +103,56 @@ def _encode_sklearn(w: Encoder, value: Any) -> dict[str, Any]:
     )
 
 
-def _decode_sklearn(node: dict[str, Any], data: bytes) -> Any:
+def _decode_sklearn(node: dict[str, Any], data: bytes, budget: Budget) -> Any:
     import skops.io  # noqa: PLC0415
 
     (name,) = take(node, "class")
+    _check_zip(data, budget)
     value = skops.io.loads(data, trusted=sorted(_TRUSTED))
     if name_of(type(value)) != name:
         raise ValueError(f"the file holds a {name_of(type(value))}")
+    if folder := _cache_of(value):
+        raise ArtifactError(
+            f"it is a model that keeps pickles in the folder {folder!r}, and would load what "
+            "somebody has put there"
+        )
     return value
+
+
+def _check_zip(data: bytes, budget: Budget) -> None:
+    """Ask for what the members of a zip file are unpacked, and arrays in them declare."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        for member in file.infolist():
+            if member.file_size > max(member.compress_size, 1) * _MOST_DEFLATED:
+                raise ValueError("a member of the file that cannot have what it declares")
+            budget.allocate(member.file_size)
+            content = file.read(member)
+            if member.filename.endswith(".npy"):
+                from_npy(memoryview(content))
+            elif member.filename.endswith(".npz"):  # a sparse array
+                _check_zip(content, budget)
+
+
+def _cache_of(value: Any) -> Any:
+    """Return the folder in which a part of a model keeps results of fits; None if none does."""
+    waiting, seen = [value], {id(value)}
+    while waiting:
+        part = waiting.pop()
+        inner: Any = ()
+        if isinstance(part, dict):
+            inner = part.values()
+        elif isinstance(part, list | tuple):
+            inner = part
+        elif type(part).__module__.startswith("sklearn."):
+            inner = getattr(part, "__dict__", {})
+            if isinstance(inner.get("memory"), str):
+                return inner["memory"]
+            inner = inner.values()
+        for item in inner:
+            if id(item) not in seen:
+                seen.add(id(item))
+                waiting.append(item)
+    return None
 
 
 def _encode_torch(w: Encoder, value: Any) -> dict[str, Any] | None:
@@ -156,7 +222,7 @@ def _encode_tensors(
     )
 
 
-def _decode_tensor(node: dict[str, Any], data: bytes) -> Any:
+def _decode_tensor(node: dict[str, Any], data: bytes, _: Budget) -> Any:
     import torch  # noqa: PLC0415
     from safetensors.torch import load  # noqa: PLC0415
 
@@ -169,7 +235,7 @@ def _decode_tensor(node: dict[str, Any], data: bytes) -> Any:
     return value.requires_grad_(requires_grad=True) if expect(needs_grad, bool) else value
 
 
-def _decode_state(node: dict[str, Any], data: bytes) -> OrderedDict[str, Any]:
+def _decode_state(node: dict[str, Any], data: bytes, _: Budget) -> OrderedDict[str, Any]:
     from safetensors.torch import load  # noqa: PLC0415
 
     names, attributes = take(node, "names", "attributes")
@@ -206,13 +272,17 @@ def _encode_xgboost(w: Encoder, value: Any) -> dict[str, Any] | None:
     )
 
 
-def _decode_xgboost(node: dict[str, Any], data: bytes) -> Any:
+def _decode_xgboost(node: dict[str, Any], data: bytes, _: Budget) -> Any:
     import xgboost  # noqa: PLC0415
 
     name, params = take(node, "class", "params")
-    cls = getattr(xgboost, name)
+    cls = vars(xgboost)[expect(name, str)]
     if not issubclass(cls, xgboost.Booster | xgboost.XGBModel):
         raise ValueError(f"{name} is no model")  # noqa: TRY004 - the record is wrong, not a type
+    if cls is xgboost.Booster and params is not None:
+        raise ValueError("a booster has no parameters of its own")
+    if not _FILES.isdisjoint(expect(params, dict, type(None)) or ()):
+        raise ArtifactError("its parameters name files that the library would open")
     value = cls(**(params or {}))
     value.load_model(bytearray(data))
     if params is not None:
@@ -242,12 +312,14 @@ def _encode_lightgbm(w: Encoder, value: Any) -> dict[str, Any] | None:
     )
 
 
-def _decode_lightgbm(node: dict[str, Any], data: bytes) -> Any:
+def _decode_lightgbm(node: dict[str, Any], data: bytes, _: Budget) -> Any:
     import lightgbm  # noqa: PLC0415
 
     (best,) = take(node, "best_iteration")
     value = lightgbm.Booster(model_str=data.decode())
     value.best_iteration = expect(best, int)
+    for name in _FILES & value.params.keys():  # what it predicts does not depend on them
+        del value.params[name]
     return value
 
 
@@ -258,7 +330,7 @@ _ENCODERS: Final[dict[str, Callable[[Encoder, Any], dict[str, Any] | None]]] = {
     "lightgbm": _encode_lightgbm,
 }
 
-_DECODERS: Final[dict[str, Callable[[dict[str, Any], bytes], Any]]] = {
+_DECODERS: Final[dict[str, Callable[[dict[str, Any], bytes, Budget], Any]]] = {
     "sklearn": _decode_sklearn,
     "torch.Tensor": _decode_tensor,
     "torch.state_dict": _decode_state,
@@ -269,15 +341,13 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any], bytes], Any]]] = {
 KINDS: Final = frozenset(_DECODERS)
 
 
-def decode(
-    kind: str, node: dict[str, Any], content: Callable[[Callable[[int], Any]], memoryview]
-) -> Any:
+def decode(kind: str, node: dict[str, Any], content: Content) -> Any:
     """Return the model or state that *node* stands for.
 
     Args:
         kind: one of :data:`KINDS`.
         node: with everything inside rebuilt already; fields that say where its bytes are taken
             out.
-        content: reads the bytes into a buffer made by the function that it is given.
+        content: its bytes.
     """
-    return _DECODERS[kind](node, bytes(content(bytearray)))
+    return _DECODERS[kind](node, bytes(content(bytearray)), content.budget)

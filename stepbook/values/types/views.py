@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: What owns memory and is stored as itself, not by an array on it.
 _BUFFERS: Final = (bytearray, array.array)
 #: How far a walk through an array may have come: to come there again takes time.
-_FARTHEST: Final = 1_000_000
+FARTHEST: Final = 1_000_000
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def _row(w: GraphWriter, value: Any) -> dict[str, Any] | None:
 
 
 def _flat(w: GraphWriter, value: Any) -> dict[str, Any]:
-    if value.index > _FARTHEST:
+    if value.index > FARTHEST:
         raise unstorable("a walk through an array that has come far")
     return {TAG: "numpy.flat", "of": w.needed(value.base), "index": value.index}
 
@@ -188,11 +188,11 @@ def decode(kind: str, node: dict[str, Any]) -> Any:
         return _decode_view(node)
     if kind == "numpy.row":
         (of,) = take(node, "of")
-        return of[0]
+        return _array(of)[0]
     if kind == "numpy.flat":
         of, index = take(node, "of", "index")
-        walk: Any = of.flat
-        for _ in range(min(expect(index, int), _FARTHEST)):
+        walk: Any = _array(of).flat
+        for _ in range(min(expect(index, int), FARTHEST)):
             next(walk)
         return walk
     if kind == "array":
@@ -202,6 +202,14 @@ def decode(kind: str, node: dict[str, Any]) -> Any:
 
 #: Kinds that are rebuilt when everything inside is.
 KINDS: Final = ("numpy.view", "numpy.row", "numpy.flat", "array", "memoryview")
+
+
+def _array(value: Any) -> Any:
+    import numpy as np  # noqa: PLC0415
+
+    if not isinstance(value, np.ndarray):
+        raise ValueError("not an array")  # noqa: TRY004 - the record is damaged
+    return value
 
 
 def _decode_view(node: dict[str, Any]) -> Any:
@@ -217,10 +225,10 @@ def _decode_view(node: dict[str, Any]) -> Any:
         item.hasobject and any(number % item.itemsize for number in (offset, *strides))
     ):
         raise ValueError("numbers in the place of objects")
+    _check_within(base, item, shape, offset, strides)
     fixed = writeable and not base.flags.writeable
     if fixed:  # it was made before its base could no longer be written to
         base.flags.writeable = True
-    # numpy checks that the view stays within the memory of its base.
     made = np.ndarray(shape, item, base, offset, strides)
     if records:
         made = made.view(np.dtype((np.record, made.dtype)))
@@ -228,6 +236,22 @@ def _decode_view(node: dict[str, Any]) -> Any:
     if fixed:
         base.flags.writeable = False
     return made
+
+
+def _check_within(base: Any, item: Any, shape: Any, offset: Any, strides: Any) -> None:
+    """Refuse a view that leaves the memory of its base; NumPy's own check can overflow."""
+    if len(expect(shape, list)) != len(expect(strides, list)):
+        raise ValueError("not the strides of a shape")
+    ways = [
+        expect(step, int) * (expect(length, int) - 1)
+        for step, length in zip(strides, shape, strict=True)
+    ]
+    first = expect(offset, int) + sum(way for way in ways if way < 0)
+    last = offset + sum(way for way in ways if way > 0) + item.itemsize
+    if min(shape, default=1) <= 0:  # nothing of it is ever looked at
+        first, last = min(offset, 0), offset
+    if min(shape, default=0) < 0 or first < 0 or last > base.nbytes:
+        raise ValueError("a view beyond the memory of its array")
 
 
 def _decode_array(code: str, size: int, items: Any) -> array.array[Any]:
