@@ -205,7 +205,7 @@ class _Pickler(pickle.Pickler):
             return None
         offset = value.__array_interface__["data"][0] - base.__array_interface__["data"][0]
         dtype = None if value.dtype == base.dtype else value.dtype
-        facts = (offset, value.shape, value.strides, dtype, bool(value.flags.writeable))
+        facts = (offset, list(value.shape), list(value.strides), dtype, value.flags.writeable)
         return _view, (base, *facts)
 
 
