@@ -33,7 +33,7 @@ def with_seal(outputs: list[Output], address: Address) -> list[Output]:
     """
     if not is_active(outputs):
         return outputs
-    seal = address.seal(_SLOT, _TAG, parts_of(outputs), create=True)
+    seal = address.seal(_SLOT, _TAG, parts_of(outputs), tells=False)
     return [*outputs, {"output_type": _SEAL, **seal}]
 
 

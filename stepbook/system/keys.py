@@ -52,6 +52,8 @@ class _Keys:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.session: Key | None = None
+        #: The file that this process has made, until it was said that it may not last.
+        self.made: Path | None = None
         self._read: tuple[object, list[Key]] | None = None
 
     def all(self) -> list[Key]:
@@ -86,35 +88,37 @@ def verifying(key_id: str) -> Key | None:
         return next((key for key in _keys.all() if key.id == key_id), None)
 
 
-def signing(*, create: bool) -> Key | None:
-    """Return the key that signs.
+def signing(*, tells: bool = True) -> Key:
+    """Return the key that signs; made if this user has none.
 
     Args:
-        create: make one if this user has none.
-
-    Returns:
-        The key; None if there is none and none was to be made.
+        tells: say it if a key that was made may not last: something is lost without it.
 
     Raises:
         SealKeyError: as :func:`verifying`.
     """
     with section(_keys.lock):
         keys = _keys.all()
-        if keys or not create:
-            return keys[0] if keys else None
-        made = _make()
-        if made is not None:
-            keys = _keys.all()
-            if keys:
-                _say_if_short_lived(made)
-                return keys[0]
-        _keys.session = _key(secrets.token_bytes(_BYTES))
+        if not keys:
+            _keys.made = _make()
+            keys = _keys.all() if _keys.made is not None else []
+            if not keys:
+                keys = [_for_this_process()]
+        if tells and _keys.made is not None:
+            _say_if_short_lived(_keys.made)
+            _keys.made = None
+        return keys[0]
+
+
+def _for_this_process() -> Key:
+    _keys.session = _key(secrets.token_bytes(_BYTES))
+    if not stable():
         tell(
             "stepbook: some values are stored as sealed pickles, and there is no folder of this "
             "user's own for the key: they can be loaded in this process only. To load them later, "
             f"set ${VARIABLE} to 64 hexadecimal digits of your own."
         )
-        return _keys.session
+    return _keys.session
 
 
 def parsed(text: str, where: str) -> list[Key]:

@@ -75,7 +75,7 @@ def node_of(
     }
     if named:
         node["members"] = members
-    return {**node, **address.seal(slot, _TAG, parts_of(node), create=True)}
+    return {**node, **address.seal(slot, _TAG, parts_of(node))}
 
 
 def parts_of(node: dict[str, Any]) -> list[str]:

@@ -48,14 +48,16 @@ class Address:
         texts = [text.encode("utf-8", "surrogatepass") for text in (*at, *parts)]
         return b"".join(len(text).to_bytes(8, "big") + text for text in texts)
 
-    def seal(self, slot: str, tag: str, parts: Iterable[str], *, create: bool) -> dict[str, str]:
-        """Return the fields of a seal; none if this user has no key and none was to be made.
+    def seal(
+        self, slot: str, tag: str, parts: Iterable[str], *, tells: bool = True
+    ) -> dict[str, str]:
+        """Return the fields of a seal; the first one of this user makes a key.
 
         Args:
             slot: as for :meth:`message`.
             tag: the same.
             parts: the same.
-            create: make a key if there is none.
+            tells: say it if the key that it makes may not last.
 
         Raises:
             SealKeyError: the keys of this user cannot be read.
@@ -64,9 +66,7 @@ class Address:
 
         from ..system import keys  # noqa: PLC0415 - the same
 
-        key = keys.signing(create=create)
-        if key is None:
-            return {}
+        key = keys.signing(tells=tells)
         message = self.message(key.id, slot, tag, parts)
         return {"key": key.id, "seal": hmac.new(key.secret, message, "sha256").hexdigest()}
 
