@@ -52,8 +52,8 @@ class _Keys:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.session: Key | None = None
-        #: The file that this process has made, until it was said that it may not last.
-        self.made: Path | None = None
+        #: What is to be said of a key that was made here, as soon as a value needs it.
+        self.unsaid = ""
         self._read: tuple[object, list[Key]] | None = None
 
     def all(self) -> list[Key]:
@@ -100,25 +100,38 @@ def signing(*, tells: bool = True) -> Key:
     with section(_keys.lock):
         keys = _keys.all()
         if not keys:
-            _keys.made = _make()
-            keys = _keys.all() if _keys.made is not None else []
-            if not keys:
-                keys = [_for_this_process()]
-        if tells and _keys.made is not None:
-            _say_if_short_lived(_keys.made)
-            _keys.made = None
+            path = _make()
+            keys = [] if path is None else _keys.all()
+            _keys.unsaid = _said_of(path)
+        if not keys:
+            keys = [_key(secrets.token_bytes(_BYTES))]
+            _keys.session = keys[0]
+        if tells and _keys.unsaid:
+            if not stable():
+                tell(f"stepbook: some values are stored as sealed pickles. {_keys.unsaid}")
+            _keys.unsaid = ""
         return keys[0]
 
 
-def _for_this_process() -> Key:
-    _keys.session = _key(secrets.token_bytes(_BYTES))
-    if not stable():
-        tell(
-            "stepbook: some values are stored as sealed pickles, and there is no folder of this "
-            "user's own for the key: they can be loaded in this process only. To load them later, "
-            f"set ${VARIABLE} to 64 hexadecimal digits of your own."
+def _said_of(path: Path | None) -> str:
+    """Return what is to be said of a key that was made, and where it is."""
+    if path is None:
+        return (
+            "There is no folder of this user's own for their key, so they can be loaded in this "
+            f"process only. To load them later, set ${VARIABLE} to 64 hexadecimal digits of your "
+            "own."
         )
-    return _keys.session
+    container = any(map(os.path.exists, _CONTAINER_FILES)) or any(
+        name in os.environ for name in _CONTAINER_VARIABLES
+    )
+    temporary = path.is_relative_to(Path(tempfile.gettempdir()).resolve())
+    if not container and not temporary:
+        return ""
+    where = "a container" if container else "a temporary folder"
+    return (
+        f"Their key was made in {where} ({path}); without it they cannot be loaded. Keep that "
+        f"file, or set ${VARIABLE}."
+    )
 
 
 def parsed(text: str, where: str) -> list[Key]:
@@ -186,16 +199,3 @@ def _make() -> Path | None:
         with suppress(OSError):
             fresh.unlink()
     return path
-
-
-def _say_if_short_lived(path: Path) -> None:
-    container = any(map(os.path.exists, _CONTAINER_FILES)) or any(
-        name in os.environ for name in _CONTAINER_VARIABLES
-    )
-    temporary = path.is_relative_to(Path(tempfile.gettempdir()).resolve())
-    if (container or temporary) and not stable():
-        where = "a container" if container else "a temporary folder"
-        tell(
-            f"stepbook: some values are stored as sealed pickles. Their key was made in {where} "
-            f"({path}); without it they cannot be loaded. Keep that file, or set ${VARIABLE}."
-        )
