@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import statistics
 import struct
 import subprocess
 import sys
@@ -416,6 +417,39 @@ def test_rewind_makes_a_step_and_all_after_it_pending_and_without_a_step_all(cal
     call("rewind", "review")
     states = book._opened.peek(book._opened.resolve("review")).steps
     assert [s.status for s in states.values()] == ["pending", "pending"]
+
+
+def test_trust_lists_what_somebody_else_has_sealed_and_takes_a_decision(
+    call, book, path, monkeypatch
+):
+    monkeypatch.setenv("STEPBOOK_KEY", "11" * 32)
+    book.run("sealed").do("a", statistics.NormalDist, 5)
+    book.close()
+    assert "plain data, or sealed or trusted by you" in call("trust", "sealed").stdout
+    monkeypatch.setenv("STEPBOOK_KEY", "22" * 32)
+
+    def replayed():
+        again = stepbook.connect(path)
+        try:
+            return again.run("sealed").do("a", list).mean
+        finally:
+            again.close()
+
+    with pytest.raises(stepbook.NotStoredError):
+        replayed()
+    listed = call("trust", "sealed", "--list")
+    assert listed.exit_code == 0
+    for part in ("1 sealed value", "its return value, a statistics.NormalDist", "statistics"):
+        assert part in listed.stdout
+    with pytest.raises(stepbook.NotStoredError):
+        replayed()
+    assert "Trusted from now on" in call("trust", "sealed").stdout
+    assert replayed() == 5
+    assert "not trusted any more" in call("trust", "sealed", "--revoke").stdout
+    with pytest.raises(stepbook.NotStoredError):
+        replayed()
+    assert "was not trusted" in call("trust", "sealed", "--revoke").stdout
+    assert call("trust", "sealed", "--revoke", "--list").exit_code == 2
 
 
 def test_redo_of_a_run_that_another_process_holds_names_that_process(waiter, path):
