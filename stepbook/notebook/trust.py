@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ArtifactError
 from ..model.rows import SUCCEEDED, fields_of
 from ..model.sizes import described
+from ..seen import seen
 from ..show.words import counted
 from ..system import trusted
 from ..values import sealed
@@ -89,7 +90,7 @@ def listed(run: OpenRun, items: list[Item]) -> str:
             lines.append(f"  and {len(outputs) - _MOST:,} more")
     if not items:
         lines.append("Everything in it is plain data, or sealed or trusted by you already.")
-    return "\n".join(lines)
+    return "\n".join(map(seen, lines))
 
 
 def decided(run: OpenRun, option: str = "") -> str:
