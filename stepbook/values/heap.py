@@ -122,11 +122,17 @@ class HeapWriter(Writer):
             return self._encode_graph(value, hint, files)
         except _MissedError:
             self._seals_graph = False
+        self.missing = []
         try:
-            self.missing = []
-            return self._sealed(value, self._pickled(value), self.missing)
+            pickled, left = self._pickled(value), self.missing
         except CannotPickleError:
             return self._encode_graph(value, hint, files)
+        if left:
+            text = self._encode_graph(value, hint, files)
+            if len(self.missing) <= len(left):
+                return text  # a pickle would hold no more of it
+            self.missing = left
+        return self._sealed(value, pickled, left)
 
     def _pickled(self, value: Any) -> Pickled:
         if not self.graph:
