@@ -24,6 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep what belongs to the user who runs the tests out of them, children's included."""
     folder = tempfile.mkdtemp(prefix="stepbook-tests-user-")
     os.environ["XDG_DATA_HOME"] = folder
+    os.environ["STEPBOOK_KEY"] = "7e" * 32  # one that is made says so where it may not last
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 

@@ -171,6 +171,10 @@ class _Pickler(pickle.Pickler):
     def _function(self, value: types.FunctionType) -> Any:
         world = self._world
         if world is None or value.__globals__ is not world.names:
+            if world is not None and value.__module__ == "__main__":
+                # A wrapper, under the name of the function in it: what has that name in the
+                # notebook is what a replay is about to bring back.
+                return self._left_out(value, "a function that a library has made")
             return NotImplemented  # found by its name, or refused
         place = world.place_of(value.__code__)
         if place is None:
