@@ -23,12 +23,14 @@ def visit(report: Path, asked: list[tuple[str, Path]]) -> None:
     """Have processes open books: another one goes on behind a book that has ended the first."""
     while asked:
         words = [word for part, path in asked for word in (part, str(path))]
-        with open(report.with_suffix(".log"), "a") as log:
+        with report.with_suffix(".log").open("a") as log:
             child = subprocess.Popen(
                 [sys.executable, "-P", str(VISITOR), str(report), *words], stdout=log, stderr=log
             )
             why = follow(report, child)
         begun, ended = told(report)
+        if why is not None and not begun:
+            raise RuntimeError(report.with_suffix(".log").read_text()[-2000:])
         done = {*ended}
         asked = [(part, path) for part, path in asked if str(path) not in done]
         if why is not None and asked:
