@@ -5,6 +5,7 @@ Whatever a book holds is text here: :func:`~stepbook.seen.seen` has the last loo
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -174,7 +175,8 @@ def _jsonable(row: Row) -> Row:
         if isinstance(value, datetime):
             parsed[name] = value.isoformat()
         elif name in JSON and value is not None:
-            parsed[name] = json.loads(value)
+            with contextlib.suppress(ValueError, RecursionError):  # else the text as it is
+                parsed[name] = json.loads(value)
     return parsed
 
 

@@ -203,7 +203,7 @@ def bring_back(run: OpenRun, step: StepRow) -> None:
             random.setstate((3, (*words, place), gauss))
         if "numpy" in states:
             _set_numpy(*_read(states["numpy"]))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
         raise ArtifactError(
             f"the step {step.name!r} has drawn random numbers, and what is recorded of that is "
             f"damaged: {error}. run.redo({step.name!r}) executes it again."

@@ -116,5 +116,8 @@ def _rows(
 
 def _value(name: str, value: Any) -> Any:
     if name in TIMES and value is not None:
-        return datetime.fromtimestamp(value / 1e6, UTC)
+        try:
+            return datetime.fromtimestamp(value / 1e6, UTC)
+        except (ValueError, OverflowError, OSError):
+            return None  # a time of no calendar: somebody has written it
     return value

@@ -307,7 +307,8 @@ def opened_again(
         retried: how many failures that were handled will be executed again.
     """
     done = sum(step.status == "succeeded" and not step.executes_again for step in steps)
-    ago = describe(max(0.0, (now_us() - row.created_at) / 1e6))
+    now = now_us()
+    ago = describe(max(0.0, (now - (row.created_at or now)) / 1e6))
     last = f", last opened from {_place(before)}" if "pid" in before else ""
     again = f", {counted(retried, 'handled failure')} will be executed again" if retried else ""
     # What matters comes first: notebooks break a line wherever it ends.

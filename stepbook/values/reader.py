@@ -249,7 +249,10 @@ def files_in(text: str) -> dict[str, str]:
     path in the text, a value that is a file itself under ``$``.
     """
     found: dict[str, str] = {}
-    waiting: list[tuple[str, Any]] = [("$", json.loads(text))]
+    try:
+        waiting: list[tuple[str, Any]] = [("$", json.loads(text))]
+    except (ValueError, RecursionError):  # no text that was recorded
+        return found
     while waiting:
         path, node = waiting.pop()
         if isinstance(node, dict):

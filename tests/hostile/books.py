@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,6 +19,7 @@ from . import crafted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     Change = Callable[["Made"], object]
 
@@ -186,7 +186,7 @@ def journals() -> Iterator[tuple[str, Change]]:
         bad = [step(name=text), step(3, name="s1", progress=json.dumps({"message": text}))]
         yield f"line: {name}", lambda made, bad=bad: made.journal(RUN_LINE, *bad)
     yield "header: another book", lambda made: made.journal(RUN_LINE, book="0" * 16)
-    yield "header: a path", lambda made: made.journal(RUN_LINE, run_=1, book="../../x")
+    yield "header: a path", lambda made: made.journal(RUN_LINE, book="../../x")
     yield "header: a newer form", lambda made: made.journal(RUN_LINE, format=99)
     yield "header: no loop", lambda made: made.journal(RUN_LINE, loop=None)
     yield "header: odd owner", lambda made: made.journal(RUN_LINE, owner=["x"])
@@ -438,12 +438,12 @@ BOOKS: dict[str, tuple[str, Change]] = {
 # ---- writing them --------------------------------------------------------------------------------
 
 
-def good_book(folder: Path) -> None:
-    """Write the book that all others are made of."""
+def good_book(folder: Path, steps: int) -> None:
+    """Write a book that others are made of."""
     folder.mkdir()
     book = stepbook.connect(folder / NAME)
     with book.run(LOOP, key=KEY) as run:
-        for number in range(STEPS):
+        for number in range(steps):
             run.do(f"s{number}", lambda: 1)
         run.log("said", patient="p-17")
     book.close()
@@ -485,9 +485,10 @@ def book_of_cells(folder: Path) -> None:
 
 def write_all(folder: Path) -> dict[str, Path]:
     """Write each book into a folder of its own; return where each is."""
-    good, of_cells = folder / "good", folder / "good-cells"
-    good_book(good)
-    book_of_cells(of_cells)
+    good = {part: folder / f"good-{part}" for part in ("values", "cells", "others")}
+    good_book(good["values"], STEPS)
+    good_book(good["others"], 9)
+    book_of_cells(good["cells"])
     found = {}
     for number, (name, (part, change)) in enumerate(BOOKS.items()):
         place = folder / f"{number:03}"
@@ -495,7 +496,7 @@ def write_all(folder: Path) -> dict[str, Path]:
         (place / "outside").mkdir()
         for file in place / "victim.txt", place / "outside" / "victim.txt":
             file.write_text(VICTIM)
-        made = Made(place / "book", of_cells if part == "cells" else good)
+        made = Made(place / "book", good.get(part, good["others"]))
         change(made)
         found[name] = made.path
     return found

@@ -61,7 +61,7 @@ class Store:
     def sparse(self, ext: str, size: int) -> Node:
         """A file that says to be big and has nothing on the disk."""
         name = f"{'5' * 64}.{ext}"
-        with open(self.folder / name, "wb") as file:
+        with (self.folder / name).open("wb") as file:
             file.truncate(size)
         return self.told(name, size)
 
