@@ -325,6 +325,27 @@ def test_nothing_is_acknowledged_behind_the_hole_in_a_journal_that_was_cut_short
     assert str(file) in refusal
 
 
+@pytest.mark.parametrize("end", ["killed", "closed"])
+def test_a_run_goes_on_when_the_tables_hold_what_was_cut_off_its_journal(owned, path, end):
+    owner = owned("folded")
+    owner("do a b")
+    owner("fold")
+    (file,) = (home(path) / "journal").iterdir()
+    os.truncate(file, 700)
+    owner("do c d")
+    assert owner.acknowledged == list("abcd")
+    assert not file.exists()
+    (told,) = [text for text in owner.told if "lost its name or its end" in text]
+    assert str(file) in told
+    if end == "killed":
+        owner.child.signal(signal.SIGKILL)
+        owner.child.process.wait()
+    else:
+        owner("close")
+        ended(owner)
+    all_there(path, "abcd")
+
+
 def test_a_journal_that_was_cut_short_under_its_owner_is_reported_when_it_is_opened(owned, path):
     owner = owned()
     owner("do a b c")
