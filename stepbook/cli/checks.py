@@ -156,7 +156,7 @@ def _tables(home: FileHome) -> tuple[Checked, dict[str, int] | None]:
     """Check the database; return also the folded number of each run, if it can be read."""
     checked = Checked("tables")
     path = home.path
-    if not path.exists():
+    if not path.exists() or (home.tables.is_blank and home.about.exists()):
         checked.problems.append(
             Problem(
                 str(path),

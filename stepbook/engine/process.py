@@ -101,11 +101,12 @@ def _interrupt_soon() -> None:
 def _after_fork_in_child(registry: Registry) -> None:
     FileLock.forget_all()
     gate().waiting.clear()  # what came before the fork came to the parent
-    _after_fork()
+    # Still in the section: a child that was interrupted here would own what is its parent's.
     for book in registry.books():
         for run in registry.of(book):
             run.disown(_Inert())
     registry.inherit()
+    _after_fork()
 
 
 def _at_exit(registry: Registry) -> None:

@@ -117,12 +117,13 @@ class FileHome:
             NotABookError: the path cannot hold a book.
         """
         try:
-            if self.path.exists():
+            # A blank database beside a book's folder stands where that has lost its own.
+            if self.path.exists() and not (self.tables.is_blank and (known or self.about.exists())):
                 with self.tables.reading():
                     pass  # refuses what is not a book, before anything is written beside it
             self._make_folders()
             with self.locks.open_lock():
-                new = not self.path.exists()
+                new = not self.tables.exists
                 book_id = self._identity(known)
                 self.tables.create(book_id)
                 # Whoever created them may have died before this: nothing is recorded under names
@@ -162,7 +163,7 @@ class FileHome:
                 "open the book at its new place.",
                 path=str(self.path),
             )
-        if base and not self.path.exists():
+        if base and not self.tables.exists:
             raise JournalWriteError(
                 f"{lost}, and the database {self.path} is gone with the first {base} events of "
                 "the run, which were only there. Put the database back from a backup, then run "
@@ -214,7 +215,7 @@ class FileHome:
             known: the id of a book that this process has open, which keeps it whatever was lost.
         """
         recorded = None
-        if self.path.exists():
+        if self.tables.exists:
             with self.tables.reading() as reader:
                 recorded = reader.meta()["book"]
         told = read_book_id(self.about)

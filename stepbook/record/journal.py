@@ -141,11 +141,15 @@ class Journal:
         after = seq_of(older[0]) - 1 if older else base
         held = (raw for raw in self._held() if raw is not None and seq_of(raw) > base)
         file, position, folded = self._create(self.number + 1, after, itertools.chain(older, held))
-        self._retired += self._files
+        ended = self._files
+        self._retired += ended
         self._take((), file, position, folded)
+        for one in ended:
+            one.unlink()
         self._news = (
-            f"stepbook: the journal {before} has lost its name: another program has removed, moved "
-            f"or replaced it, or its folder. Nothing is lost: run {self.run_id} goes on in "
+            f"stepbook: the journal {before} has lost its name or its end: another program has "
+            f"removed, moved, replaced or cut it, or its folder. Nothing is lost: run "
+            f"{self.run_id} goes on in "
             f"{file.path}, which holds all events since number {after + 1}. Keep programs that "
             f"clean up or synchronize away from {self.folder.parent} while a run is open."
         )

@@ -71,6 +71,15 @@ class File:
         """Return it as large as it is now: room was reserved behind its end."""
         return replace(self, size=os.fstat(self.fd).st_size)
 
+    def unlink(self) -> None:
+        """Remove it if its name still stands for it: another file holds what is not in the tables.
+
+        One that was cut short would be reported as damaged by whoever reads it.
+        """
+        with contextlib.suppress(OSError):
+            if identity_of(disk.named(self.name)) == self.identity:
+                disk.unlink(self.path)
+
     def lines(self, end: int) -> Iterator[bytes | None]:
         """Yield the lines before *end*, None for what is no line."""
         offset, rest = self.start, b""

@@ -262,3 +262,41 @@ def test_a_worker_that_executes_the_file_once_more_is_told_where_runs_are_opened
     assert done.stdout.splitlines()[-1] == "1 0", done.stderr
     assert "and this is one of its workers" in done.stderr
     assert 'Open runs below `if __name__ == "__main__":`' in done.stderr
+
+
+INTERRUPTED_FORK = """
+    import os, signal, sys, time
+    import stepbook
+    from stepbook.engine.opened import OpenRun
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run = stepbook.connect(sys.argv[1]).run("loop")
+    disown = OpenRun.disown
+
+    def interrupted(self, inert):
+        signal.raise_signal(signal.SIGINT)
+        disown(self, inert)
+
+    OpenRun.disown = interrupted
+    pid = os.fork()
+    if pid == 0:
+        try:
+            time.sleep(10)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+        try:
+            run.do("of the child", lambda: 1)
+        except stepbook.ForkedError:
+            print("refused", flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    run.do("of the parent", lambda: 1)
+    print("steps", *run.steps()["name"], flush=True)
+"""
+
+
+def test_a_fork_that_is_interrupted_at_its_beginning_owns_nothing_of_its_parent(child, path):
+    code, out, err = child(INTERRUPTED_FORK, path).end()
+    assert code == 0, err
+    assert "Exception ignored" not in err
+    assert out.splitlines()[-3:] == ["interrupted", "refused", "steps of the parent"]

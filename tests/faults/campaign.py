@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Processes at once.
 AT_ONCE: Final = 5
 _ROUND_S: Final = 15.0
-_DRAIN_S: Final = 60.0
+_DRAIN_S: Final = 100.0
 _TELL_S: Final = 3.0
 _SHOWN_FAULTS: Final = 8
 _SHOWN_LINES: Final = 25

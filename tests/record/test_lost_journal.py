@@ -9,10 +9,12 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import pytest
 
 import stepbook
 import stepbook.record.records
+from stepbook.cli.checks import examine
 
 # Does what it is told, one line of input at a time, and says how it ended.
 OWNER = """
@@ -323,6 +325,27 @@ def test_nothing_is_acknowledged_behind_the_hole_in_a_journal_that_was_cut_short
     assert str(file) in refusal
 
 
+@pytest.mark.parametrize("end", ["killed", "closed"])
+def test_a_run_goes_on_when_the_tables_hold_what_was_cut_off_its_journal(owned, path, end):
+    owner = owned("folded")
+    owner("do a b")
+    owner("fold")
+    (file,) = (home(path) / "journal").iterdir()
+    os.truncate(file, 700)
+    owner("do c d")
+    assert owner.acknowledged == list("abcd")
+    assert not file.exists()
+    (told,) = [text for text in owner.told if "lost its name or its end" in text]
+    assert str(file) in told
+    if end == "killed":
+        owner.child.signal(signal.SIGKILL)
+        owner.child.process.wait()
+    else:
+        owner("close")
+        ended(owner)
+    all_there(path, "abcd")
+
+
 def test_a_journal_that_was_cut_short_under_its_owner_is_reported_when_it_is_opened(owned, path):
     owner = owned()
     owner("do a b c")
@@ -412,3 +435,60 @@ def test_threads_that_record_while_the_journal_vanishes_lose_nothing(book, path)
     assert set(acknowledged) == {n for n, step in steps.items() if step.status == "succeeded"}
     run.close()
     all_there(path, acknowledged)
+
+
+# ---- DuckDB makes an empty database where it finds none
+
+
+class Vanishing:
+    """The database vanishes between the look at it and the opening, once."""
+
+    def __init__(self, path, monkeypatch) -> None:
+        self.connect, self.path, self.vanished = duckdb.connect, path, False
+        monkeypatch.setattr(duckdb, "connect", self)
+
+    def __call__(self, *args, **kwargs):
+        if not self.vanished and not kwargs.get("read_only") and str(self.path) in map(str, args):
+            self.vanished = True
+            self.path.unlink()
+        return self.connect(*args, **kwargs)
+
+
+def test_a_database_that_vanishes_while_it_is_opened_is_made_anew(path, monkeypatch):
+    book = stepbook.connect(path)
+    run = book.run("loop")
+    vanishing = Vanishing(path, monkeypatch)
+    run.do("a", lambda: "a")
+    with pytest.raises(stepbook.BookMismatchError, match="is gone"):
+        book._opened.records.fold_open()
+    assert vanishing.vanished
+    assert path.stat().st_size == 12_288  # DuckDB has made one
+    run.do("b", lambda: "b")
+    run.close()
+    book.close()
+    all_there(path, "ab")
+
+
+@pytest.mark.parametrize("folder_is_there", [True, False])
+def test_a_blank_database_in_the_place_of_a_lost_one_is_filled(owned, path, folder_is_there):
+    owner = owned()
+    owner("do a b")
+    if not folder_is_there:
+        remove_home(path)
+    path.unlink()
+    duckdb.connect(path).close()  # as a query does, by somebody who does not know that it is gone
+    owner("do c")
+    owner.child.signal(signal.SIGKILL)
+    owner.child.process.wait()
+    found = [p.what for c in examine(stepbook.connect(path)._opened) for p in c.problems]
+    assert any("the database is missing" in what for what in found)
+    all_there(path, "abc")
+
+
+def test_a_blank_database_that_no_folder_is_beside_is_left_untouched(path):
+    duckdb.connect(path).close()
+    before = path.read_bytes()
+    with pytest.raises(stepbook.NotABookError, match="another application"):
+        stepbook.connect(path).run("loop")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

@@ -29,6 +29,8 @@ _MAGIC_AT: Final = 8
 #: What DuckDB has beside the database: its log, those of a checkpoint and of a recovery.
 _LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 _SPILL: Final = ".tmp"
+#: The size of a database that DuckDB has made and nobody has put anything into: three headers.
+_BLANK_BYTES: Final = 3 * 4096
 
 # Closing any descriptor of a file drops the POSIX locks that this process has on it: DuckDB's own,
 # also those of a connection of the user. So a database that was looked into stays open here, one
@@ -45,6 +47,11 @@ def beside(path: Path, suffix: str) -> Path:
 def state_of(path: Path) -> State:
     """Return how the database at *path* and its log are now."""
     return tuple(map(_identity, (path, beside(path, _LOGS[0]))))
+
+
+def is_same_file(one: State, other: State) -> bool:
+    """Whether both are states of one file, whatever it holds."""
+    return one[0] is not None and other[0] is not None and one[0][:2] == other[0][:2]
 
 
 def check_files(path: Path) -> State:
@@ -70,11 +77,31 @@ def check_files(path: Path) -> State:
     found = state_of(path)
     if found[0] is None:
         # DuckDB would create an empty file in its place.
-        raise BookMismatchError(
-            f"the database {path} is gone. What is recorded stays in the journals beside "
-            "it; put the file back, or start again to have a new one made from them."
-        )
+        raise gone(path)
     return found
+
+
+def gone(path: Path) -> BookMismatchError:
+    """Return what to raise when the database is not there any more."""
+    return BookMismatchError(
+        f"the database {path} is gone. What is recorded stays in the journals beside "
+        "it; put the file back, or start again to have a new one made from them."
+    )
+
+
+def is_blank(path: Path) -> bool:
+    """Whether a database is one into which nobody has put anything.
+
+    DuckDB makes one wherever it is to write and finds none: also when the file vanishes between a
+    look at it and the opening.
+    """
+    file, log = state_of(path)
+    if file is None or file[2] > _BLANK_BYTES or (log is not None and log[2] > 0):
+        return False
+    try:
+        return not_plain(path) is None and _read(path, len(_MAGIC), _MAGIC_AT) == _MAGIC
+    except OSError:
+        return False
 
 
 def check_header(path: Path) -> None:

@@ -27,7 +27,16 @@ from .catalogue import (
 )
 from .columns import OF_RUNS
 from .fold import BEGIN, FOLD, STAGE
-from .opening import State, beside, check_files, check_header, state_of
+from .opening import (
+    State,
+    beside,
+    check_files,
+    check_header,
+    gone,
+    is_blank,
+    is_same_file,
+    state_of,
+)
 from .overlay import Unfolded, lay_over
 from .reader import Reader
 from .schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION
@@ -72,14 +81,22 @@ class Store:
 
     @property
     def exists(self) -> bool:
-        """Whether there are tables to read."""
-        return self.path.exists()
+        """Whether there are tables to read, or what else is not to be touched."""
+        return self.path.exists() and not self.is_blank
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether DuckDB has made the file, and nobody has put anything into it."""
+        return is_blank(self.path)
 
     def create(self, book_id: str) -> None:
         """Create the tables, whole or not at all; nothing if they exist."""
         duckdb = load("duckdb")
 
+        if self.exists:
+            return
         if self.path.exists():
+            self._fill(book_id)
             return
         fresh = self.path.with_name(f".{self.path.name}.{book_id}.new")
         left = (
@@ -100,6 +117,19 @@ class Store:
                 ) from error
             disk.rename(fresh, self.path)
             self._left, self._schema = state_of(self.path), SCHEMA_VERSION
+
+    def _fill(self, book_id: str) -> None:
+        """Create the tables in a blank database: others may have it open, so it stays where it is.
+
+        Raises:
+            BookBusyError: they hold it.
+        """
+        with (
+            section(self.connected, patient=False),
+            contextlib.closing(self._open(self.path, read_only=False)) as connection,
+        ):
+            _create(connection, book_id)
+            connection.execute("CHECKPOINT")
 
     # ---- connections ------------------------------------------------------------------------
 
@@ -180,6 +210,11 @@ class Store:
                 else:
                     stack.callback(self._leave, self.path, read_only=read_only)
                     stack.callback(connection.close)
+                    if self.is_blank and (
+                        self._schema or not is_same_file(found, state_of(self.path))
+                    ):  # it has vanished, maybe since the look at it
+                        self._left = None
+                        raise gone(self.path)
                     self._accept(connection, found)
                     yield connection
                     return
