@@ -7,6 +7,7 @@ Folds and reads that meet a busy database wait; what waits how long is the calle
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 import time
@@ -27,10 +28,12 @@ from .catalogue import (
 )
 from .columns import OF_RUNS
 from .fold import BEGIN, FOLD, STAGE
-from .opening import State, beside, check_files, check_header, state_of
+from .looking import look_apart
+from .opening import State, beside, check_files, check_header, holder_of, state_of
 from .overlay import Unfolded, lay_over
 from .reader import Reader
 from .schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION
+from .vouched import note, noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -60,9 +63,14 @@ class Store:
         self.connected = threading.RLock()
         self._kept = threading.local()
         #: The file as this process has left it, and the schema that it then had: as long as it is
-        #: so, nobody has put anything else into it.
+        #: so, nobody has put anything else into it. For the processes that come, it is noted
+        #: (:mod:`.vouched`).
         self._left: State | None = None
         self._schema = 0
+        #: The file as it was looked at in a process of its own.
+        self._looked: State | None = None
+        #: Until when nobody looks, since others hold the file; and what was said of them.
+        self._held = (0.0, "")
         self._name = ""  # that the database has in SQL
         self._told: list[str] = []
         #: Gives what the tables lack, where nobody may fold it; asked before they are opened.
@@ -100,6 +108,7 @@ class Store:
                 ) from error
             disk.rename(fresh, self.path)
             self._left, self._schema = state_of(self.path), SCHEMA_VERSION
+            note(self.path, self._left)
 
     # ---- connections ------------------------------------------------------------------------
 
@@ -173,6 +182,8 @@ class Store:
                 if found != self._left:
                     check_header(self.path)
                 try:
+                    if found not in (self._left, self._looked):
+                        self._look_apart(found)
                     connection = self._open(self.path, read_only=read_only)
                 except BookBusyError:
                     if time.monotonic() >= deadline:
@@ -185,6 +196,41 @@ class Store:
                     return
             with allowed():
                 time.sleep(POLL_S)
+
+    def _look_apart(self, found: State) -> None:
+        """Have a process of its own look at a file that none of this user's has left so.
+
+        Raises:
+            BookBusyError: somebody holds it, so that nobody can look.
+            NotABookError: it must not be opened.
+            BookVersionError: a newer stepbook has written it.
+        """
+        if noted(self.path) == found:
+            return
+        holder = holder_of(self.path)
+        until, said = self._held
+        began = time.monotonic()
+        if holder is None and began >= until:
+            told = look_apart(self.path)
+            if raised := told.get("raised"):
+                raise NotABookError(
+                    f"{self.path} cannot be read as a book and was left untouched: "
+                    f"{raised}. Check the path and its permissions, restore the file from a "
+                    "backup, or give another path; what is still in "
+                    f"{self.path.name}.d/journal is not lost."
+                )
+            said = told.get("busy", "")
+            now = time.monotonic()
+            if said:  # not again and again, if the system did not tell
+                self._held = now + 4 * (now - began), said
+            holder = int(match[1]) if (match := _PID.search(said)) else None
+        if holder == os.getpid():
+            said = ""  # it is open here already: nothing is kept away any more
+        elif holder is not None:
+            said = f"lock (PID {holder})"
+        if said:
+            raise self._explain(self.path, OSError(said))
+        self._looked = found
 
     def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         duckdb = load("duckdb")
@@ -258,10 +304,14 @@ class Store:
                 f"{_first_line(error)}. Restore it from a backup, or give another path."
             ) from error
         self._left = found
+        if found == self._looked == state_of(self.path):
+            note(self.path, found)
 
     def _leave(self, path: Path, *, read_only: bool) -> None:
         if self._left is not None and not read_only:  # what has changed are our own rows
-            self._left = state_of(path)
+            before, self._left = self._left, state_of(path)
+            if self._left != before:
+                note(path, self._left)
 
     def _tell(self, strange: list[str]) -> None:
         if strange and strange != self._told:

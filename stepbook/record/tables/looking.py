@@ -1,0 +1,95 @@
+"""The first look at a database that nobody here has written, taken in a process of its own.
+
+DuckDB is written for files that DuckDB wrote: one that was made for that can end the process that
+opens it, or take all of its memory. So such a file is first opened where that harms nobody
+(:mod:`stepbook.system.isolated`), without external access, and read once; then as usual.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import NotABookError
+from ...system.isolated import Ended, Limits, ask
+from .catalogue import look_up_built_ins_first, schema_of
+from .columns import TABLES
+from .schema import MIGRATIONS
+
+if TYPE_CHECKING:
+    import duckdb
+
+_LIMITS: Final = Limits(memory=2 << 30, cpu_s=20, seconds=30.0)
+#: So long the rows are read; of a big book not all of them.
+_ROWS_S: Final = 3.0
+_LIBRARIES: Final = ("duckdb",)
+_SETTINGS: Final = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "memory_limit": "1500MB",
+    "threads": "1",
+    "temp_directory": "",
+}
+
+
+def look_apart(path: Path) -> dict[str, Any]:
+    """Have a process of its own open the database at *path*; return what it told.
+
+    Returns:
+        ``busy``: what was said if somebody holds it, so that nothing is known of it. ``raised``:
+        the first line of DuckDB's error, if it cannot read the file.
+
+    Raises:
+        NotABookError: it is none, or looking at it has ended that process.
+        BookVersionError: a newer stepbook has written it.
+    """
+    try:
+        told: dict[str, Any] = ask(
+            f"{__name__}:look", str(path), limits=_LIMITS, libraries=_LIBRARIES
+        )
+    except Ended as error:
+        if error.why == "unavailable":
+            return {}
+        raise NotABookError(
+            f"{path} is not opened: {error.text} when it was looked at in a process of its own. "
+            "The file is damaged, or was made to do that. It was left untouched. Restore it from "
+            f"a backup; what is still in {path.name}.d/journal is not lost. If you did not make "
+            "this file, do not use it."
+        ) from error
+    return told
+
+
+def look(text: str) -> dict[str, Any]:
+    """Open a database and read it; executed in a process of its own."""
+    import duckdb  # noqa: PLC0415 - only there
+
+    path = Path(text)
+    try:
+        connection = duckdb.connect(text, read_only=True, config=dict(_SETTINGS))
+        name = look_up_built_ins_first(connection)
+        schema_of(connection, name, path, MIGRATIONS, duckdb.connect)
+    except duckdb.Error as error:
+        said = str(error)
+        if "lock" in said.lower():
+            return {"busy": said}
+        return {"raised": (said.strip().splitlines() or [type(error).__name__])[0]}
+    _read(connection)
+    return {}
+
+
+def _read(connection: duckdb.DuckDBPyConnection) -> None:
+    """Read all rows, or as many as there is time for: what cannot be read raises where it is."""
+    import duckdb  # noqa: PLC0415 - only there
+
+    timer = threading.Timer(_ROWS_S, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    for table in TABLES:
+        with contextlib.suppress(duckdb.Error):
+            connection.execute(f"SELECT count(*), bit_xor(hash(t)) FROM {table} AS t").fetchall()  # noqa: S608
+        if not timer.is_alive():
+            break
+    timer.cancel()
