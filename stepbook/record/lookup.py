@@ -216,8 +216,8 @@ class Lookup:
             if file.header["run"] != run_id:
                 raise BookMismatchError(
                     f"the journal {file.path} holds events of another run, "
-                    f"{shown(file.header['run'])}, so nothing of it is used. Give the file back its "
-                    "name, or move it elsewhere."
+                    f"{shown(file.header['run'])}, so nothing of it is used. Give the file back "
+                    "its name, or move it elsewhere."
                 )
             if self.book_id not in ("", file.header.get("book")):
                 raise BookMismatchError(

@@ -18,7 +18,7 @@ from ..errors import (
 from ..system.interrupts import allowed, section
 from .folding import Folder
 from .journals import gap, tell_damaged
-from .ledger import Ledger, State
+from .ledger import Ledger, State, run_from_header
 from .lines import merge, read_files, set_aside
 from .lookup import Lookup
 from .tables.overlay import Unfolded
@@ -373,7 +373,10 @@ class Records(Lookup):
         events = merge(files, headers[0]["first"] - 1 if headers else 0)
         if events.damage is not None:
             raise events.damage.error()
-        return [Unfolded(run_id, headers[0], [line.raw for line in events.lines])]
+        if headers:
+            State(run_from_header(headers[0])).apply_events(events)  # refuses another run's
+        lines = [line.raw for line in events.lines]
+        return [Unfolded(run_id, headers[0], lines)] if lines or headers else []
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
