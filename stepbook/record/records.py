@@ -342,7 +342,8 @@ class Records(Lookup):
             )
         if self.home.read_only and not self.ledgers:
             self.home.check()
-            self.book_id = self.book_id or self.home.read_id()
+            with contextlib.suppress(BookError):  # then it is not compared
+                self.book_id = self.book_id or self.home.read_id()
             return  # what the tables lack is laid over them
         self.ensure()
         self.fold_open()
@@ -426,6 +427,10 @@ class Records(Lookup):
 
         Of a run that was removed by an earlier version, or by a process that died over it.
         """
+        with contextlib.suppress(BookBusyError, OSError):  # else with the next one
+            self._remove_left()
+
+    def _remove_left(self) -> None:
         # While the tables are open here nobody folds: a run that is begun meanwhile has a journal.
         with section(), self.open_lock(), self.store.kept_open(), self.store.reading() as reader:
             left = self.home.left().difference(self.ledgers, reader.run_ids())

@@ -40,7 +40,8 @@ def look_apart(path: Path) -> dict[str, Any]:
 
     Returns:
         ``busy``: what was said if somebody holds it, so that nothing is known of it. ``raised``:
-        the first line of DuckDB's error, if it cannot read the file.
+        the first line of DuckDB's error, if it cannot read the file. ``unavailable``: why no
+        process could look. Nothing, if all is well.
 
     Raises:
         NotABookError: it is none, or looking at it has ended that process.
@@ -52,7 +53,7 @@ def look_apart(path: Path) -> dict[str, Any]:
         )
     except Ended as error:
         if error.why == "unavailable":
-            return {}
+            return {"unavailable": str(error)}
         raise NotABookError(
             f"{path} is not opened: {error.text} when it was looked at in a process of its own. "
             "The file is damaged, or was made to do that. It was left untouched. Restore it from "

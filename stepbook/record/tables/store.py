@@ -67,8 +67,9 @@ class Store:
         #: (:mod:`.vouched`).
         self._left: State | None = None
         self._schema = 0
-        #: The file as it was looked at in a process of its own.
+        #: The file as it was looked at, or as nobody could look at it; and whether it passed.
         self._looked: State | None = None
+        self._passed = False
         #: Until when nobody looks, since others hold the file; and what was said of them.
         self._held = (0.0, "")
         self._name = ""  # that the database has in SQL
@@ -219,13 +220,13 @@ class Store:
                     "backup, or give another path; what is still in "
                     f"{self.path.name}.d/journal is not lost."
                 )
-            said = told.get("busy", "")
+            said, self._passed = told.get("busy", ""), not told
             now = time.monotonic()
             if said:  # not again and again, if the system did not tell
                 self._held = now + 4 * (now - began), said
             holder = int(match[1]) if (match := _PID.search(said)) else None
         if holder == os.getpid():
-            said = ""  # it is open here already: nothing is kept away any more
+            said, self._passed = "", False  # it is open here already: nothing is kept away any more
         elif holder is not None:
             said = f"lock (PID {holder})"
         if said:
@@ -304,7 +305,7 @@ class Store:
                 f"{_first_line(error)}. Restore it from a backup, or give another path."
             ) from error
         self._left = found
-        if found == self._looked == state_of(self.path):
+        if self._passed and found == self._looked == state_of(self.path):
             note(self.path, found)
 
     def _leave(self, path: Path, *, read_only: bool) -> None:
