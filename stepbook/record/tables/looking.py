@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import NotABookError
+from ...system.interrupts import section
 from ...system.isolated import Ended, Limits, ask
 from . import queries
 from .catalogue import look_up_built_ins_first, schema_of
@@ -100,9 +101,10 @@ def _read(connection: duckdb.DuckDBPyConnection, version: int) -> None:
         for table, known in tables.items()
         for column in known
     ]
-    timer = threading.Timer(_ROWS_S, connection.interrupt)
-    timer.daemon = True
-    timer.start()
+    with section():
+        timer = threading.Timer(_ROWS_S, connection.interrupt)
+        timer.daemon = True
+        timer.start()
     lists = [(queries.RUNS, [None]), (queries.OVERVIEW, [1000]), (queries.SUMMARY, [None])]
     for query, given in [*((query, []) for query in (*rows, *columns)), *lists]:
         try:
