@@ -8,6 +8,7 @@ opens it, or take all of its memory. So such a file is first opened where that h
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,10 +102,14 @@ def _read(connection: duckdb.DuckDBPyConnection, version: int) -> None:
         for table, known in tables.items()
         for column in known
     ]
+    end = time.monotonic() + _ROWS_S
+
+    def watch() -> None:
+        time.sleep(_ROWS_S)
+        connection.interrupt()
+
     with section():
-        timer = threading.Timer(_ROWS_S, connection.interrupt)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=watch, daemon=True).start()
     lists = [(queries.RUNS, [None]), (queries.OVERVIEW, [1000]), (queries.SUMMARY, [None])]
     for query, given in [*((query, []) for query in (*rows, *columns)), *lists]:
         try:
@@ -117,6 +122,5 @@ def _read(connection: duckdb.DuckDBPyConnection, version: int) -> None:
             # Damage by chance: whoever needs this block is told, and the rest can be used.
             if "checksum" not in str(error):
                 raise
-        if not timer.is_alive():
+        if time.monotonic() > end:
             break
-    timer.cancel()
