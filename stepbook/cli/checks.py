@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import BookBusyError, BookError, StepbookWarning
 from ..model.blobs import NAME
+from ..model.checked import shown
 from ..model.rows import RUN_ID, is_run_id
 from ..record.artifacts import TEMPORARY, has_holes
 from ..record.home import FileHome, read_book_id
@@ -293,8 +294,8 @@ def _journal_problems(
         if file.header and file.header.get("run") != run_id:
             yield Problem(
                 str(file.path),
-                f"holds events of run {file.header.get('run')}. Give it back its name, "
-                f"{file.header.get('run')}.{file.header.get('number')}.jsonl",
+                f"holds events of run {shown(file.header['run'])}. Give it back its name, "
+                "which is that run's id, a dot, its number and .jsonl.",
             )
 
 

@@ -24,7 +24,6 @@ from .rows import (
     StepRow,
     TriggerType,
     is_book_id,
-    is_run_id,
     row_of,
 )
 
@@ -117,7 +116,6 @@ _SECONDS: Final = _Kind(_is_seconds, "a number of seconds")
 _FLAG: Final = _Kind(lambda value: type(value) is bool, "true or false")
 _NUMBER: Final = _Kind(_is_count(_BIGINT), "a whole number of 0 or more")
 _ATTEMPT: Final = _Kind(_is_count(_INTEGER), "a whole number of 0 or more")
-_RUN_ID: Final = _Kind(is_run_id, "the id of a run")
 
 _CREATED: Final = {
     "loop": _NAME,
@@ -131,7 +129,7 @@ _CREATED: Final = {
 FIELDS: Final[dict[type, dict[str, _Kind]]] = {
     RunRow: {
         **_CREATED,
-        "id": _RUN_ID,
+        "id": _NAME,  # compared with the run's before it is used
         "status": _one_of(get_args(Status)),
         "output": _JSON,
         "started_at": _TIME,
@@ -192,7 +190,8 @@ FIELDS: Final[dict[type, dict[str, _Kind]]] = {
 }
 _HEADER: Final[dict[str, _Kind]] = {
     **_CREATED,
-    "run": _RUN_ID,
+    # Compared with the file's name before it is used.
+    "run": _Kind(lambda _: True, "anything"),
     "book": _Kind(is_book_id, "the id of a book"),
     "format": _Kind(_is_count(_BIGINT), "a whole number"),
     "number": _NUMBER,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BookMismatchError, InvalidInputError, RunNotFoundError
+from ..model.checked import shown
 from ..model.rows import with_order
 from ..model.spelling import spellings
 from . import home
@@ -215,8 +216,8 @@ class Lookup:
             if file.header["run"] != run_id:
                 raise BookMismatchError(
                     f"the journal {file.path} holds events of another run, "
-                    f"{file.header['run']!r}, so nothing of it is used. Give the file back its "
-                    "name, or move it elsewhere."
+                    f"{shown(file.header['run'])}, so nothing of it is used. Give the file back "
+                    "its name, or move it elsewhere."
                 )
             if self.book_id not in ("", file.header.get("book")):
                 raise BookMismatchError(

@@ -18,7 +18,7 @@ from ..errors import (
 from ..system.interrupts import allowed, section
 from .folding import Folder
 from .journals import gap, tell_damaged
-from .ledger import Ledger, State
+from .ledger import Ledger, State, run_from_header
 from .lines import merge, read_files, set_aside
 from .lookup import Lookup
 from .tables.overlay import Unfolded
@@ -342,7 +342,8 @@ class Records(Lookup):
             )
         if self.home.read_only and not self.ledgers:
             self.home.check()
-            self.book_id = self.book_id or self.home.read_id()
+            with contextlib.suppress(BookError):  # then it is not compared
+                self.book_id = self.book_id or self.home.read_id()
             return  # what the tables lack is laid over them
         self.ensure()
         self.fold_open()
@@ -373,7 +374,10 @@ class Records(Lookup):
         events = merge(files, headers[0]["first"] - 1 if headers else 0)
         if events.damage is not None:
             raise events.damage.error()
-        return [Unfolded(run_id, headers[0], [line.raw for line in events.lines])]
+        if headers:
+            State(run_from_header(headers[0])).apply_events(events)  # refuses another run's
+        lines = [line.raw for line in events.lines]
+        return [Unfolded(run_id, headers[0], lines)] if lines or headers else []
 
     def _say_once(self, text: str) -> None:
         if text not in self._said:
@@ -423,6 +427,10 @@ class Records(Lookup):
 
         Of a run that was removed by an earlier version, or by a process that died over it.
         """
+        with contextlib.suppress(BookBusyError, OSError):  # else with the next one
+            self._remove_left()
+
+    def _remove_left(self) -> None:
         # While the tables are open here nobody folds: a run that is begun meanwhile has a journal.
         with section(), self.open_lock(), self.store.kept_open(), self.store.reading() as reader:
             left = self.home.left().difference(self.ledgers, reader.run_ids())

@@ -231,7 +231,6 @@ def test_a_copy_of_it_goes_on(apart, tmp_path):
     run.close()
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="needs another user; CI has a job that is root")
 def test_a_journal_that_may_not_be_read_is_said_and_the_rest_is_shown(apart):
     def unreadable(look):
         for path in (look.folder / "stepbook.duckdb.d" / "journal").iterdir():
@@ -244,7 +243,6 @@ def test_a_journal_that_may_not_be_read_is_said_and_the_rest_is_shown(apart):
     assert any("is not shown" in said for said in look.answer["warnings"])
 
 
-@pytest.mark.skipif(not AS_ROOT, reason="needs another user; CI has a job that is root")
 def test_a_folder_of_journals_that_may_not_be_read_is_said_and_the_tables_are_shown(apart):
     journal = "stepbook.duckdb.d/journal"
     look = Look(apart, "left", close=lambda look: (look.folder / journal).chmod(0))

@@ -7,9 +7,12 @@ as its own do.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import struct
+import sys
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +23,9 @@ from ...system.platform import identity_of, not_plain, open_plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+if sys.platform == "linux":
+    import fcntl
 
 #: How a database and its log are on the disk; equal means that nobody has changed them since.
 State = tuple[tuple[int, ...] | None, ...]
@@ -131,12 +137,34 @@ def _read(path: Path, count: int, offset: int) -> bytes:
             file.seek(offset)
             return file.read(count)
     with section(_lock):
-        fd = _kept.get(identity_of(path.lstat()))
-        if fd is None:
-            _forget()
-            fd = open_plain(path)
-            _kept[identity_of(os.fstat(fd))] = fd
-        return os.pread(fd, count, offset)
+        return os.pread(_descriptor(path), count, offset)
+
+
+def _descriptor(path: Path) -> int:
+    """Return the descriptor that is kept of a file; hold ``_lock``."""
+    fd = _kept.get(identity_of(path.lstat()))
+    if fd is None:
+        _forget()
+        fd = open_plain(path)
+        _kept[identity_of(os.fstat(fd))] = fd
+    return fd
+
+
+def holder_of(path: Path) -> int | None:
+    """Return the process that has the database open to write to it, this one included.
+
+    None if nobody has, or if the system does not tell.
+    """
+    if sys.platform != "linux":
+        return None
+    # As DuckDB asks for it to read: the whole file. Of a description's lock no process is the
+    # owner, so that this process's own locks are told of, too.
+    asked = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+    with section(_lock), contextlib.suppress(OSError):
+        told = fcntl.fcntl(_descriptor(path), fcntl.F_OFD_GETLK, asked)
+        kind, _, _, _, pid = struct.unpack("hhqqi4x", told)
+        return None if kind == fcntl.F_UNLCK or pid <= 0 else int(pid)
+    return None
 
 
 def _forget() -> None:

@@ -7,6 +7,7 @@ Folds and reads that meet a busy database wait; what waits how long is the calle
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import threading
 import time
@@ -27,12 +28,14 @@ from .catalogue import (
 )
 from .columns import OF_RUNS
 from .fold import BEGIN, FOLD, STAGE
+from .looking import look_apart
 from .opening import (
     State,
     beside,
     check_files,
     check_header,
     gone,
+    holder_of,
     is_blank,
     is_same_file,
     state_of,
@@ -40,6 +43,7 @@ from .opening import (
 from .overlay import Unfolded, lay_over
 from .reader import Reader
 from .schema import CREATE_META, MIGRATIONS, SCHEMA_VERSION
+from .vouched import note, noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,9 +73,15 @@ class Store:
         self.connected = threading.RLock()
         self._kept = threading.local()
         #: The file as this process has left it, and the schema that it then had: as long as it is
-        #: so, nobody has put anything else into it.
+        #: so, nobody has put anything else into it. For the processes that come, it is noted
+        #: (:mod:`.vouched`).
         self._left: State | None = None
         self._schema = 0
+        #: The file as it was looked at, or as nobody could look at it; and whether it passed.
+        self._looked: State | None = None
+        self._passed = False
+        #: Until when nobody looks, since others hold the file; and what was said of them.
+        self._held = (0.0, "")
         self._name = ""  # that the database has in SQL
         self._told: list[str] = []
         #: Gives what the tables lack, where nobody may fold it; asked before they are opened.
@@ -117,6 +127,7 @@ class Store:
                 ) from error
             disk.rename(fresh, self.path)
             self._left, self._schema = state_of(self.path), SCHEMA_VERSION
+            note(self.path, self._left)
 
     def _fill(self, book_id: str) -> None:
         """Create the tables in a blank database: others may have it open, so it stays where it is.
@@ -203,6 +214,8 @@ class Store:
                 if found != self._left:
                     check_header(self.path)
                 try:
+                    if found not in (self._left, self._looked):
+                        self._look_apart(found)
                     connection = self._open(self.path, read_only=read_only)
                 except BookBusyError:
                     if time.monotonic() >= deadline:
@@ -220,6 +233,41 @@ class Store:
                     return
             with allowed():
                 time.sleep(POLL_S)
+
+    def _look_apart(self, found: State) -> None:
+        """Have a process of its own look at a file that none of this user's has left so.
+
+        Raises:
+            BookBusyError: somebody holds it, so that nobody can look.
+            NotABookError: it must not be opened.
+            BookVersionError: a newer stepbook has written it.
+        """
+        if noted(self.path) == found:
+            return
+        holder = holder_of(self.path)
+        until, said = self._held
+        began = time.monotonic()
+        if holder is None and began >= until:
+            told = look_apart(self.path)
+            if raised := told.get("raised"):
+                raise NotABookError(
+                    f"{self.path} cannot be read as a book and was left untouched: "
+                    f"{raised}. Check the path and its permissions, restore the file from a "
+                    "backup, or give another path; what is still in "
+                    f"{self.path.name}.d/journal is not lost."
+                )
+            said, self._passed = told.get("busy", ""), not told
+            now = time.monotonic()
+            if said:  # not again and again, if the system did not tell
+                self._held = now + 4 * (now - began), said
+            holder = int(match[1]) if (match := _PID.search(said)) else None
+        if holder == os.getpid():
+            said, self._passed = "", False  # it is open here already: nothing is kept away any more
+        elif holder is not None:
+            said = f"lock (PID {holder})"
+        if said:
+            raise self._explain(self.path, OSError(said))
+        self._looked = found
 
     def _open(self, path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         duckdb = load("duckdb")
@@ -293,10 +341,14 @@ class Store:
                 f"{_first_line(error)}. Restore it from a backup, or give another path."
             ) from error
         self._left = found
+        if self._passed and found == self._looked == state_of(self.path):
+            note(self.path, found)
 
     def _leave(self, path: Path, *, read_only: bool) -> None:
         if self._left is not None and not read_only:  # what has changed are our own rows
-            self._left = state_of(path)
+            before, self._left = self._left, state_of(path)
+            if self._left != before:
+                note(path, self._left)
 
     def _tell(self, strange: list[str]) -> None:
         if strange and strange != self._told:

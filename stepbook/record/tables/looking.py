@@ -1,0 +1,126 @@
+"""The first look at a database that nobody here has written, taken in a process of its own.
+
+DuckDB is written for files that DuckDB wrote: one that was made for that can end the process that
+opens it, or take all of its memory. So such a file is first opened where that harms nobody
+(:mod:`stepbook.system.isolated`), without external access, and read once; then as usual.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ...errors import NotABookError
+from ...system.interrupts import section
+from ...system.isolated import Ended, Limits, ask
+from . import queries
+from .catalogue import look_up_built_ins_first, schema_of
+from .columns import tables_of
+from .schema import MIGRATIONS
+
+if TYPE_CHECKING:
+    import duckdb
+
+_LIMITS: Final = Limits(memory=2 << 30, cpu_s=20, seconds=30.0)
+#: So long the rows are read; of a big book not all of them.
+_ROWS_S: Final = 3.0
+_ROWS: Final = 1024
+_LIBRARIES: Final = ("duckdb",)
+_SETTINGS: Final = {
+    "enable_external_access": "false",
+    "autoload_known_extensions": "false",
+    "autoinstall_known_extensions": "false",
+    "memory_limit": "1500MB",
+    "threads": "1",
+    "temp_directory": "",
+}
+
+
+def look_apart(path: Path) -> dict[str, Any]:
+    """Have a process of its own open the database at *path*; return what it told.
+
+    Returns:
+        ``busy``: what was said if somebody holds it, so that nothing is known of it. ``raised``:
+        the first line of DuckDB's error, if it cannot read the file. ``unavailable``: why no
+        process could look. Nothing, if all is well.
+
+    Raises:
+        NotABookError: it is none, or looking at it has ended that process.
+        BookVersionError: a newer stepbook has written it.
+    """
+    try:
+        told: dict[str, Any] = ask(
+            f"{__name__}:look", str(path), limits=_LIMITS, libraries=_LIBRARIES
+        )
+    except Ended as error:
+        if error.why == "unavailable":
+            return {"unavailable": str(error)}
+        raise NotABookError(
+            f"{path} is not opened: {error.text} when it was looked at in a process of its own. "
+            "The file is damaged, or was made to do that. It was left untouched. Restore it from "
+            f"a backup; what is still in {path.name}.d/journal is not lost. If you did not make "
+            "this file, do not use it."
+        ) from error
+    return told
+
+
+def look(text: str) -> dict[str, Any]:
+    """Open a database and read it; executed in a process of its own."""
+    import duckdb  # noqa: PLC0415 - only there
+
+    path = Path(text)
+    try:
+        connection = duckdb.connect(text, read_only=True, config=dict(_SETTINGS))
+        name = look_up_built_ins_first(connection)
+        version = schema_of(connection, name, path, MIGRATIONS, duckdb.connect)
+        _read(connection, version)
+    except duckdb.Error as error:
+        said = str(error)
+        if "lock" in said.lower():
+            return {"busy": said}
+        return {"raised": (said.strip().splitlines() or [type(error).__name__])[0]}
+    return {}
+
+
+def _read(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Read all rows, or as many as there is time and memory for.
+
+    Column by column, so that nothing hides behind an error of another one; then as lists of runs
+    are made, which sorts and joins.
+
+    Raises:
+        duckdb.Error: there is something that cannot be read although its checksums are right.
+    """
+    import duckdb  # noqa: PLC0415 - only there
+
+    tables = tables_of(MIGRATIONS[:version])
+    rows = [f"SELECT count(*), bit_xor(hash(t)) FROM {table} AS t" for table in tables]  # noqa: S608
+    columns = [
+        f'SELECT CAST("{column.name}" AS VARCHAR) FROM {table}'  # noqa: S608 - names from here
+        for table, known in tables.items()
+        for column in known
+    ]
+    end = time.monotonic() + _ROWS_S
+
+    def watch() -> None:
+        time.sleep(_ROWS_S)
+        connection.interrupt()
+
+    with section():
+        threading.Thread(target=watch, daemon=True).start()
+    lists = [(queries.RUNS, [None]), (queries.OVERVIEW, [1000]), (queries.SUMMARY, [None])]
+    for query, given in [*((query, []) for query in (*rows, *columns)), *lists]:
+        try:
+            result = connection.execute(f"SELECT * FROM ({query})", given)  # noqa: S608 - as above
+            while result.fetchmany(_ROWS):
+                pass
+        except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+            break  # it is big
+        except duckdb.Error as error:
+            # Damage by chance: whoever needs this block is told, and the rest can be used.
+            if "checksum" not in str(error):
+                raise
+        if time.monotonic() > end:
+            break
