@@ -76,8 +76,8 @@ def _warm(shell: Any) -> None:
     In each fork with a cell that fails that would take longer than all the rest of it.
     """
     try:
-        raise ValueError
-    except ValueError:
+        _ = 1 / 0
+    except ZeroDivisionError:
         shell.InteractiveTB.structured_traceback(*sys.exc_info())
 
 
