@@ -39,7 +39,8 @@ with lightly():
 assert "rfc3987_syntax" not in sys.modules, "it is neither loaded nor hidden afterwards"
 nbformat.validate(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
 try:
-    nbformat.validate({"cells": 5, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    wrong = [{"cell_type": "code"}]
+    nbformat.validate({"cells": wrong, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
 except nbformat.ValidationError:
     print("checked")
 """
