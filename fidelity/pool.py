@@ -55,7 +55,7 @@ def prepare() -> None:
         package = importlib.import_module(f"stepbook.{room}")
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
-    shell_of_this_process()
+    _warm(shell_of_this_process())
     place = Path(tempfile.mkdtemp(prefix="fidelity-", dir=_place()))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     pid = os.fork()
@@ -68,6 +68,17 @@ def prepare() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     _prepared.append(place)
+
+
+def _warm(shell: Any) -> None:
+    """Make a traceback as a failing cell does: the first one looks at every module that is there.
+
+    In each fork with a cell that fails that would take longer than all the rest of it.
+    """
+    try:
+        _ = 1 / 0
+    except ZeroDivisionError:
+        shell.InteractiveTB.structured_traceback(*sys.exc_info())
 
 
 @dataclass

@@ -378,10 +378,13 @@ def deliver(run: str, payload: str | None, name: str | None, error: str | None) 
 
 def _needs_notebooks() -> None:
     """Look for what executes notebooks."""
+    from ..notebook.formats import lightly  # noqa: PLC0415 - only two commands need them
+
     try:
-        # Only two commands need them.
         import ipykernel  # noqa: F401, PLC0415
-        import nbclient  # noqa: F401, PLC0415
+
+        with lightly():
+            import nbclient  # noqa: F401, PLC0415
     except ImportError as error:
         raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
 

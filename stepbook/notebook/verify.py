@@ -24,6 +24,7 @@ from IPython.core.error import UsageError
 from ..errors import NoRunError
 from ..system import scratch
 from ..system.console import tell
+from .formats import lightly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +135,8 @@ def verify(current: Callable[[], OpenRun], executed: Executed, folder: str, opti
 
 def _write(path: Path, cells: list[Cell]) -> None:
     try:
-        nbformat: Any = importlib.import_module("nbformat")  # only for this command; has no types
+        with lightly():
+            nbformat: Any = importlib.import_module("nbformat")  # only here; it has no types
     except ImportError as error:
         raise UsageError(f"{error}. To verify: pip install 'stepbook[run]'") from error
     made = []
