@@ -126,7 +126,7 @@ def test_the_key_is_made_with_the_first_sealed_value_and_not_before(user, book):
     run = book.run("x")
     run.do("plain", lambda: {"a": [1, (2,)]})
     run.do("frame", lambda: pd.DataFrame({"a": [1]}))
-    assert not user.exists()
+    assert not (user / "keys").exists()
     run.do("sealed", statistics.NormalDist)
     keys = user / "keys"
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
