@@ -61,13 +61,11 @@ def node_of(
     Raises:
         SealKeyError: the keys of this user cannot be read.
     """
-    if named:
-        members = {name: _facts(part) for name, part in value.items()}
-        value = None
+    members = {name: _facts(part) for name, part in value.items()} if named else {}
     node: dict[str, Any] = {
         TAG: "sealed",
         "format": FORMAT,
-        **_facts(value),
+        **({"class": "variables"} if named else _facts(value)),
         "packages": pickled.packages,
         "missing": [{"type": name_of(type(part)), "why": why} for why, part in missing],
         "pickle": keep(pickled.data),

@@ -66,6 +66,13 @@ CASES: dict[str, tuple[list[str], str]] = {
         "(int(b.a.sum()), b.a.flags.writeable, b.r.flags.writeable)",
     ),
     "the value of the last line": (["import statistics\nstatistics.NormalDist(4)"], "_.mean"),
+    "an estimator with a folder for what it has fitted": (
+        [
+            "from sklearn.pipeline import Pipeline\nfrom sklearn.preprocessing import Normalizer\n"
+            "p = Pipeline([('n', Normalizer())], memory='cache')\nq = p"
+        ],
+        "(q is p, p.memory, type(p.steps[0][1]).__name__)",
+    ),
     "a module and a library's function": (
         ["import statistics, os\nhold = [statistics.NormalDist(2), os, os.path.join]"],
         "(hold[0].mean, hold[1] is os, hold[2] is os.path.join)",
@@ -239,3 +246,22 @@ def test_a_record_gives_values_to_no_name_that_the_code_does_not_bind(mine: Kern
         False,
     )
     assert mine.value("print is builtins.print")
+
+
+def test_an_estimator_does_not_get_a_folder_of_pickles_from_a_record(mine: Kernel) -> None:
+    cells = [
+        "from sklearn.pipeline import Pipeline\nfrom sklearn.preprocessing import Normalizer\n"
+        "p = Pipeline([('n', Normalizer())])\nq = p"
+    ]
+    steps(mine, cells)
+
+    def change(cell: dict[str, Any]) -> None:
+        text = json.dumps(cell["variables"])
+        assert '"memory": null' in text
+        cell["variables"] = json.loads(text.replace('"memory": null', '"memory": "/evil"'))
+
+    changed(mine, "0", change)
+    again(mine)
+    replayed = mine.run(f"%%step 0\n{cells[0]}")
+    assert replayed.error is not None
+    assert "a folder from which it would load pickles" in replayed.error["evalue"]

@@ -102,7 +102,13 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
             raise unstorable(f"{name_of(kind)} is a class that the notebook does not name")
         return _encode_object(w, value)
     # An estimator shares its parts with others only if it is told by its attributes.
-    return w.attempt(lambda: _encode_object(w, value)) if w.world.is_open(kind) else None
+    is_told = w.world.is_open(kind) and not _keeps_pickles(getattr(value, "__dict__", {}))
+    return w.attempt(lambda: _encode_object(w, value)) if is_told else None
+
+
+def _keeps_pickles(fields: dict[str, Any]) -> bool:
+    """Whether an estimator has a folder for its cache: fitting it loads pickles from there."""
+    return fields.get("memory") is not None
 
 
 def _encode_function(w: GraphWriter, value: types.FunctionType) -> dict[str, Any]:
@@ -526,8 +532,11 @@ def _make_object(r: GraphReader, node: dict[str, Any]) -> Any:
 def _fill_object(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
     base: Any = _base(type(value))
     if "fields" in node:
+        fields = expect(r.resolve(node["fields"]), dict)
         # Not by the class's own __setattr__, which may refuse or count.
-        object.__setattr__(value, "__dict__", r.resolve(node["fields"]))
+        object.__setattr__(value, "__dict__", fields)
+        if not r.world.is_own(type(value)):
+            r.when_whole([fields], lambda: _check_open(value))
     for name, item in node.get("slots", {}).items():
         found = [vars(b)[name] for b in type(value).__mro__ if name in vars(b)]
         if not found or not isinstance(found[0], types.MemberDescriptorType):
@@ -539,6 +548,11 @@ def _fill_object(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
             base.extend(value, content)
         else:
             base.update(value, content)
+
+
+def _check_open(value: Any) -> None:
+    if _keeps_pickles(vars(value)):
+        raise ArtifactError(f"{name_of(type(value))} has a folder from which it would load pickles")
 
 
 def _make_exception(r: GraphReader, node: dict[str, Any]) -> Any:
