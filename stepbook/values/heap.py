@@ -125,7 +125,7 @@ class HeapWriter(Writer):
         self.missing = []
         try:
             pickled, left = self._pickled(value), self.missing
-        except CannotPickleError:
+        except (CannotPickleError, RecursionError):
             return self._encode_graph(value, hint, files)
         if left:
             text = self._encode_graph(value, hint, files)

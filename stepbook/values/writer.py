@@ -49,6 +49,10 @@ class OddTextError(NotSerializableError):
     """A text holds a lone surrogate."""
 
 
+class _BareObjectError(NotSerializableError):
+    """An ``object()``: it has nothing but its identity, which no copy keeps."""
+
+
 class Writer(Encoder):
     """Encodes values, writing artifacts as needed.
 
@@ -202,11 +206,13 @@ class Writer(Encoder):
         from .pickling import CannotPickleError  # noqa: PLC0415 - few values need it
 
         reason = str(error)
-        if self._seals and not files and not isinstance(error, OddTextError):
+        if self._seals and not files and not isinstance(error, OddTextError | _BareObjectError):
             try:
                 return self._sealed(value, self._pickled(value))
             except CannotPickleError as failed:
                 reason = f"{reason}; {failed}"
+            except RecursionError:
+                reason = f"{reason}; it is nested too deep to be pickled"
         raise _refusal(error.path, reason, value) from error.__cause__
 
     @property
@@ -322,6 +328,10 @@ class Writer(Encoder):
                 found = library(module).encode(self, value)
             if found is not None:
                 return found
+        if type(value) is object:
+            raise _BareObjectError(
+                "an object() is nothing but itself, and a copy another one", path=""
+            )
         raise unstorable(f"values of the type {name_of(type(value))} cannot be stored")
 
     def _named(self) -> classes.Classes:

@@ -63,12 +63,6 @@ def test_a_duration_that_is_negative_or_unreadable(run, text):
 # ---- values
 
 
-def cycle():
-    value = []
-    value.append(value)
-    return value
-
-
 def deep(levels):
     value = []
     for _ in range(levels):
@@ -78,8 +72,8 @@ def deep(levels):
 
 @pytest.mark.parametrize(
     "value",
-    [object(), cycle(), deep(10_000), lambda: 1, "lone \ud800"],
-    ids=["object", "cycle", "10,000 levels", "function", "surrogate"],
+    [object(), deep(10_000), lambda: 1, "lone \ud800"],
+    ids=["object", "10,000 levels", "function", "surrogate"],
 )
 def test_a_value_that_cannot_be_stored_is_in_the_error(run, value):
     with pytest.raises(stepbook.NotSerializableError, match=r"\$.*run\.resolve") as caught:
