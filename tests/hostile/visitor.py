@@ -59,6 +59,8 @@ class Watch:
         self.own = own
         self.here: str | None = None
         self.heard: list[str] = []
+        #: What belongs to the user: how databases were left, keys, decisions.
+        self.user = os.path.join(os.environ["XDG_DATA_HOME"], "stepbook")  # noqa: PTH118 - a text
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if self.here is None:
@@ -75,14 +77,14 @@ class Watch:
         elif event == "import":
             if str(args[0]).partition(".")[0] == MODULE:
                 self.heard.append(f"imported: {args[0]}")
-        elif event in _NEVER and not (self.by_library() or args[:1] == ("uname",)):
+        elif event in _NEVER and not (self.by_library() or _is_ours(event, args)):
             self.heard.append(f"{event}: {args!r:.200}")
 
     def path(self, path: Any, what: str, *, changes: bool) -> None:
         place = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - it looks at nothing
         if place.startswith(self.here + os.sep) or place in (self.here, os.devnull):
             return
-        if place.startswith(self.own[0]) or (
+        if place.startswith((self.own[0], self.user)) or (
             not changes and place.startswith((*_READABLE, *self.own))
         ):
             return
@@ -97,6 +99,13 @@ class Watch:
                 return True
             frame = frame.f_back
         return False
+
+
+def _is_ours(event: str, args: tuple[Any, ...]) -> bool:
+    """Whether a process is started to ask what machine this is, or for the first look at a file."""
+    if event != "subprocess.Popen":
+        return args[:1] == ("uname",)
+    return list(args[1])[:3] == [sys.executable, "-I", "-B"] or args[:1] == ("uname",)
 
 
 def main() -> None:
