@@ -25,7 +25,7 @@ def user_folder(*, create: bool = False) -> Path | None:
 
     try:
         folder = Path(platformdirs.user_data_path("stepbook", appauthor=False))
-        if create:
+        if create and not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
