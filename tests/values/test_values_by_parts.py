@@ -26,7 +26,7 @@ from recorded import files_of
 from sameness import assert_same
 
 import stepbook
-from stepbook import ArtifactError
+from stepbook import ArtifactError, NotStoredError
 from stepbook.record.artifacts import Artifacts
 from stepbook.system import platform
 from stepbook.values.codec import Codec
