@@ -183,7 +183,7 @@ class Writer(Encoder):
             self._files_take = self._taken
             return self._encode(value, hint, about)
         except NotSerializableError as error:
-            return self._sealed_or(error, value, about)
+            return self._sealed_or(error, value, files)
         except (JournalWriteError, TooBig):
             raise
         except RecursionError:
@@ -191,18 +191,21 @@ class Writer(Encoder):
         except Exception as error:  # noqa: BLE001 - whatever it is, hours of work may be in the value
             refused = unstorable(f"{type(error).__name__}: {error}")
             refused.__cause__ = error
-            return self._sealed_or(refused, value, about)
+            return self._sealed_or(refused, value, files)
         try:
             return in_thread(lambda: self._encode(value, hint, about))  # type: ignore[no-any-return]
         except NotSerializableError as error:
-            return self._sealed_or(error, value, about)
+            return self._sealed_or(error, value, files)
         except RecursionError as error:
             raise _refusal("", "nested too deep", value) from error
 
     def _sealed_or(
-        self, error: NotSerializableError, value: Any, files: list[dict[str, Any]]
+        self, error: NotSerializableError, value: Any, files: Mapping[str, Path] | None
     ) -> str:
-        """Return the text of a value as a sealed pickle; without one, raise why it is refused."""
+        """Return the text of a value as a sealed pickle; without one, raise why it is refused.
+
+        Files that belong to it move into the store, and a pickle would name where they were.
+        """
         from .pickling import CannotPickleError  # noqa: PLC0415 - few values need it
 
         reason = str(error)
