@@ -220,7 +220,7 @@ def test_books_and_runs_in_variables_come_back(kernels: Callable[..., Kernel]) -
 @pytest.mark.parametrize(
     "cell",
     [
-        "import json\nread = json.loads",
+        "read = (i for i in 'ab')",
         "pair = (i for i in 'ab'), 1",
         "row = (lambda: type('Row', (), {}))()",
     ],
