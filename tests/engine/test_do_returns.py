@@ -271,7 +271,7 @@ def test_a_registered_class_comes_back(book):
         (lambda _: 1 / 0, lambda _: None, r"encode registered for .*Wrong raised ZeroDivision"),
         (lambda _: 1, lambda _: 1 / 0, r"decode registered for .*Wrong raised ZeroDivision"),
         (lambda _: 1, lambda _: 1, r"decode registered for .*Wrong made a int of it"),
-        (lambda _: object(), lambda _: None, r"\$\.w: values of the type object"),
+        (lambda _: object(), lambda _: None, r"\$\.w: an object\(\) is nothing but itself"),
     ],
 )
 def test_a_wrong_registration_is_named(book, encode, decode, reason):
