@@ -26,11 +26,12 @@ import contextlib
 import json
 import os
 import re
+import warnings
 import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..errors import BookVersionError, JournalDamagedError
+from ..errors import BookVersionError, JournalDamagedError, StepbookWarning
 from ..model.checked import OddError, checked_header, checked_row, shown
 from ..model.compact import compact
 from ..model.row_text import row_text
@@ -323,12 +324,27 @@ class Names(NamedTuple):
     strange: list[Path]
 
 
+#: Folders of journals of which it was said that they cannot be read.
+_unreadable: Final[set[Path]] = set()
+
+
 def look(folder: Path) -> Names:
     """Return what is in *folder*, the book's journal folder; it may be missing."""
     found = Names({}, {}, {}, [])
     try:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
+        return found
+    except PermissionError as error:
+        if os.access(folder.parent, os.W_OK):
+            raise
+        if folder not in _unreadable:  # a book that this user can only read, and not all of it
+            _unreadable.add(folder)
+            warnings.warn(
+                f"stepbook: what is not in the tables of the book yet is not shown: {error}",
+                StepbookWarning,
+                stacklevel=2,
+            )
         return found
     kinds = ((_NAME, found.files), (_UNBORN, found.unborn), (_DAMAGED, found.damaged))
     for name in names:

@@ -11,7 +11,7 @@ from ..model.spelling import spellings
 from . import home
 from .journals import gap, tell_damaged, tell_of, tell_unknown
 from .ledger import Ledger, State, run_from_header
-from .lines import Names, merge, read_header
+from .lines import merge, read_header
 from .tables.store import BUSY_S
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Lookup:
         """Return the runs that have journals."""
         rows = [ledger.state.run for ledger in self.ledgers.values()]
         found = [_found(row) for row in rows]
-        names = self._journals()
+        names = self.journals.look()
         tell_damaged(names.damaged)
         for run_id, paths in names.files.items():
             if run_id in self.ledgers:
@@ -135,20 +135,11 @@ class Lookup:
                 tell_unknown(run_id, paths, damage)
         return found
 
-    def _journals(self) -> Names:
-        """Return what journals there are; none where this user may not know."""
-        try:
-            return self.journals.look()
-        except PermissionError:
-            if not self.home.read_only:
-                raise
-            return Names({}, {}, {}, [])  # said where the tables are read
-
     def ids(self, prefix: str = "") -> list[str]:
         """Return the ids of the runs that begin with *prefix*, sorted; of a whole id, it."""
         found = {run.id for run in self._unfolded() if run.id.startswith(prefix)}
         # By its name also one of which the first line is damaged.
-        found |= {run for run in self._journals().files if run.startswith(prefix)}
+        found |= {run for run in self.journals.look().files if run.startswith(prefix)}
         if prefix not in found and self.store.exists:
             with self.store.reading() as reader:
                 found |= set(reader.run_ids(prefix))
