@@ -16,7 +16,8 @@ from ..errors import BookBusyError, BookError, StepbookWarning
 from ..model.blobs import NAME
 from ..model.checked import shown
 from ..model.rows import RUN_ID, is_run_id
-from ..record.artifacts import TEMPORARY, has_holes
+from ..record.artifacts import TEMPORARY
+from ..record.hashing import has_holes
 from ..record.home import FileHome, read_book_id
 from ..record.journals import about_damaged, about_garbled, gap
 from ..record.lines import files_by_run, look, merge, read_files

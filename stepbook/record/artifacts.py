@@ -12,22 +12,17 @@ edits). Against somebody who forges files on purpose no hash in the same folder 
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import hashlib
 import os
-import queue
 import secrets
 import shutil
 import stat
 import sys
 import threading
 import time
-import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
-
-import xxhash
 
 from ..errors import ArtifactError, JournalWriteError
 from ..model.blobs import NAME, Stored, TooBig
@@ -35,6 +30,7 @@ from ..system.interrupts import allowed, section
 from ..system.locks import FileLock
 from ..system.platform import disk, identity_of, names_in, not_plain, open_plain
 from ..system.refusals import IN_VALUE, refusals
+from .hashing import CHUNK_BYTES, THREAD_BYTES, Digest, fill, has_holes, hash_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -46,17 +42,10 @@ LOCK_TIMEOUT_S: Final = 60.0
 
 #: How the names of files end that are not whole yet.
 TEMPORARY: Final = ".tmp"
-_CHUNK_BYTES: Final = 1 << 20
 #: Longer than the name of an artifact: 64 digits, a dot and an ending.
 _LONGEST_NAME: Final = 100
-#: From here on hashing runs beside the writing, in a thread of its own.
-_THREAD_BYTES: Final = 4 << 20
-#: Shorter files are read whatever they say.
-_LONG_BYTES: Final = 1 << 30
 #: Longer than any tick of a file system's clock (FAT's two seconds apart), in nanoseconds.
 _TICK_NS: Final = 50_000_000
-#: Chunks that may wait to be hashed: bounds the memory that they hold.
-_WAITING: Final = 4
 
 
 class Artifacts:
@@ -201,11 +190,11 @@ class Artifacts:
             with allowed():  # as long as the value is big
                 sink.take(produce)
             with self._refusals():
-                if sink.size > _THREAD_BYTES:
+                if sink.size > THREAD_BYTES:
                     disk.sync(fd)  # while the hash is still being computed
                 stored = sink.digest.stored(ext)
                 known = self._is_known(stored)
-                if not known and sink.size <= _THREAD_BYTES:
+                if not known and sink.size <= THREAD_BYTES:
                     disk.sync(fd)
         finally:
             with self._refusals():
@@ -248,9 +237,9 @@ class Artifacts:
             whole = os.fstat(fd).st_size == stored.size and not has_holes(fd)
             if whole and allocate is not None:  # not before: the record may say any length
                 view = memoryview(allocate(stored.size)).cast("B")
-                whole = _fill(file, view, digest) == stored.size and stored.matches(digest)
+                whole = fill(file, view, digest) == stored.size and stored.matches(digest)
             elif whole and self._known.get(stored.file) != before:
-                _hash(file, digest)
+                hash_file(file, digest)
                 whole = stored.matches(digest)
             if not whole or _identity(os.fstat(fd)) != before:
                 raise ArtifactError(
@@ -292,7 +281,7 @@ class Artifacts:
                     disk.unlink(path)
                     return stored
                 digest = Digest(threaded=False)
-                _hash(file, digest)
+                hash_file(file, digest)
             stored = digest.stored(ext)
             with self._refusals():
                 disk.sync(fd)
@@ -427,7 +416,7 @@ class Artifacts:
             contextlib.suppress(OSError),
             os.fdopen(open_plain(self.folder / file), "rb") as opened,
         ):
-            while not has_holes(opened.fileno()) and (data := opened.read(_CHUNK_BYTES)):
+            while not has_holes(opened.fileno()) and (data := opened.read(CHUNK_BYTES)):
                 # Names are ASCII; of other texts it does not matter which these are.
                 piece = rest + data.decode("latin-1")
                 yield piece
@@ -513,105 +502,6 @@ class Sink:
     def seekable(self) -> bool:
         """Return False."""
         return False
-
-
-class Digest:
-    """The two hashes of a file.
-
-    Args:
-        threaded: from :data:`_THREAD_BYTES` on SHA-256 is computed in a thread of its own, beside
-            the writing. What is added must then stay as it is until :meth:`stored`.
-    """
-
-    def __init__(self, *, threaded: bool) -> None:
-        self._sha256 = hashlib.sha256()
-        self._xxh3 = xxhash.xxh3_128()
-        self._threshold = _THREAD_BYTES if threaded else sys.maxsize
-        self._seen = 0
-        self._hashing: _Hashing | None = None
-
-    def update(self, view: memoryview) -> None:
-        """Add *view*."""
-        self._seen += view.nbytes
-        if self._hashing is None and self._seen >= self._threshold:
-            self._hashing = _Hashing(self._sha256)
-        if self._hashing is None:
-            self._sha256.update(view)
-        else:
-            self._hashing.add(view)
-        self._xxh3.update(view)
-
-    def stored(self, ext: str) -> Stored:
-        """Return what tells of a file of all that was added; nothing can be added afterwards."""
-        if self._hashing is not None:
-            self._hashing.finish()
-            self._hashing = None
-        return Stored(f"{self._sha256.hexdigest()}.{ext}", self._seen, self._xxh3.hexdigest())
-
-
-class _Hashing:
-    """A thread that adds to a hash, a few buffers behind. It ends with this object, at the latest.
-
-    With queues that take no lock in Python, which an interrupt could leave behind.
-    """
-
-    def __init__(self, digest: Any) -> None:
-        self._views: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()
-        for _ in range(_WAITING):
-            self._room.put(None)
-        self._gone = weakref.ref(self, self._views.put)
-        _thread.start_new_thread(_hash_views, (digest, self._views, self._room))
-
-    def add(self, view: memoryview) -> None:
-        """Hash *view* after what was added before; wait while too many do."""
-        self._room.get()
-        self._views.put(view)
-
-    def finish(self) -> None:
-        """Return when everything is hashed."""
-        self._views.put(None)
-        for _ in range(_WAITING + 1):
-            self._room.get()
-
-
-def _hash_views(digest: Any, views: queue.SimpleQueue[Any], room: queue.SimpleQueue[None]) -> None:
-    while isinstance(view := views.get(), memoryview):
-        digest.update(view)
-        room.put(None)
-    room.put(None)
-
-
-def has_holes(fd: int) -> bool:
-    """Whether a file says to be longer than its disk, as one without content can.
-
-    To hash it would take hours. A file that a disk compresses is shorter than that.
-    """
-    size = os.fstat(fd).st_size
-    if size < _LONG_BYTES or not hasattr(os, "fstatvfs"):
-        return False
-    about = os.fstatvfs(fd)
-    return size > about.f_blocks * about.f_frsize
-
-
-def _hash(file: Any, digest: Any) -> None:
-    """Add what *file* holds to *digest*."""
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    while count := file.readinto(buffer):
-        digest.update(buffer[:count])
-
-
-def _fill(file: Any, view: memoryview, digest: Any) -> int:
-    """Fill *view* from *file*, hashing each part while it is in the processor's cache."""
-    filled = 0
-    while filled < view.nbytes:
-        chunk = view[filled : filled + _CHUNK_BYTES]
-        count = file.readinto(chunk)
-        if not count:
-            break
-        digest.update(chunk[:count])
-        filled += count
-    return filled
 
 
 #: Where in an identity the time of the last write is.
