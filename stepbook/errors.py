@@ -212,10 +212,12 @@ class NotStoredError(StepError):
     Attributes:
         reason: why it was not loaded; empty if it was not stored.
         about: of a sealed value, its class, shape and representation, as they were recorded.
+        advice: the reason, with what to do.
     """
 
     reason: str = ""
     about: str = ""
+    advice: str = ""
 
 
 class ArtifactError(StepError):

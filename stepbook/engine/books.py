@@ -44,6 +44,7 @@ class OpenBook:
         self.codec = Codec(self.records.artifacts)
         self.lock = threading.RLock()
         self.inherited = False
+        self._id = ""
 
     @property
     def path(self) -> Path | None:
@@ -53,10 +54,10 @@ class OpenBook:
     @property
     def id(self) -> str:
         """The id of the book, for the seals of its values."""
-        known = self.records.book_id
+        known = self.records.book_id or self._id
         if not known and self.records.store.exists:  # this process only looks at it
             with self.records.store.reading() as reader:
-                known = reader.meta()["book"]
+                known = self._id = reader.meta()["book"]
         return known
 
     def __repr__(self) -> str:

@@ -47,14 +47,17 @@ def split(recorded: Any) -> tuple[Any, Output]:
 
 
 def refusal(recorded: Any, address: Address) -> str:
-    """Return why outputs are not to be shown as they are; empty if they may be.
+    """Return why outputs are not to be shown as they are, in words; empty if they may be.
 
     Raises:
         SealKeyError: the keys of this user cannot be read.
     """
     outputs, seal = split(recorded)
     found = _known(outputs)
-    return address.refusal(_SLOT, _TAG, parts_of(found), seal) if is_active(found) else ""
+    if not is_active(found):
+        return ""
+    refused = address.refusal(_SLOT, _TAG, parts_of(found), seal)
+    return "" if refused is None else refused.why
 
 
 def mark_of(recorded: Any, address: Address) -> str | None:

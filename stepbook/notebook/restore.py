@@ -275,20 +275,19 @@ class Restorer:
 
         It is said once for each reason: after an upgrade of a library there can be many.
         """
-        why = getattr(error, "why", str(error))
         members = expect(node.get("members", {}), dict)
         found: dict[str, NotStored] = {}
         for name in names:
             about = sealed.told(expect(members.get(name, node), dict))
-            text = f"{name!r} of step {self._step!r}, a {about}, is not loaded: {why}"
+            text = f"{name!r} of step {self._step!r}, a {about}, is not loaded: {error.advice}"
             found[name] = NotLoaded(name, self._step, about, text)
         kind, _, _ = error.reason.partition(":")
         if kind not in self._notebook.told:
             self._notebook.told.add(kind)
             shown = " and ".join(map(repr, names))
             warn(
-                f"{shown} of step {self._step!r} cannot be used: {why} More for this reason is not "
-                "told, until it is used.",
+                f"{shown} of step {self._step!r} cannot be used: {error.advice} More for this "
+                "reason is not told, until it is used.",
                 stacklevel=6,
             )
         return found

@@ -162,17 +162,18 @@ def _variables(text: str | None) -> Iterator[tuple[str, str, Any]]:
 def _item(run: OpenRun, address: Address, slot: str, label: str, node: Any) -> Item | None:
     try:
         parts = sealed.parts_of(node)
-        why = address.refusal(slot, _PICKLE, parts, node)
+        refusal = address.refusal(slot, _PICKLE, parts, node)
         first = node if node[TAG] == _PICKLE else node["pickle"]
         size = sum(int(part["bytes"]) for part in (first, *node.get("buffers", ())))
-        if not why:
+        if refusal is None:
             return None
         data = run.codec.content(first)
     except (ArtifactError, ValueError, LookupError, TypeError):
         return None  # damaged: it is never loaded
     what = f"{label}, a {sealed.told(node)}" if "members" not in node else label
     mark = address.mark(slot, _PICKLE, parts)
-    return Item(address.step, what, why, mark, size, modules_in(bytes(data)) or {"builtins"})
+    modules = modules_in(bytes(data)) or {"builtins"}
+    return Item(address.step, what, refusal.why, mark, size, modules)
 
 
 def _outputs(run: OpenRun, step: StepRow) -> Iterator[Item]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-import sysconfig
 import types
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from IPython.utils.text import SList
 from ..api.book import Book, connect
 from ..api.run import Run
 from ..errors import BookNotFoundError, RunNotFoundError
+from ..system.locate import library_folders
 from ..values.nodes import TAG, expect
 from .chance import from_parts, parts_of
 from .stub import NotStored
@@ -45,11 +45,6 @@ _PURE: Final = frozenset(
     Ellipsis NotImplemented abs all any ascii bin callable chr divmod format hash hex id isinstance
     issubclass iter len max min next oct ord pow print repr round sorted sum
     """.split()
-)
-_LIBRARIES: Final = tuple(
-    path
-    for key in ("stdlib", "platstdlib", "purelib", "platlib")
-    if (path := sysconfig.get_paths().get(key))
 )
 
 
@@ -218,4 +213,4 @@ def is_own_module(name: Any) -> bool:
     if module is None or name.partition(".")[0] == "stepbook":
         return False
     path = getattr(module, "__file__", None)
-    return isinstance(path, str) and not path.startswith(_LIBRARIES)
+    return isinstance(path, str) and not path.startswith(library_folders())

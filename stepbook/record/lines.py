@@ -335,7 +335,7 @@ def look(folder: Path) -> Names:
         names = sorted(os.listdir(folder))
     except FileNotFoundError:
         return found
-    except PermissionError as error:
+    except OSError as error:
         if os.access(folder.parent, os.W_OK):
             raise
         if folder not in _unreadable:  # a book that this user can only read, and not all of it

@@ -353,13 +353,8 @@ class Records(Lookup):
         """Return what the journals of a book hold that can only be read; else nothing."""
         if not self.home.read_only:
             return []
-        try:
-            files = self.journals.look().files
-        except OSError as error:
-            self._say_once(f"what is not in the tables of {self.path} yet is not shown: {error}")
-            return []
         found = []
-        for run_id in files.keys() - self.ledgers.keys():
+        for run_id in self.journals.look().files.keys() - self.ledgers.keys():
             try:
                 found += self._unfolded_of(run_id)
             except BookError as error:

@@ -1,8 +1,10 @@
-"""Where a book is."""
+"""Where things are: a book, and Python's libraries."""
 
 from __future__ import annotations
 
+import functools
 import os
+import sysconfig
 from pathlib import Path
 from typing import Final
 
@@ -60,3 +62,11 @@ def _nearest(folder: Path) -> Path:
         if found.is_file() or any((parent / mark).exists() for mark in _ROOT_MARKS):
             return found
     return folder / BOOK_NAME
+
+
+@functools.cache
+def library_folders() -> tuple[str, ...]:
+    """Return the folders of Python's own library and of installed packages."""
+    paths = sysconfig.get_paths()
+    found = (paths.get(key) for key in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return tuple(path for path in found if path)

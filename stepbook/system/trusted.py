@@ -7,14 +7,11 @@ were there when the user decided: what is changed later is not trusted.
 from __future__ import annotations
 
 import json
-import os
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookError
 from .platform import read_plain
-from .userdata import user_folder
+from .userdata import put, user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,15 +57,9 @@ def trust(book: str, run: str, marks: Iterable[str]) -> None:
             "others can write to it. Set XDG_DATA_HOME to a folder that only you can write to."
         )
     text = json.dumps({"trusted": sorted(trusted(book, run) | set(marks))})
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        number = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(number, "w") as file:
-            file.write(text)
-        fresh.replace(path)
+        put(path, text)
     except OSError as error:
-        with suppress(OSError):
-            fresh.unlink()
         raise BookError(f"{path} cannot be written: {error}") from error
 
 
@@ -86,9 +77,6 @@ def _file(book: str, run: str, *, create: bool = False) -> Path | None:
     if folder is None or not (_is_word(book) and _is_word(run)):
         return None
     folder /= _FOLDER
-    if create:
-        with suppress(OSError):
-            folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink():
         return None
     return folder / f"{book}.{run}.json"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -36,3 +38,26 @@ def user_folder(*, create: bool = False) -> Path | None:
     if os.name != "nt" and (found.st_uid != os.geteuid() or found.st_mode & 0o022):
         return None
     return folder
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file of this user's folder, for this user only, whole or not at all.
+
+    Args:
+        path: the file; its folder is made if it is missing.
+        text: what it is to hold. On the disk only when the system comes to it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    fresh = path.with_name(f".{secrets.token_hex(8)}.new")
+    try:
+        number = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "w") as file:
+            file.write(text)
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise

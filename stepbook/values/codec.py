@@ -202,6 +202,6 @@ class Codec:
 
 def _explained(error: _Unread, where: str) -> _Unread:
     if isinstance(error, NotStoredError):
-        told = f"{where or 'a value'}: the {error.about} is not loaded: {error}"
-        return NotStoredError(told, **{**vars(error), "why": str(error)})
+        told = f"{where or 'a value'}: the {error.about} is not loaded: {error.advice}"
+        return NotStoredError(told, **vars(error))
     return ArtifactError(f"{where or 'a value'}: it cannot be read back: {error}")

@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
+from ..model.checked import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -208,11 +209,7 @@ WITHOUT_TEXT: Final[frozenset[type]] = _PLAIN - {str}
 
 def is_odd(text: str) -> bool:
     """Whether a text holds a lone surrogate: it is no Unicode, and JSON cannot hold it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+    return not is_text(text)
 
 
 def unstorable(reason: str) -> NotSerializableError:

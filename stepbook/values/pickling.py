@@ -12,7 +12,6 @@ import io
 import pickle
 import pickletools
 import sys
-import sysconfig
 import threading
 import types
 import warnings
@@ -20,6 +19,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..system.locate import library_folders
 from .nodes import TAG, name_of
 from .types import views
 from .types.memory import base_of, owner_of
@@ -321,15 +321,9 @@ def _import(module: str) -> None:
             spec = None
         origin = None if spec is None else spec.origin
         built_in = origin in ("built-in", "frozen")
-        if not built_in and not (isinstance(origin, str) and origin.startswith(_libraries())):
+        if not built_in and not (isinstance(origin, str) and origin.startswith(library_folders())):
             raise NeedsImportError(module)
     importlib.import_module(module)
-
-
-def _libraries() -> tuple[str, ...]:
-    paths = sysconfig.get_paths()
-    found = (paths.get(key) for key in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return tuple(path for path in found if path)
 
 
 def _missing(number: int) -> Any:

@@ -21,6 +21,7 @@ from ..system.console import in_ipython, stable, tell
 from .kinds import FORMAT
 from .nodes import TAG, expect, name_of
 from .pickling import NeedsImportError, Pickled, loads
+from .seals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,15 +112,14 @@ def value_of(
         ArtifactError: the node, or a file of it, is damaged.
     """
     if address is None:
-        raise NotStoredError(
-            "it is sealed, and loaded only by its step.", reason="sealed", about=told(node)
-        )
+        why = "it is sealed, and loaded only by its step."
+        raise NotStoredError(why, reason="sealed", about=told(node), advice=why)
     if node.get("format") != FORMAT:
         raise ArtifactError("it is a sealed value of a newer stepbook, or damaged")
     parts = parts_of(node)
-    why = address.refusal(slot, _TAG, parts, node)
-    if why:
-        raise _refused(node, address, why, by_trust="changed" not in why)
+    refusal = address.refusal(slot, _TAG, parts, node)
+    if refusal is not None:
+        raise _refused(node, address, refusal)
     first = node if node[TAG] == "pickle" else node["pickle"]
     data = _checked(read(first), first)
     buffers = []
@@ -130,14 +130,12 @@ def value_of(
     try:
         value, warned = loads(data, buffers, world=world, missing=missing)
     except NeedsImportError as error:
-        raise NotStoredError(
-            f"the module {error} is not imported. Import it before the step, and run that again.",
-            reason=f"the module {error} is not imported",
-            about=told(node),
-        ) from None
+        reason = f"the module {error} is not imported"
+        why = f"{reason}. Import it before the step, and run that again."
+        raise NotStoredError(why, reason=reason, about=told(node), advice=why) from None
     except Exception as error:
         reason = f"it does not load: {type(error).__name__}: {error}{_versions(node)}"
-        raise _refused(node, address, reason, by_trust=False) from error
+        raise _refused(node, address, Refusal(reason, trust_helps=False)) from error
     if warned:
         _tell(node, address, warned)
     return value
@@ -150,23 +148,22 @@ def _checked(view: memoryview, node: dict[str, Any]) -> memoryview:
     return view
 
 
-def _refused(node: dict[str, Any], address: Address, why: str, *, by_trust: bool) -> NotStoredError:
+def _refused(node: dict[str, Any], address: Address, refusal: Refusal) -> NotStoredError:
     redo = f"%stepbook redo {address.step}" if in_ipython() else f"run.redo({address.step!r})"
     way_out = f"To execute the step again: {redo}"
-    if by_trust:
+    if refusal.trust_helps:
         sign = "%" if in_ipython() else ""
         way_out = (
             f"To see what loading it would execute: {sign}stepbook trust {address.run} --list; to "
             f"load it, the same without --list. {way_out}"
         )
-    return NotStoredError(f"{why}. {way_out}.", reason=why, about=told(node))
+    why = f"{refusal.why}. {way_out}."
+    return NotStoredError(why, reason=refusal.why, about=told(node), advice=why)
 
 
 def shown(node: dict[str, Any]) -> dict[str, Any]:
     """Return of a node what is for people."""
-    return {
-        name: node[name] for name in (TAG, "class", "shape", "repr", "packages") if name in node
-    }
+    return {name: node[name] for name in (TAG, *_LOOKS) if name in node}
 
 
 def told(node: dict[str, Any]) -> str:

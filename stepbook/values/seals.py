@@ -11,12 +11,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _FORMAT: Final = "stepbook seal 1"
+
+
+class Refusal(NamedTuple):
+    """Why something that was recorded is not loaded, or not shown as it was.
+
+    Attributes:
+        why: in words.
+        trust_helps: whether it is when this user decides to trust it.
+    """
+
+    why: str
+    trust_helps: bool
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,10 @@ class Address:
         """Return the hash by which something is known that this user trusts."""
         return hashlib.sha256(self.message("", slot, tag, parts)).hexdigest()
 
-    def refusal(self, slot: str, tag: str, parts: Iterable[str], found: dict[str, Any]) -> str:
-        """Return why something is not to be loaded or shown; empty if it may be.
+    def refusal(
+        self, slot: str, tag: str, parts: Iterable[str], found: dict[str, Any]
+    ) -> Refusal | None:
+        """Return why something is not to be loaded or shown; None if it may be.
 
         Args:
             slot: as for :meth:`message`.
@@ -100,7 +114,10 @@ class Address:
                 message = self.message(key.id, slot, tag, parts)
                 right = hmac.new(key.secret, message, "sha256").hexdigest()
                 if hmac.compare_digest(right.encode(), seal.encode("utf-8", "replace")):
-                    return ""
-                return "it has changed since it was sealed, or belongs to another place"
+                    return None
+                why = "it has changed since it was sealed, or belongs to another place"
+                return Refusal(why, trust_helps=False)
             why = f"it is sealed by another key ({key_id[:16]!r}) than yours"
-        return "" if self.mark(slot, tag, parts) in trusted(self.book, self.run) else why
+        if self.mark(slot, tag, parts) in trusted(self.book, self.run):
+            return None
+        return Refusal(why, trust_helps=True)

@@ -11,10 +11,9 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 from typing import TYPE_CHECKING, Final
 
-from ...system.userdata import user_folder
+from ...system.userdata import put, user_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,18 +43,11 @@ def note(path: Path, left: State) -> None:
     if folder is None:
         return
     target = _note_of(folder, path)
-    fresh = target.with_name(f".{secrets.token_hex(8)}.new")
-    try:
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(OSError):  # then it is looked at once more
         new = not target.exists()
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(left, file)
-        fresh.replace(target)
+        put(target, json.dumps(left))
         if new:
             _forget_the_oldest(target.parent)
-    except OSError:  # then it is looked at once more
-        with contextlib.suppress(OSError):
-            fresh.unlink()
 
 
 def _note_of(folder: Path, path: Path) -> Path:

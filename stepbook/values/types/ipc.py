@@ -66,16 +66,9 @@ def _empty(column: Any) -> Any:
 
 def read_ipc(content: Content) -> Any:
     """Return the table that *content* holds, after all of it was found valid."""
-    import pyarrow as pa  # noqa: PLC0415
-
     (source,) = content.sources
     reader, _ = _opened(source, content.budget)
-    table = reader.read_all()
-    try:
-        table.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"not valid: {error}") from error
-    return table
+    return _valid(reader.read_all())
 
 
 def read_checked(content: Content, allocate: Callable[[int], Any]) -> memoryview:
@@ -118,16 +111,15 @@ def _reader(file: Any, fields: list[int] | None = None) -> Any:
     return pa.ipc.open_file(pa.BufferReader(file), options=options)
 
 
-def _batch(reader: Any, number: int) -> Any:
-    """Return a batch in which no offset leads out of it, and no text is none."""
+def _valid(found: Any) -> Any:
+    """Return a table or batch in which no offset leads out of it, and no text is none."""
     import pyarrow as pa  # noqa: PLC0415
 
-    batch = reader.get_batch(number)
     try:
-        batch.validate(full=True)
+        found.validate(full=True)
     except pa.ArrowInvalid as error:
         raise ValueError(f"not valid: {error}") from error
-    return batch
+    return found
 
 
 def batches(reader: Any, size: int) -> Iterator[Any]:
@@ -139,7 +131,7 @@ def batches(reader: Any, size: int) -> Iterator[Any]:
     """
     count = reader.num_record_batches
     if count <= _AHEAD or size < count * _BIG_BATCH_BYTES:
-        yield from (_batch(reader, i) for i in range(count))
+        yield from (_valid(reader.get_batch(i)) for i in range(count))
         return
     # Plain queues: an interrupt leaves the locks of an executor behind.
     wanted: SimpleQueue[int | None] = SimpleQueue()
@@ -149,7 +141,7 @@ def batches(reader: Any, size: int) -> Iterator[Any]:
         leave_signals_to_others()
         while (number := wanted.get()) is not None:
             try:
-                made.put((_batch(reader, number), None))
+                made.put((_valid(reader.get_batch(number)), None))
             except BaseException as error:  # noqa: BLE001 - raised where it belongs
                 made.put((None, error))
 

@@ -102,11 +102,11 @@ def encode(w: GraphWriter, value: Any) -> dict[str, Any] | None:
             raise unstorable(f"{name_of(kind)} is a class that the notebook does not name")
         return _encode_object(w, value)
     # An estimator shares its parts with others only if it is told by its attributes.
-    is_told = w.world.is_open(kind) and not _keeps_pickles(getattr(value, "__dict__", {}))
+    is_told = w.world.is_open(kind) and not keeps_pickles(getattr(value, "__dict__", {}))
     return w.attempt(lambda: _encode_object(w, value)) if is_told else None
 
 
-def _keeps_pickles(fields: dict[str, Any]) -> bool:
+def keeps_pickles(fields: dict[str, Any]) -> bool:
     """Whether an estimator has a folder for its cache: fitting it loads pickles from there."""
     return fields.get("memory") is not None
 
@@ -551,7 +551,7 @@ def _fill_object(r: GraphReader, value: Any, node: dict[str, Any]) -> None:
 
 
 def _check_open(value: Any) -> None:
-    if _keeps_pickles(vars(value)):
+    if keeps_pickles(vars(value)):
         raise ArtifactError(f"{name_of(type(value))} has a folder from which it would load pickles")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import ArtifactError
 from ..nodes import Encoder, expect, name_of, take, unstorable
+from .living import keeps_pickles
 from .npy import from_npy
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _cache_of(value: Any) -> Any:
             inner = part
         elif type(part).__module__.startswith("sklearn."):
             inner = getattr(part, "__dict__", {})
-            if isinstance(inner.get("memory"), str):
+            if keeps_pickles(inner):
                 return inner["memory"]
             inner = inner.values()
         for item in inner:
