@@ -89,7 +89,9 @@ def dumps(
     except Exception as error:
         raise CannotPickleError(f"it cannot be pickled: {error}") from error
     versions = {}
-    for package in sorted(pickler.packages - {"builtins", "__main__", _OURS}):
+    for package in sorted(pickler.packages - {"builtins", _OURS}):
+        if package.startswith("_"):  # __main__, and what compilers make
+            continue
         found = getattr(sys.modules.get(package), "__version__", None)
         versions[package] = found if isinstance(found, str) else ""
     return Pickled(file.getvalue(), pickler.buffers, versions)
