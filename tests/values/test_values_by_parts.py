@@ -489,7 +489,7 @@ def test_a_disk_that_fails_to_read_an_old_file_does_not_fail_a_new_value(
         raise OSError(5, "Input/output error")
 
     with monkeypatch.context() as patch:
-        for name in ("_hash", "_fill"):
+        for name in ("hash_file", "fill"):
             patch.setattr(f"stepbook.record.artifacts.{name}", fails)
         writer = HeapWriter(store.codec.artifacts, None, known=store.codec._known)
         writer.graph = False
