@@ -57,7 +57,7 @@ def prepare() -> None:
             importlib.import_module(module.name)
     # The books are copies of the harness's own, of which nobody knows that: no first look at them.
     store: Any = importlib.import_module("stepbook.record.tables.store")
-    store.look_apart = lambda _path: {}
+    store.look_apart = lambda _path, _found: {}
     _warm(shell_of_this_process())
     place = Path(tempfile.mkdtemp(prefix="fidelity-", dir=_place()))
     atexit.register(shutil.rmtree, place, ignore_errors=True)

@@ -19,10 +19,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ..errors import NotSerializableError
 from ..system.locate import library_folders
+from .forms import FormReader, FormWriter, split
 from .nodes import TAG, name_of
-from .types import views
-from .types.memory import base_of, owner_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,6 +88,8 @@ def dumps(
         raise
     except Exception as error:
         raise CannotPickleError(f"it cannot be pickled: {error}") from error
+    if pickler.shares_attributes():
+        raise CannotPickleError("it holds the attributes of an object as a dict of their own")
     versions = {}
     for package in sorted(pickler.packages - {"builtins", _OURS}):
         if package.startswith("_"):  # __main__, and what compilers make
@@ -108,11 +110,11 @@ class _Pickler(pickle.Pickler):
     ) -> None:
         super().__init__(file, 5, buffer_callback=self._take_buffer)
         self._world = world
-        self._owners = owners
+        self._forms = None if world is None else FormWriter(world, set(owners))
         self._refuses = _REFUSED_MODULES | refuses
         self._leave = leave
-        self._bases: dict[int, Any] = {}
         self._cells: dict[int, types.CellType] = {}
+        self._attributes: dict[int, Any] = {}
         self.buffers: list[memoryview] = []
         self.packages: set[str] = set()
 
@@ -141,21 +143,48 @@ class _Pickler(pickle.Pickler):
         module, _, _ = kind.__module__.partition(".")
         if module in self._refuses or kind.__name__ in _REFUSED_CLASSES:
             return self._left_out(value, f"values of the type {name_of(kind)} cannot be stored")
-        if module == "numpy" and self._owners:
-            found = self._view(value)
-            if found is not None:
-                return found
+        found = self._form(value)
+        if found is not None:
+            return found
         named = _name_in_module(value)
         if named is not None:
             return _attribute, named
         if kind in copyreg.dispatch_table:
             return NotImplemented
         try:
-            return value.__reduce_ex__(5)
+            reduced = value.__reduce_ex__(5)
         except RecursionError:
             raise
         except Exception as error:  # noqa: BLE001 - of the object's own code
             return self._left_out(value, str(error))
+        if isinstance(reduced, str) and getattr(value, "__module__", "") == "__main__":
+            return self._left_out(value, "it is told by a name of the notebook")
+        return self._with_own_attributes(value, reduced)
+
+    def _with_own_attributes(self, value: Any, reduced: Any) -> Any:
+        """Return the same with a copy of the dict of an object's attributes.
+
+        So only a dict that somebody else holds gets into the pickle as itself.
+        """
+        attributes = value.__dict__ if type(value).__dictoffset__ else None
+        if self._forms is None or type(attributes) is not dict:
+            return reduced
+        self._attributes[id(attributes)] = attributes
+        if not isinstance(reduced, tuple) or len(reduced) < 3:  # noqa: PLR2004 - its third part is the state
+            return reduced
+        made, given, state, *others = reduced
+        if state is attributes:
+            state = dict(attributes)
+        elif isinstance(state, tuple):
+            state = tuple(dict(part) if part is attributes else part for part in state)
+        return made, given, state, *others
+
+    def shares_attributes(self) -> bool:
+        """Whether somebody else holds the dict of an object's attributes.
+
+        A pickle gives the object a dict of its own, and fills it from the other one.
+        """
+        return bool(self._attributes) and not self._attributes.keys().isdisjoint(self.memo.copy())
 
     def _note(self, cls: type) -> None:
         self.packages.add(str(cls.__module__).partition(".")[0])
@@ -195,24 +224,18 @@ class _Pickler(pickle.Pickler):
         made = (place, value.__name__, value.__qualname__, cells)
         return _function, made, state, None, None, _set_function
 
-    def _view(self, value: Any) -> Any:
-        """Return how an array is pickled that is on the memory of another one."""
-        import numpy as np  # noqa: PLC0415 - there are arrays
-
-        if type(value) is not np.ndarray:
+    def _form(self, value: Any) -> Any:
+        """Return how an object is pickled of which its own pickle would lose something."""
+        if self._forms is None:
             return None
-        owner = owner_of(value)
-        if id(owner) not in self._owners:
+        try:
+            node = self._forms.form_of(value)
+        except NotSerializableError as error:
+            return self._left_out(value, error.reason or str(error))
+        if node is None:
             return None
-        if not isinstance(owner, np.ndarray):
-            raise pickle.PicklingError("arrays on one buffer that is no array")
-        base = self._bases.setdefault(id(owner), base_of(value))
-        if base is value:
-            return None
-        offset = value.__array_interface__["data"][0] - base.__array_interface__["data"][0]
-        dtype = None if value.dtype == base.dtype else value.dtype
-        facts = (offset, list(value.shape), list(value.strides), dtype, value.flags.writeable)
-        return _view, (base, *facts)
+        made, later = split(node)
+        return (_formed, (made,), later, None, None, _fill) if later else (_formed, (made,))
 
 
 def _is_bound(cell: types.CellType) -> bool:
@@ -256,10 +279,18 @@ class NeedsImportError(Exception):
     """A pickle names a module that is not imported, and is not a library's."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Loading:
     world: World | None
     missing: Sequence[dict[str, Any]]
+    _forms: FormReader | None = None
+
+    def forms(self) -> FormReader:
+        if self.world is None:
+            raise pickle.UnpicklingError("it is of a notebook's variables, and loaded only there")
+        if self._forms is None:
+            self._forms = FormReader(self.world)
+        return self._forms
 
 
 _loading: Final[ContextVar[_Loading]] = ContextVar("_loading")
@@ -346,10 +377,12 @@ def _attribute(module: str, name: str) -> Any:
     return getattr(sys.modules[module], name)
 
 
-def _view(base: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> Any:  # noqa: FBT001 - as the pickle has it
-    facts = {"offset": offset, "shape": shape, "strides": strides, "dtype": dtype}
-    node = {TAG: "numpy.view", "base": base, **facts, "writeable": writeable}
-    return views.decode("numpy.view", node)
+def _formed(node: dict[str, Any]) -> Any:
+    return _loading.get().forms().made(node)
+
+
+def _fill(value: Any, later: dict[str, Any]) -> None:
+    _loading.get().forms().fill(value, later)
 
 
 def _cell() -> types.CellType:

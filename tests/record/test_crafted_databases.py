@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import random
 import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -207,3 +211,61 @@ def test_the_notes_of_many_books_do_not_pile_up(tmp_path, monkeypatch):
     assert len(list((folder / "books").iterdir())) <= 21
     assert vouched.noted(tmp_path / "49.duckdb") == ((49,), None)
     assert (folder / "books").stat().st_mode & 0o077 == 0 or os.name == "nt"
+
+
+def test_while_a_changed_book_is_looked_at_the_user_can_connect_to_it(recorded, monkeypatch):
+    with duckdb.connect(recorded) as mine:
+        mine.execute("UPDATE runs SET note = 'changed'")
+    connects, ask = [], looking.ask
+
+    def ask_meanwhile(*given, **options):
+        done = threading.Event()
+
+        def connect():
+            while not done.is_set():
+                with duckdb.connect(recorded) as mine:
+                    connects.append(mine.execute("SELECT count(*) FROM steps").fetchall())
+
+        with ThreadPoolExecutor() as pool:
+            connecting = pool.submit(connect)
+            try:
+                return ask(*given, **options)
+            finally:
+                done.set()
+                connecting.result()
+
+    monkeypatch.setattr(looking, "ask", ask_meanwhile)
+    assert stepbook.connect(recorded).runs()["note"].tolist() == ["changed"]
+    assert len(connects) > 1
+    assert set(map(str, connects)) == {"[(20,)]"}
+
+
+@pytest.mark.parametrize("place", ["copy_files", "ask"])
+def test_a_book_that_changes_while_it_is_looked_at_is_looked_at_again(recorded, monkeypatch, place):
+    forget(recorded)
+    seen, work = [], getattr(looking, place)
+
+    def change_and(*given, **options):
+        seen.append(given)
+        if len(seen) == 1:
+            with duckdb.connect(recorded) as other:
+                other.execute("UPDATE runs SET note = 'changed'")
+        return work(*given, **options)
+
+    monkeypatch.setattr(looking, place, change_and)
+    book = stepbook.connect(recorded)
+    book._opened.records.store._left = None
+    assert book.runs()["note"].tolist() == ["changed"]
+    assert len(seen) == 2
+    assert not list(Path(tempfile.gettempdir()).glob("stepbook-look-*"))
+
+
+def test_a_book_too_big_for_a_copy_is_looked_at_where_it_is(recorded, monkeypatch):
+    forget(recorded)
+    monkeypatch.setattr(looking, "_COPY_BYTES", 0)
+    asked, ask = [], looking.ask
+    monkeypatch.setattr(looking, "ask", lambda *g, **o: asked.append(g) or ask(*g, **o))
+    book = stepbook.connect(recorded)
+    book._opened.records.store._left = None
+    assert len(book.runs()) == 1
+    assert [given[1] for given in asked] == [str(recorded)]

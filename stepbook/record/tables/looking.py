@@ -3,30 +3,42 @@
 DuckDB is written for files that DuckDB wrote: one that was made for that can end the process that
 opens it, or take all of its memory. So such a file is first opened where that harms nobody
 (:mod:`stepbook.system.isolated`), without external access, and read once; then as usual.
+
+What is opened there is a copy, as far as the file is not big: DuckDB locks what it opens, and the
+lock of another process would have a ``duckdb.connect()`` of the user's own fail.
 """
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import NotABookError
+from ...errors import BookBusyError, NotABookError
 from ...system.interrupts import section
 from ...system.isolated import Ended, Limits, ask
 from . import queries
 from .catalogue import look_up_built_ins_first, schema_of
 from .columns import tables_of
+from .opening import copy_files, says_held, state_of
 from .schema import MIGRATIONS
 
 if TYPE_CHECKING:
     import duckdb
 
+    from .opening import State
+
 _LIMITS: Final = Limits(memory=2 << 30, cpu_s=20, seconds=30.0)
 #: So long the rows are read; of a big book not all of them.
 _ROWS_S: Final = 3.0
 _LIBRARIES: Final = ("duckdb",)
+#: Of a bigger one no copy is made.
+_COPY_BYTES: Final = 256 << 20
+#: The times of files are no finer than that: a file that is written to later gets another time.
+_TICK_NS: Final = 20_000_000
 _SETTINGS: Final = {
     "enable_external_access": "false",
     "autoload_known_extensions": "false",
@@ -37,8 +49,12 @@ _SETTINGS: Final = {
 }
 
 
-def look_apart(path: Path) -> dict[str, Any]:
+def look_apart(path: Path, found: State) -> dict[str, Any]:
     """Have a process of its own open the database at *path*; return what it told.
+
+    Args:
+        path: the database.
+        found: how it and its log are on the disk.
 
     Returns:
         ``busy``: what was said if somebody holds it, so that nothing is known of it. ``raised``:
@@ -46,38 +62,68 @@ def look_apart(path: Path) -> dict[str, Any]:
         process could look. Nothing, if all is well.
 
     Raises:
+        BookBusyError: it has changed meanwhile.
         NotABookError: it is none, or looking at it has ended that process.
         BookVersionError: a newer stepbook has written it.
     """
-    try:
-        told: dict[str, Any] = ask(
-            f"{__name__}:look", str(path), limits=_LIMITS, libraries=_LIBRARIES
-        )
-    except Ended as error:
-        if error.why == "unavailable":
-            return {"unavailable": str(error)}
-        raise NotABookError(
-            f"{path} is not opened: {error.text} when it was looked at in a process of its own. "
-            "The file is damaged, or was made to do that. It was left untouched. Restore it from "
-            f"a backup; what is still in {path.name}.d/journal is not lost. If you did not make "
-            "this file, do not use it."
-        ) from error
+    with tempfile.TemporaryDirectory(prefix="stepbook-look-") as folder:
+        seen = path
+        if sum(one[2] for one in found if one is not None) <= _COPY_BYTES:
+            _wait_for_the_next_tick(found)
+            with contextlib.suppress(OSError):  # no room: then the file itself
+                seen = copy_files(path, Path(folder))
+            _check_unchanged(path, found)  # else the copy may be of two halves
+        try:
+            told: dict[str, Any] = ask(
+                f"{__name__}:look", str(seen), str(path), limits=_LIMITS, libraries=_LIBRARIES
+            )
+        except Ended as error:
+            if error.why == "unavailable":
+                return {"unavailable": str(error)}
+            raise NotABookError(
+                f"{path} is not opened: {error.text} when it was looked at in a process of its "
+                "own. The file is damaged, or was made to do that. It was left untouched. Restore "
+                f"it from a backup; what is still in {path.name}.d/journal is not lost. If you did "
+                "not make this file, do not use it."
+            ) from error
+    _check_unchanged(path, found)
     return told
 
 
-def look(text: str) -> dict[str, Any]:
-    """Open a database and read it; executed in a process of its own."""
+def _check_unchanged(path: Path, found: State) -> None:
+    if state_of(path) != found:
+        raise BookBusyError(
+            f"{path} is being written to by another process. Close it there, or wait: what is "
+            "recorded meanwhile goes to the journal and reaches the tables later.",
+            pid=None,
+        )
+
+
+def _wait_for_the_next_tick(found: State) -> None:
+    """Return when whoever writes to a file gives it another time than it was found with."""
+    written = max(one[3] for one in found if one is not None)
+    age = time.time_ns() - written
+    if 0 <= age < _TICK_NS:
+        time.sleep((_TICK_NS - age) / 1e9)
+
+
+def look(seen: str, named: str) -> dict[str, Any]:
+    """Open a database and read it; executed in a process of its own.
+
+    Args:
+        seen: the path of the database, or of a copy.
+        named: the path of the database, for messages.
+    """
     import duckdb  # noqa: PLC0415 - only there
 
-    path = Path(text)
     try:
-        connection = duckdb.connect(text, read_only=True, config=dict(_SETTINGS))
+        connection = duckdb.connect(seen, read_only=True, config=dict(_SETTINGS))
         name = look_up_built_ins_first(connection)
-        version = schema_of(connection, name, path, MIGRATIONS, duckdb.connect)
+        version = schema_of(connection, name, Path(named), MIGRATIONS, duckdb.connect)
         _read(connection, version)
     except duckdb.Error as error:
-        said = str(error)
-        if "lock" in said.lower():
+        said = str(error).replace(seen, named)
+        if says_held(said):
             return {"busy": said}
         return {"raised": (said.strip().splitlines() or [type(error).__name__])[0]}
     return {}

@@ -35,6 +35,7 @@ _MAGIC_AT: Final = 8
 #: What DuckDB has beside the database: its log, those of a checkpoint and of a recovery.
 _LOGS: Final = (".wal", ".wal.checkpoint", ".wal.recovery")
 _SPILL: Final = ".tmp"
+_CHUNK_BYTES: Final = 1 << 20
 #: The size of a database that DuckDB has made and nobody has put anything into: three headers.
 _BLANK_BYTES: Final = 3 * 4096
 
@@ -148,6 +149,31 @@ def _descriptor(path: Path) -> int:
         fd = open_plain(path)
         _kept[identity_of(os.fstat(fd))] = fd
     return fd
+
+
+def copy_files(path: Path, folder: Path) -> Path:
+    """Copy a database and its log into *folder*; return the path of the copy.
+
+    DuckDB opens the copy without a lock on the database, so nobody is kept away meanwhile.
+
+    Raises:
+        OSError: it cannot be read, or there is no room for the copy.
+    """
+    for source in (path, beside(path, _LOGS[0])):
+        if _identity(source) is None:
+            continue
+        with (folder / source.name).open("xb") as target:
+            while chunk := _read(source, _CHUNK_BYTES, target.tell()):
+                target.write(chunk)
+    return folder / path.name
+
+
+def says_held(text: str) -> bool:
+    """Whether an error of DuckDB says that another process has the database open.
+
+    A word in it is not enough: others tell of blocks.
+    """
+    return "could not set lock" in text.lower() or "used by another process" in text
 
 
 def holder_of(path: Path) -> int | None:

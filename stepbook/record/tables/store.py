@@ -38,6 +38,7 @@ from .opening import (
     holder_of,
     is_blank,
     is_same_file,
+    says_held,
     state_of,
 )
 from .overlay import Unfolded, lay_over
@@ -248,7 +249,7 @@ class Store:
         until, said = self._held
         began = time.monotonic()
         if holder is None and began >= until:
-            told = look_apart(self.path)
+            told = look_apart(self.path, found)
             if raised := told.get("raised"):
                 raise NotABookError(
                     f"{self.path} cannot be read as a book and was left untouched: "
@@ -264,7 +265,7 @@ class Store:
         if holder == os.getpid():
             said, self._passed = "", False  # it is open here already: nothing is kept away any more
         elif holder is not None:
-            said = f"lock (PID {holder})"
+            said = f"(PID {holder})"
         if said:
             raise self._explain(self.path, OSError(said))
         self._looked = found
@@ -305,7 +306,7 @@ class Store:
                 "Close that connection, or open it with plain duckdb.connect(path).",
                 pid=None,
             )
-        if "lock" in text.lower():
+        if says_held(text):
             return BookBusyError(
                 f"{path} is held by another process: {_first_line(error)}", pid=None
             )

@@ -11,6 +11,7 @@ from ..nodes import TAG, expect, take, unstorable
 
 if TYPE_CHECKING:
     from ..nodes import Encoder
+    from ..world import GraphWriter
 
 
 def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
@@ -21,7 +22,7 @@ def encode(w: Encoder, value: Any) -> dict[str, Any] | None:
     """
     package = type(value).__module__.partition(".")[0]
     if package == "numpy":
-        return _array(w, value)
+        return encode_array(w, value)
     if package == "pandas":
         return _offset(w, value)
     return _arrow(w, value) if package == "pyarrow" else None
@@ -41,7 +42,8 @@ def decode(kind: str, node: dict[str, Any]) -> Any:
 # ---- NumPy --------------------------------------------------------------------------------------
 
 
-def _array(w: Encoder, value: Any) -> dict[str, Any] | None:
+def encode_array(w: Encoder | GraphWriter, value: Any) -> dict[str, Any] | None:
+    """Return the node of a masked array or of an array of records; None for any other."""
     import numpy as np  # noqa: PLC0415
 
     if type(value) is np.ma.MaskedArray:

@@ -375,7 +375,7 @@ def _viewed(value: Any) -> Any:
     return found[0]
 
 
-_ITERATORS: Final[tuple[type, ...]] = (
+ITERATORS: Final[tuple[type, ...]] = (
     type(iter([])),
     type(iter(())),
     type(iter("")),
@@ -398,7 +398,7 @@ def _check_iterated(name: str, args: list[Any]) -> None:
         good = len(args) == 1 and type(args[0]) in (list, tuple, str, range)
     else:
         count = args.pop() if name == "enumerate" and len(args) == 2 else None  # noqa: PLR2004
-        good = all(type(item) in _ITERATORS for item in args) and type(count) in (type(None), int)
+        good = all(type(item) in ITERATORS for item in args) and type(count) in (type(None), int)
         args += [] if count is None else [count]
     if not good:
         raise ArtifactError("an iterator through something else than lists and the like")
@@ -439,7 +439,7 @@ _ENCODERS: Final[dict[type, Callable[[GraphWriter, Any], dict[str, Any]]]] = {
     type(Ellipsis): lambda _w, _v: {TAG: "name", "name": "builtins:Ellipsis"},
     type(NotImplemented): lambda _w, _v: {TAG: "name", "name": "builtins:NotImplemented"},
     logging.Logger: lambda _w, v: {TAG: "logger", "name": v.name},
-    **dict.fromkeys(_ITERATORS, _encode_iterator),
+    **dict.fromkeys(ITERATORS, _encode_iterator),
     type({}.keys()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "keys"},
     type({}.values()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "values"},
     type({}.items()): lambda w, v: {TAG: "dict.view", "of": w.node(_viewed(v)), "kind": "items"},
@@ -567,6 +567,11 @@ def _make_exception(r: GraphReader, node: dict[str, Any]) -> Any:
         cls = r.class_of(name)
     if not (isinstance(cls, type) and issubclass(cls, BaseException)):
         raise ArtifactError(f"{name} is not an exception")
+    return bare_exception(cls)
+
+
+def bare_exception(cls: type[BaseException]) -> BaseException:
+    """Return an exception of which no code of the class has been executed."""
     return BaseException.__new__(cls) if cls.__new__ is BaseException.__new__ else cls.__new__(cls)
 
 
