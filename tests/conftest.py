@@ -20,6 +20,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+#: Files of tests that take minutes: they begin first, so that no one of them is left at the end.
+SLOW = (
+    "browser/test_notebook.py",
+    "notebook/test_fidelity.py",
+    "cli/test_verify.py",
+    "system/test_faults.py",
+    "cli/test_run.py",
+    "hostile/test_hostile_books.py",
+    "values/test_value_texts.py",
+    "record/test_links.py",
+    "record/test_lost_journal.py",
+    "values/test_values_by_parts.py",
+    "cli/test_cli.py",
+    "record/test_shadows.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the slow files first; ``--no-loadscope-reorder`` keeps that order among processes."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(SLOW)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Keep what belongs to the user who runs the tests out of them, children's included."""
     folder = tempfile.mkdtemp(prefix="stepbook-tests-user-")

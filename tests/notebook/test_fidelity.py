@@ -30,6 +30,8 @@ ALWAYS = ("replay", "edit")
 SOMETIMES = ("cut", "twice", "repaired", "inside", "storing", "redo", "unstored")
 #: Whether a silent difference that the generator finds fails the test.
 GENERATED_MUST_HOLD = False
+#: How many of the stored cases run, unless all are asked for: those that do not hold yet always.
+SHARE = 0.5
 SECONDS = float(os.environ.get("STEPBOOK_FIDELITY_SECONDS", "60"))
 
 
@@ -47,13 +49,16 @@ def fidelity(*arguments: str | Path, timeout: float) -> subprocess.CompletedProc
 
 
 def _chosen(case, chance):
-    """Leave kinds of a case out, others each time: all of all cases take CI too long.
+    """Leave cases, and kinds of a case, out, others each time: all of them take CI too long.
 
     A verdict names its kind, and ``python -m fidelity --only NAME`` runs them all.
     """
-    if case.only or case.name in NOT_YET or os.environ.get("STEPBOOK_FIDELITY_ALL") == "1":
+    if case.name in NOT_YET or os.environ.get("STEPBOOK_FIDELITY_ALL") == "1":
         return case
-    return replace(case, only=(chance.choice(ALWAYS[:1] + SOMETIMES), *ALWAYS[1:]))
+    if chance.random() >= SHARE:
+        return None
+    kinds = case.only or ALWAYS[:1] + SOMETIMES
+    return replace(case, only=(chance.choice(kinds), *ALWAYS[1:]))
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +70,8 @@ def verdicts(request, tmp_path_factory):
     chance = random.Random()
     file, found = folder / "cases.jsonl", folder / "verdicts.json"
     for case in stored():
-        if case.name in wanted:
-            append(file, _chosen(case, chance))
+        if case.name in wanted and (chosen := _chosen(case, chance)) is not None:
+            append(file, chosen)
     done = fidelity(file, "--json", found, timeout=1500)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(found.read_text())
@@ -75,6 +80,8 @@ def verdicts(request, tmp_path_factory):
 @pytest.mark.timeout(1600)
 @pytest.mark.parametrize("name", NAMES)
 def test_case_looks_the_same_replayed_killed_and_repaired(verdicts, name):
+    if name not in verdicts:
+        pytest.skip("its turn comes another time")
     if name in NOT_YET:
         assert verdicts[name] != [], f"{name!r} holds now: take it out of the list of NOT_YET"
     else:
