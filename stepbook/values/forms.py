@@ -8,13 +8,12 @@ with the objects inside instead of their nodes: the pickle has each of these onc
 
 from __future__ import annotations
 
-import functools
 import types
 from typing import TYPE_CHECKING, Any, Final
 
 from .budget import Budget
 from .nodes import TAG, name_of, unstorable
-from .types import carried, composed, living, tables, views
+from .types import caches, carried, composed, living, tables, views
 from .types.blocks import blocks_of
 from .types.memory import owner_of
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 #: What has no pickle, or one that is the name of something else.
 _LIVING: Final = frozenset(
     {property, staticmethod, classmethod, memoryview, types.MappingProxyType}
-    | {type(functools.cache(len)), type({}.keys()), type({}.values()), type({}.items())}
+    | {type({}.keys()), type({}.values()), type({}.items())}
     | {*living.ITERATORS}
 )
 #: What an object is given when it is made, since it may hold the object itself.
@@ -60,6 +59,8 @@ class FormWriter:
             NotSerializableError: it would, and no node holds the object either.
         """
         kind = type(value)
+        if kind is caches.KIND:
+            return living.encode(self, value) or caches.encode(self, value)
         if kind in _LIVING:
             return living.encode(self, value)
         if isinstance(value, BaseException):
@@ -143,9 +144,9 @@ class FormWriter:
         """Return False: classes are told by the pickle."""
         return False
 
-    def attempt(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        """Return what *make* gives."""
-        return make()
+    def attempt(self, make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:  # noqa: ARG002 - as above
+        """Return None: whether it can be pickled is not known yet."""
+        return None
 
 
 class FormReader:
@@ -169,6 +170,8 @@ class FormReader:
         kind = node[TAG]
         if kind == tables.SHARED_TABLE:
             return tables.SHELL.make(self, node)
+        if kind == caches.CACHED:
+            return caches.SHELL.make(self, node)
         if kind == "exception":
             return living.bare_exception(node["class"])
         if kind in _COMPOSED:

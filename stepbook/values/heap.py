@@ -25,7 +25,7 @@ from .kinds import no_constant
 from .nodes import MAX_LEVELS, TAG, WITHOUT_TEXT, expect, name_of, unstorable
 from .pickling import CannotPickleError, dumps
 from .reader import Reader
-from .types import carried, classes, living, tables, views
+from .types import caches, carried, classes, living, tables, views
 from .writer import OddTextError, Writer
 
 if TYPE_CHECKING:
@@ -268,6 +268,8 @@ class HeapWriter(Writer):
         found = self.world.other(value, self)
         if found is None:
             found = living.encode(self, value)
+        if found is None and type(value) is caches.KIND:
+            return caches.encode(self, value)
         if found is None and type(value).__module__.partition(".")[0] == "pandas":
             return self._table(value)
         if found is None and living.is_read_only(value):
@@ -331,10 +333,15 @@ def is_tree(value: Any) -> bool:
 
 _KINDS: Final = (
     *(SHARED, SHARED_LIST, AGAIN, MISSING, tables.SHARED_TABLE, tables.SHARED_COLUMNS),
+    caches.CACHED,
     *living.KINDS,
 )
 #: All kinds that are made in two parts.
-_SHELLS: Final = {**living.SHELLS, tables.SHARED_TABLE: tables.SHELL}
+_SHELLS: Final = {
+    **living.SHELLS,
+    tables.SHARED_TABLE: tables.SHELL,
+    caches.CACHED: caches.SHELL,
+}
 _GRAPH: Final = re.compile(
     r'"\$stepbook":"(?:' + "|".join(map(re.escape, _KINDS)) + r"|host\.[a-z]+)\""
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import json
 import re
 import types
 from array import array
@@ -373,3 +375,63 @@ def test_streams_in_memory_are_values_of_steps(book):
     found, bits = run.do("A", lambda: [text, data])
     assert (found.read(), bits.read()) == ("two", b"c")
     assert (found.getvalue(), bits.getvalue()) == ("one\ntwo", b"abc")
+
+
+# ---- functions with caches
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("maxsize", [None, 3, 128])
+def test_a_function_with_a_cache_keeps_what_it_remembers(world, maxsize, typed):
+    function = functools.lru_cache(maxsize=maxsize, typed=typed)(sorted)
+    for word in ("zz", "cb"):
+        function(word)
+    function((2, 1))
+    function((1, 3), reverse=True).append("changed")
+    shared = function("ba")
+    shared.append("x")
+    found, again = back(world, [function, shared])
+    assert found.__wrapped__ is sorted
+    assert found.cache_parameters() == function.cache_parameters()
+    size = found.cache_info().currsize
+    assert size == function.cache_info().currsize
+    assert found("ba") is again
+    assert found((1, 3), reverse=True) == [3, 1, "changed"]
+    assert found.cache_info().hits == 2
+    assert found("new") == ["e", "n", "w"]
+    assert found.cache_info().currsize == (size if maxsize == 3 else size + 1)
+    found.cache_clear()
+    assert found("ba") == ["a", "b"]
+
+
+def test_results_that_cannot_be_stored_are_computed_again(world):
+    function = functools.cache(iter)
+    function((1, 2))
+    assert next(function("ab")) == "a"
+    made = functools.cache(filter)
+    made(None, "ab")
+    found, other = back(world, [function, made])
+    assert next(found("ab")) == "b"
+    assert other.cache_info().currsize == 0
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [{"args": [[1]], "keywords": {}, "value": 1}],
+        [{"args": [1], "keywords": {"x": {}}, "value": 1}],
+        [{"args": [1], "keywords": {}, "value": 1}, {"args": [1], "keywords": {}, "value": 2}],
+        [{"args": [1], "value": 1}],
+        {"args": [1]},
+        [1],
+        7,
+    ],
+)
+def test_a_cache_that_was_made_up_is_refused_and_nothing_is_called(world, calls):
+    codec = Codec(None)
+    with codec.writing_graphs(world) as writer:
+        text = writer.encode([functools.cache(print)])
+    node = json.loads(text)
+    node[0]["calls"] = calls
+    with pytest.raises(ArtifactError):
+        codec.decode_graph(json.dumps(node, separators=(",", ":")), world)

@@ -187,11 +187,6 @@ def _encode_static(w: GraphWriter, value: Any) -> dict[str, Any]:
     return {TAG: "bound", "kind": type(value).__name__, "function": w.node(value.__func__)}
 
 
-def _encode_cached(w: GraphWriter, value: Any) -> dict[str, Any]:
-    facts = value.cache_parameters()
-    return {TAG: "lru_cache", "function": w.node(value.__wrapped__), **facts}
-
-
 def _encode_namespace(w: GraphWriter, value: types.SimpleNamespace) -> dict[str, Any]:
     w.forbid(vars(value), "the attributes of a namespace, as a dict of their own")
     return {TAG: "namespace", "fields": {k: w.field(k, v) for k, v in vars(value).items()}}
@@ -434,7 +429,6 @@ _ENCODERS: Final[dict[type, Callable[[GraphWriter, Any], dict[str, Any]]]] = {
     types.BuiltinFunctionType: _encode_builtin,
     types.SimpleNamespace: _encode_namespace,
     functools.partial: _encode_partial,
-    type(functools.cache(len)): _encode_cached,
     ClassState: _encode_class,
     type(Ellipsis): lambda _w, _v: {TAG: "name", "name": "builtins:Ellipsis"},
     type(NotImplemented): lambda _w, _v: {TAG: "name", "name": "builtins:NotImplemented"},
@@ -728,9 +722,6 @@ def decode(r: GraphReader, kind: str, node: dict[str, Any]) -> Any:  # noqa: C90
         (array,) = take(node, "of")
         array.flags.writeable = False
         return array
-    if kind == "lru_cache":
-        function, maxsize, typed = take(node, "function", "maxsize", "typed")
-        return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
     if kind == carried.CARRIED:
         return carried.decode(node)
     if kind == "numpy.flat":
@@ -748,7 +739,6 @@ WHOLE: Final = (
     "property",
     "bound",
     "iterator",
-    "lru_cache",
     "numpy.readonly",
     carried.CARRIED,
     *views.KINDS,
