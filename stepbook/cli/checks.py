@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import stat
 import warnings
 from dataclasses import dataclass, field
+from json import loads
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookBusyError, BookError, StepbookWarning
@@ -365,7 +365,7 @@ def _slot_problem(path: Path, runs: set[str] | None) -> str | None:
     if match is None:
         return "is no delivery. Move it elsewhere."
     try:
-        content = json.loads(read_plain(path))
+        content = loads(read_plain(path))
         missing = _SLOT_FIELDS - content.keys()
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         return f"the delivery cannot be read: {error}. Remove the file, then deliver again."

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.server
 import inspect
-import json
 import secrets
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from http import HTTPStatus
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -70,8 +70,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.refused += 1
             self.send_error(HTTPStatus.SERVICE_UNAVAILABLE)
         else:
-            self.server.received.append(json.loads(message))
-            body = json.dumps({"accepted": len(self.server.received)}).encode()
+            self.server.received.append(loads(message))
+            body = dumps({"accepted": len(self.server.received)}).encode()
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -152,7 +152,7 @@ def deliver(book: OpenBook) -> str:
         StepbookError: the command failed.
     """
     patient = next(one for one in demo_loop.records() if one["patient_id"] == PATIENT)
-    payload = json.dumps({"device": "scan-3", "progression": patient["progression"]})
+    payload = dumps({"device": "scan-3", "progression": patient["progression"]})
     arguments = ["deliver", demo_loop.LOOP, payload, "--book", str(book.path)]
     done = subprocess.run(  # noqa: S603 - this Python, arguments from here
         [*_PYTHON, "stepbook", *arguments],

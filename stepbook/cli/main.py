@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import warnings
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 
@@ -254,7 +254,7 @@ def verify(
 
     try:
         if given is not None:
-            given = json.dumps(options.parse_input(given))
+            given = dumps(options.parse_input(given))
         wanted = verify_command.wanted(
             what,
             run,

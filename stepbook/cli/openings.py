@@ -7,11 +7,11 @@ A verification of the wrong file is refused by it before any of its code has had
 from __future__ import annotations
 
 import ast
-import json
 import re
 import sys
 import sysconfig
 from importlib.machinery import PathFinder
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -69,7 +69,7 @@ def file_of(module: str, folder: Path) -> Path | None:
 
 
 def _in_notebook(text: str, folder: Path) -> Iterator[str]:
-    for cell in json.loads(text)["cells"]:
+    for cell in loads(text)["cells"]:
         if cell["cell_type"] != "code":
             continue
         lines = "".join(cell["source"]).splitlines()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
+from json import loads
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
@@ -148,7 +148,7 @@ def parse(text: str) -> Any:
     """Return the value of a JSON text; of standard input if it is ``-``."""
     try:
         given = sys.stdin.buffer.read() if text == "-" else text
-        return json.loads(given, parse_constant=_refuse, parse_float=_finite)
+        return loads(given, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(
             f"{error}. A text needs its quotes: '\"done\"'.", param_hint="'JSON'"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import os
 import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
 import click
@@ -141,7 +141,7 @@ def block(text: str, screen: Console | None, before: str = "", role: Role = "val
 
 def program(data: Any) -> None:
     """Print JSON, for programs."""
-    print(seen_in_json(json.dumps(data, ensure_ascii=False, indent=2)))  # noqa: T201
+    print(seen_in_json(dumps(data, ensure_ascii=False, indent=2)))  # noqa: T201
 
 
 def rows(
@@ -176,7 +176,7 @@ def _jsonable(row: Row) -> Row:
             parsed[name] = value.isoformat()
         elif name in JSON and value is not None:
             with contextlib.suppress(ValueError, RecursionError):  # else the text as it is
-                parsed[name] = json.loads(value)
+                parsed[name] = loads(value)
     return parsed
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass, replace
+from json import loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -240,11 +240,11 @@ def _execute_notebook(what: Wanted, screen: Screen, env: dict[str, str], folder:
 
     wishes = Wishes()
     if what.given is not None:
-        wishes.input = json.loads(what.given)
+        wishes.input = loads(what.given)
     elif what.run_id is not None and not what.session:  # a session's cells open it themselves
         row = what.book.peek(what.run_id).run
         if row.input != "null" and f'"{TAG}"' not in row.input:
-            wishes.input = json.loads(row.input)
+            wishes.input = loads(row.input)
     watched = _Watched(screen, folder)
     return headless.execute(
         Path(what.source), watched, wishes=wishes, env=env, folder=what.folder, forwards=False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from contextvars import ContextVar
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import InvalidInputError, JournalWriteError, StepError, StepNameError
@@ -200,7 +200,7 @@ def interrupted_row(row: StepRow, reason: str) -> StepRow:
         "notes": [],
         "cause": None,
     }
-    text = json.dumps(record, ensure_ascii=False)
+    text = dumps(record, ensure_ascii=False)
     return row._replace(status=FAILED, completed_at=now_us(), seconds=None, error=text)
 
 

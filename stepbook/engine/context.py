@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import time
 import warnings
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -215,7 +215,7 @@ class StepContext(StaysHere):
             "total": None if total is None else _number(total),
             "message": None if message is None else clean(message),
         }
-        attempt.row = attempt.row._replace(progress=json.dumps(about, ensure_ascii=False))
+        attempt.row = attempt.row._replace(progress=dumps(about, ensure_ascii=False))
         # An end that comes between is not undone by this: see is_late.
         noted(ledger, attempt.row)
 

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import ctypes
 import itertools
-import json
 import random
 import secrets
 import sys
 from array import array
 from base64 import b64decode, b64encode
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError
@@ -163,9 +163,9 @@ def drawn(attempt: Attempt) -> str | None:
     if not states:
         return None
     progress = {**fields_of(attempt.row.progress), DREW: True}
-    attempt.row = attempt.row._replace(progress=json.dumps(progress, ensure_ascii=False))
+    attempt.row = attempt.row._replace(progress=dumps(progress, ensure_ascii=False))
     states["when"] = [_HERE, began, next(_times)]
-    return json.dumps({_STATES: states})
+    return dumps({_STATES: states})
 
 
 def _written(words: bytes, place: int, gauss: float | None) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def bring_back(run: OpenRun, step: StepRow) -> None:
     if cell is None:
         return
     try:
-        states = json.loads(cell.variables or "{}").get(_STATES, {})
+        states = loads(cell.variables or "{}").get(_STATES, {})
         if not isinstance(states, dict):
             raise TypeError("not the states of generators")  # noqa: TRY301 - as what else is wrong
         if not _is_last(run.walking(), *states.get("when", ("", 0, 0))):

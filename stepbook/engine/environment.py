@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
+from json import dumps
 
 
 def environment() -> str:
     """Return what the run was made with, as JSON."""
     versions = {"stepbook": _version("stepbook"), "duckdb": _version("duckdb")}
     main = sys.modules.get("__main__")
-    return json.dumps(
+    return dumps(
         {
             "python": platform.python_version(),
             "platform": platform.platform(),

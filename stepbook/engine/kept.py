@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from typing import Any, Final
 
 from ..model.rebuilding import rebuild
@@ -34,7 +34,7 @@ class Keeper(Writer):
         if len(text) > self._left:
             raise unstorable("too big")
         self._left -= len(text)
-        return json.loads(text)
+        return loads(text)
 
     def blob(self, kind: str, *args: Any, size: int, **rest: Any) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes, unless they are many."""
@@ -49,4 +49,4 @@ def rebuilt(record: dict[str, Any]) -> Exception:
 
 
 def _restore(node: Any) -> Any:
-    return Reader(None, None).decode(json.dumps(node))
+    return Reader(None, None).decode(dumps(node))

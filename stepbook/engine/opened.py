@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DuplicateStepError
@@ -261,13 +261,13 @@ class OpenRun:
                 f"run failed: {failures.summary(record)}",
                 "error",
                 None,
-                json.dumps({"stack": record["stack"]}, ensure_ascii=False),
+                dumps({"stack": record["stack"]}, ensure_ascii=False),
             )
         )
         ledger.commit(
             ledger.state.run._replace(
                 status=FAILED,
-                output=json.dumps(failures.summary(record), ensure_ascii=False),
+                output=dumps(failures.summary(record), ensure_ascii=False),
                 started_at=row.started_at or now,
                 completed_at=now,
             )

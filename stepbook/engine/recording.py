@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import (
@@ -233,13 +233,11 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     if attempt.end_row is None:
         seconds = max(0.0, time.perf_counter() - attempt.began) if attempt.began else 0.0
         record = failures.describe(error, Keeper().keep)
-        text = json.dumps(record, ensure_ascii=False)
+        text = dumps(record, ensure_ascii=False)
         attempt.end_row = row.ended(FAILED, seconds, error=text)
         attempt.failed = True
         message = f"step {row.name!r} failed: {failures.summary(record)}"
-        metadata = json.dumps(
-            {"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False
-        )
+        metadata = dumps({"attempt": row.attempt, "stack": record["stack"]}, ensure_ascii=False)
         rows.append(log_row(message, "error", row.name, metadata))
     ledger = _not_recorded(run, attempt, error)
     if ledger is None:

@@ -8,7 +8,7 @@ two talk through the folder of the verification: ``plan.json`` says which run is
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -152,7 +152,7 @@ def refused(folder: Path) -> str | None:
 
 def _tell(folder: Path, run: Begun) -> None:
     with (folder / _BEGUN).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(run) + "\n")
+        file.write(dumps(run) + "\n")
 
 
 def session(path: Path | None, run_id: str, step: str) -> ScanRow:
@@ -209,7 +209,7 @@ def _delivered(state: State, step: str) -> Delivery | None:
 
 def _plan(folder: Path) -> Plan | None:
     try:
-        return Plan(*json.loads((folder / PLAN).read_text(encoding="utf-8")))
+        return Plan(*loads((folder / PLAN).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
 
@@ -232,4 +232,4 @@ def begun_in(folder: Path) -> list[Begun]:
         lines = (folder / _BEGUN).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    return [Begun(*json.loads(line)) for line in lines]
+    return [Begun(*loads(line)) for line in lines]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from typing import TYPE_CHECKING
 
 from ..errors import StepbookError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def plan(folder: Path, run_id: str, book: Path, *, only: bool) -> None:
     """Say which recorded run is meant; *only*: the code must open it before any other."""
-    text = json.dumps(Plan(run_id, str(book), only))
+    text = dumps(Plan(run_id, str(book), only))
     (folder / PLAN).write_text(text, encoding="utf-8")
 
 

@@ -7,10 +7,10 @@ attempt, with the deadline that was fixed when they were first recorded.
 from __future__ import annotations
 
 import contextlib
-import json
 import shlex
 import time
 import traceback
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,7 +143,7 @@ class _ScanWait(_Wait):
         record = failures.describe(error)
         record["stack"] = _where_asked() + record["stack"]
         handled = found.timeout and default is not NO_DEFAULT
-        text = json.dumps(record, ensure_ascii=False)
+        text = dumps(record, ensure_ascii=False)
         ledger.note(
             log_row(
                 f"step {name} failed: {failures.summary(record)}", "error", self.session.step, None
@@ -210,7 +210,7 @@ def _scan(run: OpenRun, name: str, timeout: Duration | None) -> Iterator[_ScanWa
                     )
                 # From here on the deadline is fixed, and a later process knows that it is.
                 about = {"session": session.id, "number": number, "until": session.expires_at}
-                attempt.row = attempt.row._replace(progress=json.dumps(about))
+                attempt.row = attempt.row._replace(progress=dumps(about))
             # Taken up in another process, it is written again: the journals of a run that waits
             # then tell senders of its session while the database is held by others.
             ledger.commit(session, attempt.row)
@@ -280,7 +280,7 @@ def _sleep(run: OpenRun, name: str, duration: Duration) -> Iterator[_Sleep]:
             until = (row.started_at or now_us()) + int(length * 1e6)
             if repeating.goes_on():
                 until = row.started_at or now_us()  # it does not wait
-            attempt.row = row = row._replace(progress=json.dumps({"until": until}))
+            attempt.row = row = row._replace(progress=dumps({"until": until}))
             run.owned().commit(row)
         yield _Sleep(run, attempt, until)
 

@@ -7,7 +7,7 @@ border asks again what a row holds.
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from .rows import (
@@ -81,9 +81,9 @@ def is_json(value: object) -> bool:
     if not is_text(value):
         return False
     try:
-        found = json.loads(value)  # type: ignore[arg-type]
+        found = loads(value)  # type: ignore[arg-type]
         if "\\u" in value:  # type: ignore[operator] # half of a character can be written so
-            json.dumps(found, ensure_ascii=False).encode()
+            dumps(found, ensure_ascii=False).encode()
     except RecursionError:
         return True  # how deep is too deep is for those to say who read the value
     except ValueError:

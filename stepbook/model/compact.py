@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import JSONEncoder
 from json import encoder as _encoder
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ def compact(*, allow_nan: bool) -> Callable[[Any], str]:
     Args:
         allow_nan: write NaN and Infinity, which are not JSON, instead of raising ValueError.
     """
-    plain = json.JSONEncoder(
+    plain = JSONEncoder(
         ensure_ascii=False, allow_nan=allow_nan, check_circular=False, separators=(",", ":")
     )
     make: Any = getattr(_encoder, "c_make_encoder", None)

@@ -11,8 +11,8 @@ its class and its text has no state.
 
 from __future__ import annotations
 
-import json
 import traceback
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,7 +178,7 @@ def _stack(error: BaseException) -> str:
 def read(text: str | None) -> dict[str, Any]:
     """Return the record that *text* holds; of whatever else it is, a record that says so."""
     try:
-        found = json.loads(text or "{}")
+        found = loads(text or "{}")
     except (ValueError, RecursionError):
         found = None
     return checked(found if isinstance(found, dict) else {"message": text})
@@ -194,7 +194,7 @@ def checked(found: dict[str, Any]) -> dict[str, Any]:
 def _as_text(value: Any) -> str:
     if value is None:
         return ""
-    return _clean(value if isinstance(value, str) else json.dumps(value))
+    return _clean(value if isinstance(value, str) else dumps(value))
 
 
 def mark(error: BaseException, run_id: str, name: str, attempt: int) -> None:

@@ -9,10 +9,10 @@ Times are integers, microseconds since 1970-01-01 UTC; columns of JSON hold JSON
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
+from json import dumps, loads
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
@@ -84,7 +84,7 @@ def now_us() -> int:
 def fields_of(text: str | None) -> dict[str, Any]:
     """Return the object that a column of JSON holds; nothing if it holds anything else."""
     try:
-        found = json.loads(text or "{}")
+        found = loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -103,7 +103,7 @@ def order_of(environment: str | None, created_at: int) -> int:
 
 def with_order(environment: str | None, order: int) -> str:
     """Return *environment* with the place of a run in it."""
-    return json.dumps({**fields_of(environment), "order": order}, ensure_ascii=False)
+    return dumps({**fields_of(environment), "order": order}, ensure_ascii=False)
 
 
 class RunRow(NamedTuple):

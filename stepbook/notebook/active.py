@@ -8,7 +8,7 @@ seal, if there is anything but text and images among them; see :mod:`..values.se
 from __future__ import annotations
 
 import hashlib
-import json
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from .page import is_output
@@ -105,7 +105,7 @@ def kinds(recorded: Any) -> list[str]:
 
 def parts_of(outputs: list[Output]) -> list[str]:
     """Return what the seal of outputs is over: what they show, not the values behind it."""
-    text = json.dumps(_without_values(outputs), sort_keys=True)
+    text = dumps(_without_values(outputs), sort_keys=True)
     return [hashlib.sha256(text.encode()).hexdigest()]
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
+from json import loads
 from typing import Any, Final
 
 _BEGIN: Final = b"<IDS|MSG>"
@@ -44,8 +44,8 @@ def _message(parts: Any) -> Message | None:
     header, parent, _, content = map(bytes, parts[first : first + 4])
     if b"_%d_" % os.getpid() in header:  # the id of a message tells of which process it is
         return None
-    kind, found = json.loads(header)["msg_type"], json.loads(content)
-    asked = json.loads(parent).get("msg_id")
+    kind, found = loads(header)["msg_type"], loads(content)
+    asked = loads(parent).get("msg_id")
     if kind == "stream":
         return Message("text", (found["name"], found["text"]), asked)
     display = (found.get("transient") or {}).get("display_id")

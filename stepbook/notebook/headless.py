@@ -6,11 +6,11 @@ This is the side of the command line; :mod:`.inside` is the side of the kernel.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import tempfile
 import time
 from dataclasses import dataclass
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -184,7 +184,7 @@ class _Execution:
         """
         from nbclient.exceptions import CellExecutionError, DeadKernelError  # noqa: PLC0415
 
-        asked = json.dumps(self._wishes.fields())
+        asked = dumps(self._wishes.fields())
         try:
             self._ask(f"prepare({loop!r}, {asked!r}, {str(owned)!r})")
         except (CellExecutionError, DeadKernelError) as error:
@@ -213,7 +213,7 @@ class _Execution:
                     break
             if problem is None or not problem.died:
                 where = "after the last cell" if problem is None else "after the cell that failed"
-                found = json.loads(self._ask(f"conclude(good={problem is None})").splitlines()[-1])
+                found = loads(self._ask(f"conclude(good={problem is None})").splitlines()[-1])
                 return Outcome(problem is None, **found)
             return Outcome(good=False, died=problem.text)
         except DeadKernelError:
@@ -321,7 +321,7 @@ def _left(owned: Path) -> dict[str, Any]:
         lines = owned.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return {}
-    left = dict.fromkeys((str(book), str(run)) for book, run in map(json.loads, lines))
+    left = dict.fromkeys((str(book), str(run)) for book, run in map(loads, lines))
     (book, run_id) = list(left)[-1]
     return {"book": book, "run_id": run_id, "left": tuple(left)}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +33,13 @@ def prepare(loop: str, wishes: str, owned: str) -> None:
     load(shell)
     session = session_of(shell)
     assert session is not None  # noqa: S101 - just loaded
-    HOOKS.wishes = Wishes(**json.loads(wishes))
+    HOOKS.wishes = Wishes(**loads(wishes))
     process = os.getpid()
 
     def note(run: OpenRun) -> None:
         if os.getpid() != process or run.book.path is None:
             return
-        line = json.dumps([str(run.book.path), run.id]) + "\n"
+        line = dumps([str(run.book.path), run.id]) + "\n"
         with contextlib.suppress(OSError), Path(owned).open("a", encoding="utf-8") as file:
             file.write(line)  # else whoever would read it is gone
 
@@ -67,4 +67,4 @@ def conclude(*, good: bool) -> None:
         found |= {"run_id": run.id, "text": repr(run), "replayed": replayed, "saved": saved}
         if run.book.path is not None:
             found["book"] = str(run.book.path)
-    print(json.dumps(found))  # noqa: T201 - it is read
+    print(dumps(found))  # noqa: T201 - it is read

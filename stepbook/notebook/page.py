@@ -9,8 +9,8 @@ what was written into a widget that shows outputs; ``value`` tells what ``_`` is
 from __future__ import annotations
 
 import base64
-import json
 import re
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -189,6 +189,6 @@ def _plain(data: dict[str, Any]) -> dict[str, Any]:
 def as_json(value: Any) -> Any:
     """Return *value* as JSON has it, or None."""
     try:
-        return json.loads(json.dumps(value))
+        return loads(dumps(value))
     except (TypeError, ValueError, RecursionError):
         return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from IPython.utils.text import SList
@@ -80,7 +80,7 @@ class Restorer:
         self._address = address
         self._step = address.step
         with self._reading():
-            self._entries: dict[str, Any] = expect(json.loads(text or "{}"), dict)
+            self._entries: dict[str, Any] = expect(loads(text or "{}"), dict)
             self.ran: list[int] = expect(self._entries.pop(DEFINITIONS, []), list)
             self._chance: Any = self._entries.pop(CHANCE, None)
             self._around: Any = self._entries.pop(AROUND, None)
@@ -315,7 +315,7 @@ class Restorer:
 
         self._notebook.stub = stub
         return self._codec.decode_graph(
-            json.dumps(node, ensure_ascii=False, separators=(",", ":")),
+            dumps(node, ensure_ascii=False, separators=(",", ":")),
             self._notebook,
             hint=classes_in(self._names),
             where=f"{self._step}, variable {name}" if name else self._step,

@@ -5,8 +5,8 @@ Nothing is loaded for the list: modules are read from the text of the pickles.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
+from json import loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError
@@ -136,7 +136,7 @@ def _root(text: str | None) -> Any:
     if text is None or not text.startswith(f'{{"{TAG}":'):
         return None
     try:
-        return _pickle(json.loads(text))
+        return _pickle(loads(text))
     except (ValueError, RecursionError):
         return None
 
@@ -147,7 +147,7 @@ def _pickle(node: Any) -> Any:
 
 def _variables(text: str | None) -> Iterator[tuple[str, str, Any]]:
     try:
-        entries = json.loads(text or "{}")
+        entries = loads(text or "{}")
         groups = entries.pop(GROUPS, [])
         for name, entry in entries.items():
             if isinstance(entry, dict):

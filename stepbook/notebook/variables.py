@@ -14,9 +14,9 @@ Earlier versions wrote ``lines``, ``random``, ``book``, ``run`` and ``same``, to
 
 from __future__ import annotations
 
-import json
 import types
 from dataclasses import dataclass, field
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
@@ -49,7 +49,7 @@ FILES: Final = "$files"
 
 def slot_of(*names: str) -> str:
     """Return what the variables that are stored together are called in their seal."""
-    return f"variables {json.dumps(names)}"
+    return f"variables {dumps(names)}"
 
 
 def classes_in(names: dict[str, Any]) -> tuple[type, ...]:
@@ -96,7 +96,7 @@ class Stored:
         parts = list(self.parts)
         if chance is not None:
             parts.append(f'"{CHANCE}":{chance}')
-        parts.append(f'"{DEFINITIONS}":{json.dumps(ran)}')
+        parts.append(f'"{DEFINITIONS}":{dumps(ran)}')
         return "{" + ",".join(parts) + "}"
 
 
@@ -159,10 +159,10 @@ class Storer:
             if value is _MISSING:
                 entry = '"deleted":true'
             elif held and type(value) not in ATOMS:  # the same object, whatever becomes of it
-                entry = f'"variable":{json.dumps(held[0])}'
+                entry = f'"variable":{dumps(held[0])}'
             else:
                 entry = f'"value":{self._encoded(name, value)}'
-            found.append(f"{json.dumps(name)}:{{{entry}}}")
+            found.append(f"{dumps(name)}:{{{entry}}}")
         if found:
             self._part(ATTRIBUTES, f"{{{','.join(found)}}}")
 
@@ -195,7 +195,7 @@ class Storer:
         if places:
             strict, self._strict, self._writer.owners = self._strict, False, set()
             text = self._encoded("", values) if values else "{}"
-            self._part(PLACES, f'{{"places":{json.dumps(places)},"values":{text}}}')
+            self._part(PLACES, f'{{"places":{dumps(places)},"values":{text}}}')
             self._strict = strict
 
     def _how(self, change: Change) -> dict[str, Any]:
@@ -213,7 +213,7 @@ class Storer:
     def add_files(self, written: dict[str, list[Any]]) -> None:
         """Store what is known of files that the cell has written."""
         if written:
-            self._part(FILES, json.dumps(written))
+            self._part(FILES, dumps(written))
 
     def end(self) -> Stored:
         """Return what was stored."""
@@ -253,9 +253,9 @@ class Storer:
         look = self._memory.look(name)
         self._writer.owners = set() if look is None else look.shared_memory
         text = self._encoded(name, value, slot_of(name))
-        node = json.loads(text) if text.startswith(f'{{"{TAG}":"missing"') else None
+        node = loads(text) if text.startswith(f'{{"{TAG}":"missing"') else None
         if node is not None:
-            text = json.dumps({"missing": node["why"], "type": node["type"]})
+            text = dumps({"missing": node["why"], "type": node["type"]})
             self._part(name, text)
         else:
             self._part(name, f'{{"value":{text}}}')
@@ -273,7 +273,7 @@ class Storer:
             text = self._encoded("", values, slot_of(*names))
         finally:
             self._writer.named = False
-        self._groups.append(f'{{"names":{json.dumps(names)},"value":{text}}}')
+        self._groups.append(f'{{"names":{dumps(names)},"value":{text}}}')
 
     def _encoded(self, name: str, value: Any, slot: str = "") -> str:
         writer, label = self._writer, name or " and ".join(value)
@@ -288,12 +288,12 @@ class Storer:
             reason = error.reason or str(error)
             self.stored.missing.append(Missing(f"{label}#0", "", reason, value))
             kind = f"{type(value).__module__}.{type(value).__qualname__}"
-            return json.dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
+            return dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
         finally:
             writer.graph = writer.strict = False
         held_by = {}
         if writer.missing:
-            node = json.loads(text)
+            node = loads(text)
             held_by = holders(node, label if TAG in node else name)
         for number, (reason, part) in enumerate(writer.missing):
             holder, place = held_by.get(number, (label, ""))
@@ -301,7 +301,7 @@ class Storer:
         return text
 
     def _part(self, name: str, text: str) -> None:
-        self.stored.parts.append(f"{json.dumps(name)}:{text}")
+        self.stored.parts.append(f"{dumps(name)}:{text}")
 
 
 def owner_of(names: dict[str, Any], path: tuple[str, ...]) -> Any:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import stat
 import threading
+from json import dumps, loads
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookMismatchError, JournalWriteError, NotABookError, StepbookError
@@ -253,7 +253,7 @@ class FileHome:
     def _fresh_note(self, book_id: str) -> Path:
         """Write a book.json under another name."""
         fresh = self.folder / f".book.{secrets.token_hex(4)}.new"
-        write_file(fresh, json.dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
+        write_file(fresh, dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
         return fresh
 
 
@@ -264,7 +264,7 @@ def read_book_id(about: Path) -> str | None:
         NotABookError: it cannot be read, or is not a plain file.
     """
     try:
-        known = json.loads(read_plain(about))["book"]
+        known = loads(read_plain(about))["book"]
     except FileNotFoundError:
         return None
     except OSError as error:

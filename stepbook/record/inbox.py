@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import secrets
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import ScanFailed
@@ -43,7 +43,7 @@ class Delivery(NamedTuple):
     def to_json(self, step: str, session: int) -> bytes:
         """Return the slot's content."""
         fields = {"step": step, "session": session, **self._asdict()}
-        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
+        return dumps(fields, ensure_ascii=False).encode() + b"\n"
 
 
 def delivery(
@@ -96,7 +96,7 @@ class Inbox:
         """
         path = self.path(run_id, step, session)
         try:
-            return _checked(json.loads(read_plain(path)))
+            return _checked(loads(read_plain(path)))
         except FileNotFoundError:
             return None
         except OSError as error:

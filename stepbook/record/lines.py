@@ -23,12 +23,12 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import json
 import os
 import re
 import warnings
 import zlib
 from dataclasses import dataclass, field
+from json import loads
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import BookVersionError, JournalDamagedError, StepbookWarning
@@ -98,7 +98,7 @@ class Line(NamedTuple):
             OddError: it is not a line of a journal.
         """
         try:
-            told = json.loads(self.raw, object_pairs_hook=_each_once)
+            told = loads(self.raw, object_pairs_hook=_each_once)
         except UnicodeDecodeError:
             raise OddError("it is not UTF-8") from None
         except RecursionError:

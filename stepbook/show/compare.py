@@ -7,7 +7,7 @@ where two hashes differ are files read, to find the column and the row.
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import StepbookError
@@ -87,9 +87,9 @@ def short(node: Any) -> str:
         # Scalars of libraries tell how they look, or what they are in Python.
         look = node.get("shown", node.get("value") if node[TAG] == "numpy.scalar" else None)
         node = node if look is None else look
-        text = look if isinstance(look, str) else readable(json.dumps(node, ensure_ascii=False))
+        text = look if isinstance(look, str) else readable(dumps(node, ensure_ascii=False))
     else:
-        text = repr(node) if isinstance(node, str) else readable(json.dumps(node))
+        text = repr(node) if isinstance(node, str) else readable(dumps(node))
     return text if len(text) <= _SHORT else text[: _SHORT - 1] + "…"
 
 
@@ -229,7 +229,7 @@ class _Comparison:
                 self.differs(where + _subscript(key), NEW)
 
     def _sets(self, where: str, recorded: list[Any], now: list[Any]) -> None:
-        before, after = ({json.dumps(item): item for item in side} for side in (recorded, now))
+        before, after = ({dumps(item): item for item in side} for side in (recorded, now))
         for words, left, right in (
             ("only in the record", before, after),
             ("only now", after, before),
@@ -274,9 +274,7 @@ class _Comparison:
             if kind == "json":
                 self.walk(where, *(self._inner(*side) for side in self._both(recorded, now)))
                 return
-            values = [
-                side.codec.decode(json.dumps(node)) for side, node in self._both(recorded, now)
-            ]
+            values = [side.codec.decode(dumps(node)) for side, node in self._both(recorded, now)]
             found = list(tables.differences(*values))
         except (StepbookError, TypeError, ValueError) as error:
             self.skipped.append(Difference(where, f"it cannot be read: {error}"))
@@ -308,7 +306,7 @@ class _Comparison:
 
     @staticmethod
     def _inner(side: _Side, node: dict[str, Any]) -> Any:
-        return json.loads(str(side.codec.content(node), "utf-8"))
+        return loads(str(side.codec.content(node), "utf-8"))
 
 
 def _file(node: dict[str, Any]) -> str:
@@ -351,7 +349,7 @@ def _subscript(key: Any) -> str:
 
 
 def _keyed(items: Any) -> dict[str, tuple[Any, Any]]:
-    return {k if isinstance(k, str) else json.dumps(k): (k, v) for k, v in items}
+    return {k if isinstance(k, str) else dumps(k): (k, v) for k, v in items}
 
 
 def _is_pairs(node: dict[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..values import reader
@@ -54,10 +54,10 @@ def readable(text: str, *, page: bool = False) -> str:
         return _OPEN + words + _CLOSE  # loses its quotes below
 
     try:
-        value = json.loads(text, object_hook=_in_words)
+        value = loads(text, object_hook=_in_words)
         if page and isinstance(value, _Words):
             return "\n".join([value.head, *_rows(value.sample)])
-        spaced = json.dumps(value, ensure_ascii=False, indent=2 if page else None, default=told)
+        spaced = dumps(value, ensure_ascii=False, indent=2 if page else None, default=told)
     except (ValueError, TypeError, RecursionError):
         return text
     return spaced.replace(f'"{_OPEN}', "").replace(f'{_CLOSE}"', "")
@@ -102,6 +102,6 @@ def _rows(sample: Any) -> Iterator[str]:
     rows = sample.get("rows") if labelled else sample
     labels = sample.get("index") if labelled else None
     for number, row in enumerate(rows if isinstance(rows, list) else ()):
-        text = json.dumps(row, ensure_ascii=False)
+        text = dumps(row, ensure_ascii=False)
         named = labels[number] if isinstance(labels, list) and number < len(labels) else None
         yield f"{', '.join(map(str, named))}: {text}" if isinstance(named, list) else text

@@ -7,9 +7,9 @@ stored of it before.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
+from json import loads
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..errors import ArtifactError
@@ -200,7 +200,7 @@ class _Pair(NamedTuple):
 
     @property
     def value(self) -> Value:
-        return Value(json.loads(self.step.value or "null"), self.side.codec)
+        return Value(loads(self.step.value or "null"), self.side.codec)
 
     @property
     def outputs(self) -> Any:
@@ -281,7 +281,7 @@ class _Names:
 
     def take(self, cell: CellRow | None) -> list[str]:
         """Take in what a cell has left; return the names of it."""
-        entries = json.loads((cell and cell.variables) or "{}")
+        entries = loads((cell and cell.variables) or "{}")
         self.drawn = _drawn(entries.pop(_RANDOM, None))
         around = entries.pop(_AROUND, None)
         groups = entries.pop(_GROUPS, [])
@@ -403,7 +403,7 @@ def _whole(recorded: Side, now: Side) -> Iterator[Verdict]:
         if part == "output" and not recorded.run.status == now.run.status == SUCCEEDED:
             continue
         if left != right:
-            sides = (Value(json.loads(t or "null"), s.codec) for t, s in
+            sides = (Value(loads(t or "null"), s.codec) for t, s in
                      ((left, recorded), (right, now)))  # fmt: skip
             verdict.take(f"{part} of the run", compare(*sides))
     if verdict.differences or verdict.skipped:

@@ -13,10 +13,10 @@ It is no sandbox: whoever gets native code of his own to execute there has the r
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import subprocess
 import sys
+from json import dumps, loads
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn
 
@@ -112,7 +112,7 @@ def ask(
         "libraries": libraries,
         "limits": limits,
     }
-    answer = _run((json.dumps(told) + "\n").encode(), limits)
+    answer = _run((dumps(told) + "\n").encode(), limits)
     if not isinstance(answer, dict) or len(answer) != 1:
         raise Ended("crash", "the process that looked at it gave no answer")
     if "value" in answer:
@@ -154,7 +154,7 @@ def _run(told: bytes, limits: Limits) -> Any:
             if child.returncode is None:
                 child.kill()
     try:
-        return json.loads(data[:_LONGEST_ANSWER])
+        return loads(data[:_LONGEST_ANSWER])
     except ValueError:
         raise _told_by(child.returncode) from None
 
@@ -185,11 +185,11 @@ def _answer(told: dict[str, Any]) -> NoReturn:
         function = getattr(importlib.import_module(module), name)
         _limit(Limits(*told["limits"]))
         answer = {"value": function(*told["arguments"])}
-        text = json.dumps(answer)
+        text = dumps(answer)
         if len(text) > _LONGEST_ANSWER:
             raise ValueError("the answer is too long")  # noqa: TRY301 - as an error of the function
     except BaseException as error:  # noqa: BLE001 - whatever it is, the parent is told
-        text = json.dumps({"error": [type(error).__name__, str(error)[:2000]]})
+        text = dumps({"error": [type(error).__name__, str(error)[:2000]]})
     data = text.encode()
     while data:
         data = data[os.write(out, data) :]

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import socket
 import struct
@@ -28,6 +27,7 @@ import sys
 import threading
 import time
 import weakref
+from json import dumps, loads
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -262,7 +262,7 @@ class FileLock:
             if self._fd is not None:
                 self.previous = self.note()
                 # The first line counts: whoever reads before the rest is cut off sees it whole.
-                data = json.dumps(note).encode() + b"\n"
+                data = dumps(note).encode() + b"\n"
                 os.lseek(self._fd, 0, os.SEEK_SET)
                 os.write(self._fd, data)
                 os.ftruncate(self._fd, len(data))
@@ -344,7 +344,7 @@ def _read(fd: int) -> bytes:
 
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
-        note = json.loads(text.partition(b"\n")[0])
+        note = loads(text.partition(b"\n")[0])
     except (ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) else {}

@@ -6,7 +6,7 @@ were there when the user decided: what is changed later is not trusted.
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from typing import TYPE_CHECKING, Final
 
 from ..errors import BookError
@@ -37,7 +37,7 @@ def trusted(book: str, run: str) -> frozenset[str]:
         state = found.st_ino, found.st_size, found.st_mtime_ns
         known = _read.get(str(path))
         if known is None or known[0] != state:
-            marks = json.loads(read_plain(path))["trusted"]
+            marks = loads(read_plain(path))["trusted"]
             known = _read[str(path)] = state, frozenset(map(str, marks))
     except (OSError, ValueError, LookupError, TypeError):
         return frozenset()
@@ -56,7 +56,7 @@ def trust(book: str, run: str, marks: Iterable[str]) -> None:
             "there is no folder of this user's own to keep in what is trusted: it is missing, or "
             "others can write to it. Set XDG_DATA_HOME to a folder that only you can write to."
         )
-    text = json.dumps({"trusted": sorted(trusted(book, run) | set(marks))})
+    text = dumps({"trusted": sorted(trusted(book, run) | set(marks))})
     try:
         put(path, text)
     except OSError as error:

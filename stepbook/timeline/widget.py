@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 import time
+from json import loads
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -160,7 +160,7 @@ class Timeline(anywidget.AnyWidget):
         return change(runs.get(self._book, self._run_id), name).removeprefix("stepbook: ")
 
     def _deliver(self, name: str, payload: str) -> str:
-        deliver.deliver(self._book, self._run_id, json.loads(payload), name, None)
+        deliver.deliver(self._book, self._run_id, loads(payload), name, None)
         return "Delivered."
 
     # ---- where it is shown --------------------------------------------------------------------

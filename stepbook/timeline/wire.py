@@ -9,8 +9,8 @@ Pure: records in, plain JSON out.
 
 from __future__ import annotations
 
-import json
 import math
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ..model import failures
@@ -179,9 +179,9 @@ def delta(
 def encode(message: Any) -> str:
     """Return a message as JSON that every reader reads: no NaN, and nothing that UTF-8 refuses."""
     try:
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        text = dumps(message, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        text = json.dumps(_finite(message), ensure_ascii=False, separators=(",", ":"))
+        text = dumps(_finite(message), ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace").decode()
 
 
@@ -259,11 +259,11 @@ def without_bytes(text: str) -> str:
     if not is_sealed and (not text.startswith('{"$stepbook":') or '"shape":' not in text[:200]):
         return text
     try:
-        node = json.loads(text)
+        node = loads(text)
     except (ValueError, RecursionError):
         return text
     node = shown(node) if is_sealed else {k: v for k, v in node.items() if k != "data"}
-    return json.dumps(node, ensure_ascii=False, separators=(",", ":"))
+    return dumps(node, ensure_ascii=False, separators=(",", ":"))
 
 
 def _cut_error(text: str | None, room: int) -> tuple[str | None, int | None]:
@@ -272,4 +272,4 @@ def _cut_error(text: str | None, room: int) -> tuple[str | None, int | None]:
         return text, None
     error = failures.read(text)
     short = {"type": error["type"][:HEAD_CHARS], "message": error["message"][:room]}
-    return json.dumps(short, ensure_ascii=False), len(text)
+    return dumps(short, ensure_ascii=False), len(text)

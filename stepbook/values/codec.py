@@ -9,7 +9,7 @@ executes no code and unpickles nothing, except what a key of this user has seale
 
 from __future__ import annotations
 
-import json
+from json import JSONDecoder, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotStoredError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     _Unread = ArtifactError | NotStoredError
 
-_scan: Final = json.JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
+_scan: Final = JSONDecoder(parse_constant=no_constant).scan_once  # type: ignore[attr-defined]
 
 
 class Codec:
@@ -195,7 +195,7 @@ class Codec:
         record tells of them, a dict with ``$stepbook``. Never raises for what is recorded.
         """
         try:
-            return json.loads(text, object_hook=shown)
+            return loads(text, object_hook=shown)
         except (ValueError, RecursionError):
             return text
 

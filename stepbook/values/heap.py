@@ -15,8 +15,8 @@ code: see :class:`.world.World`.
 from __future__ import annotations
 
 import gc
-import json
 import re
+from json import loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotSerializableError
@@ -388,7 +388,7 @@ class HeapReader(Reader):
     def _decoded(self, text: str) -> Any:
         if not _GRAPH.search(text):
             return super()._decoded(text)
-        return self._rebuilt(json.loads(text, parse_constant=no_constant))
+        return self._rebuilt(loads(text, parse_constant=no_constant))
 
     def _rebuilt(self, raw: Any) -> Any:
         self._find(raw)
@@ -519,7 +519,7 @@ class EarlyReader(HeapReader):
         self._only = only
 
     def _decoded(self, text: str) -> Any:
-        return self._rebuilt(json.loads(text, parse_constant=no_constant))
+        return self._rebuilt(loads(text, parse_constant=no_constant))
 
     def _wanted(self, raw: Any) -> Any:
         return raw[self._only]

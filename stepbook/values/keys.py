@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+from json import dumps, loads
 from typing import Any, Final
 
 from ..errors import InvalidInputError
@@ -27,7 +27,7 @@ def run_key(key: str | None, input_text: str) -> str:
         return checked_text(key, "key")
     text = input_text
     with contextlib.suppress(ValueError):  # an int too long for this: its text as it is
-        text = _canonical(json.loads(input_text, object_hook=_keys_sorted))
+        text = _canonical(loads(input_text, object_hook=_keys_sorted))
     if len(text) <= _LONGEST_KEY:
         return text
     return hashlib.sha256(text.encode()).hexdigest()
@@ -54,7 +54,7 @@ def checked_text(text: str, what: str) -> str:
 
 
 def _canonical(node: Any) -> str:
-    return json.dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return dumps(node, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _keys_sorted(node: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import suppress
+from json import JSONDecoder, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError, NotStoredError, SealKeyError, StepbookError
@@ -68,7 +68,7 @@ class Reader:
         self._store = artifacts
         self._hint = hint
         self._classes: classes.Classes | None = None
-        self._decoder = json.JSONDecoder(object_hook=self._hook, parse_constant=no_constant)
+        self._decoder = JSONDecoder(object_hook=self._hook, parse_constant=no_constant)
 
     def decode(self, text: str) -> Any:
         """Return the value that *text* stands for.
@@ -250,7 +250,7 @@ def files_in(text: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     try:
-        waiting: list[tuple[str, Any]] = [("$", json.loads(text))]
+        waiting: list[tuple[str, Any]] = [("$", loads(text))]
     except (ValueError, RecursionError):  # no text that was recorded
         return found
     while waiting:

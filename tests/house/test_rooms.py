@@ -303,3 +303,14 @@ def test_public_classes_call_themselves_by_their_public_names():
 def test_the_public_modules_are_errors_and_testing():
     assert stepbook.errors.BookError is stepbook.BookError
     assert set(stepbook.testing.__all__) == {"assert_replays", "temporary_book"}
+
+
+def test_functions_of_json_are_bound_when_stepbook_is_imported():
+    """A cell can put others in their place, and what stepbook writes must not change with them."""
+    loose = {
+        str(module.relative_to(PACKAGE))
+        for module in MODULES
+        for node in ast.walk(ast.parse(module.read_text()))
+        if isinstance(node, ast.Import) and any(alias.name == "json" for alias in node.names)
+    }
+    assert loose == {"cli/demo_loop.py"}  # the code of a person

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from typing import Final
 
 from ...model.rows import ENDED, PENDING, PHASES, RUN_CREATED
@@ -12,7 +12,7 @@ STAGE: Final = f"""
 CREATE OR REPLACE TEMP TABLE staged AS
 SELECT line.seq AS n, line.type AS type, line.row AS r
 FROM (SELECT unnest(from_json($1,
-  '[{{"seq": "BIGINT", "type": "VARCHAR", "row": {json.dumps(staged())}}}]')) AS line)
+  '[{{"seq": "BIGINT", "type": "VARCHAR", "row": {dumps(staged())}}}]')) AS line)
 WHERE line.seq > $2
 """
 

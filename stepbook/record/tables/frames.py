@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import loads
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ...model.rows import LEVELS, Kind, ScanStatus, Status, TriggerType
@@ -54,7 +54,7 @@ def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.
 def _plain(text: str) -> Any:
     """Return JSON as Python has it; a text that is none as it is."""
     try:
-        return json.loads(text)
+        return loads(text)
     except (ValueError, RecursionError):
         return text
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
+from json import dumps, loads
 from typing import TYPE_CHECKING, Final
 
 from ...system.userdata import put, user_folder
@@ -31,7 +31,7 @@ def noted(path: Path) -> State | None:
     if folder is None:
         return None
     try:
-        found = json.loads(_note_of(folder, path).read_bytes())
+        found = loads(_note_of(folder, path).read_bytes())
         return tuple(None if one is None else tuple(map(int, one)) for one in found)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
@@ -45,7 +45,7 @@ def note(path: Path, left: State) -> None:
     target = _note_of(folder, path)
     with contextlib.suppress(OSError):  # then it is looked at once more
         new = not target.exists()
-        put(target, json.dumps(left))
+        put(target, dumps(left))
         if new:
             _forget_the_oldest(target.parent)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ...errors import NotSerializableError
@@ -225,12 +225,12 @@ def _with_pandas_metadata(table: Any, frame: pd.DataFrame) -> Any:
         return table  # others see plain columns
     if schema.names != table.schema.names:
         return table
-    about = json.loads(schema.metadata[b"pandas"])
+    about = loads(schema.metadata[b"pandas"])
     if type(frame.index) is pd.RangeIndex:
         place = about["index_columns"][0]
         index = frame.index
         place.update(start=index.start, stop=index.stop, step=index.step)
-    return table.replace_schema_metadata({b"pandas": json.dumps(about).encode()})
+    return table.replace_schema_metadata({b"pandas": dumps(about).encode()})
 
 
 def _encode_timestamp(w: Encoder, value: Any) -> dict[str, Any]:
