@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import textwrap
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,10 +40,28 @@ SLOW = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slow files first; ``--no-loadscope-reorder`` keeps that order among processes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the slow files first; ``--no-loadscope-reorder`` keeps that order among processes.
+
+    Of a test with the mark ``by_turns`` several processes run only that share of its parameters,
+    others each time: all of them would take too long. One process runs all that it is asked for.
+    """
     places = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(SLOW)))
+    seed = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # the same in all processes
+    if seed is None or os.environ.get("STEPBOOK_ALL_TESTS") == "1":
+        return
+    chance = random.Random(seed)
+    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("by_turns"):
+            groups[item.nodeid.partition("[")[0]].append(item)
+    left = set()
+    for group in groups.values():
+        share = group[0].get_closest_marker("by_turns").args[0]
+        left |= set(chance.sample(group, len(group) - math.ceil(share * len(group))))
+    config.hook.pytest_deselected(items=[item for item in items if item in left])
+    items[:] = [item for item in items if item not in left]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -34,8 +34,12 @@ START_S = 60
 KNOWN_PAGE_ERROR = "reading 'schema'"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Skip without a browser, unless a browser is required: then fail."""
+    """Skip without a browser, unless a browser is required: then fail. Applications take turns."""
+    for item in items:
+        if "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.by_turns(1 / len(APPS)))
     if CHROMIUM is not None:
         return
     if os.environ.get("STEPBOOK_REQUIRE_BROWSER") == "1":

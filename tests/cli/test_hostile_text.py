@@ -72,6 +72,7 @@ def call(path, *words, **env):
     return CliRunner().invoke(cli, [*words, "--book", str(path)], env=env)
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("enums", ENUMS, ids=["known", "unknown"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_command_writes_text_and_as_many_rows_as_there_are(recorded, tmp_path, shape, enums):

@@ -122,6 +122,7 @@ OPENINGS = {
 STEP = "%%step Load\nprint(open('log', 'a').write('load '))"
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("opening", OPENINGS)
 def test_new_starts_one_fresh_run_however_the_notebook_opens_it(
     project: Project, opening: str
@@ -302,6 +303,7 @@ if not os.path.exists('up'):
 open('log', 'a').write('train ')"""
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_dead_kernel_is_one_line_and_the_same_command_goes_on_from_its_cell(
     project: Project, death: str

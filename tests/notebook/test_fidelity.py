@@ -30,8 +30,6 @@ ALWAYS = ("replay", "edit")
 SOMETIMES = ("cut", "twice", "repaired", "inside", "storing", "redo", "unstored")
 #: Whether a silent difference that the generator finds fails the test.
 GENERATED_MUST_HOLD = False
-#: How many of the stored cases run, unless all are asked for: those that do not hold yet always.
-SHARE = 0.5
 SECONDS = float(os.environ.get("STEPBOOK_FIDELITY_SECONDS", "60"))
 
 
@@ -49,14 +47,12 @@ def fidelity(*arguments: str | Path, timeout: float) -> subprocess.CompletedProc
 
 
 def _chosen(case, chance):
-    """Leave cases, and kinds of a case, out, others each time: all of them take CI too long.
+    """Leave kinds of a case out, others each time: all of them take CI too long.
 
     A verdict names its kind, and ``python -m fidelity --only NAME`` runs them all.
     """
-    if case.name in NOT_YET or os.environ.get("STEPBOOK_FIDELITY_ALL") == "1":
+    if case.name in NOT_YET or os.environ.get("STEPBOOK_ALL_TESTS") == "1":
         return case
-    if chance.random() >= SHARE:
-        return None
     kinds = case.only or ALWAYS[:1] + SOMETIMES
     return replace(case, only=(chance.choice(kinds), *ALWAYS[1:]))
 
@@ -70,18 +66,17 @@ def verdicts(request, tmp_path_factory):
     chance = random.Random()
     file, found = folder / "cases.jsonl", folder / "verdicts.json"
     for case in stored():
-        if case.name in wanted and (chosen := _chosen(case, chance)) is not None:
-            append(file, chosen)
+        if case.name in wanted:
+            append(file, _chosen(case, chance))
     done = fidelity(file, "--json", found, timeout=1500)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(found.read_text())
 
 
+@pytest.mark.by_turns(0.3)
 @pytest.mark.timeout(1600)
 @pytest.mark.parametrize("name", NAMES)
 def test_case_looks_the_same_replayed_killed_and_repaired(verdicts, name):
-    if name not in verdicts:
-        pytest.skip("its turn comes another time")
     if name in NOT_YET:
         assert verdicts[name] != [], f"{name!r} holds now: take it out of the list of NOT_YET"
     else:

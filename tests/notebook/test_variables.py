@@ -131,6 +131,7 @@ CASES: dict[str, tuple[str, str, str]] = {
 }
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("line", ["%%step {}", "#| step: {}"])
 def test_variables_come_back(kernel: Kernel, name: str, line: str) -> None:

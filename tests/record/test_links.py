@@ -155,6 +155,7 @@ def snapshot(*roots: Path) -> dict[str, tuple]:
     return found
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("place", PLACES)
 def test_what_stands_in_place_of_a_file_or_folder_is_left_alone(tmp_path, template, place):
     made, run_id = template

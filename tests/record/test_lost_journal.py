@@ -169,6 +169,7 @@ def all_there(path, names):
     book.close()
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(
     ("folded", "end"), [("unfolded", "killed"), ("folded", "closed"), ("unfolded", "exit")]
@@ -209,6 +210,7 @@ def test_a_run_that_records_nothing_more_keeps_what_it_has_when_it_is_closed(own
     all_there(path, "abc")
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("commands", [["steps"], ["again", "other", "deliver", "fold"]])
 def test_whatever_is_asked_after_a_loss_gives_the_whole_record_or_a_clear_error(

@@ -226,6 +226,7 @@ LIES = {
 }
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("kind", LIES)
 def test_a_database_that_is_not_only_plain_tables_is_refused_and_left_untouched(path, kind):
     statements, told = LIES[kind]

@@ -82,6 +82,7 @@ def opened(request, recorded, tmp_path, shape):
     book.close()
 
 
+@pytest.mark.by_turns(0.5)
 def test_every_view_of_a_hostile_book_is_text_and_nothing_else(opened, tmp_path):
     book, run = opened
     data = run._repr_mimebundle_()

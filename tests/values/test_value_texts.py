@@ -398,6 +398,7 @@ def _parts():
     return list(found.values())
 
 
+@pytest.mark.by_turns(0.4)
 @pytest.mark.parametrize("how", HOWS, ids=repr)
 def test_a_damaged_record_is_an_error_or_another_whole_value(how):
     # Every node with every place of it changed: no draw can miss one.
