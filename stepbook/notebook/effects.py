@@ -359,6 +359,8 @@ class _Visitor(ast.NodeVisitor):
             return
         method, name, texts = magic
         if method in _SYSTEM:
+            if method == "system":  # as the shell binds it
+                self._bind("_exit_code")
             return
         inner = _code_in(node)
         if name == "capture" and len(texts) > 1:

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import duckdb
 import pytest
@@ -241,8 +240,13 @@ def test_while_a_changed_book_is_looked_at_the_user_can_connect_to_it(recorded, 
 
 
 @pytest.mark.parametrize("place", ["copy_files", "ask"])
-def test_a_book_that_changes_while_it_is_looked_at_is_looked_at_again(recorded, monkeypatch, place):
+def test_a_book_that_changes_while_it_is_looked_at_is_looked_at_again(
+    recorded, monkeypatch, tmp_path, place
+):
     forget(recorded)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     seen, work = [], getattr(looking, place)
 
     def change_and(*given, **options):
@@ -257,12 +261,18 @@ def test_a_book_that_changes_while_it_is_looked_at_is_looked_at_again(recorded, 
     book._opened.records.store._left = None
     assert book.runs()["note"].tolist() == ["changed"]
     assert len(seen) == 2
-    assert not list(Path(tempfile.gettempdir()).glob("stepbook-look-*"))
+    assert not list(folder.iterdir())
 
 
-def test_a_book_too_big_for_a_copy_is_looked_at_where_it_is(recorded, monkeypatch):
+@pytest.mark.parametrize("why", ["too big", "no folder"])
+def test_a_book_that_cannot_be_copied_is_looked_at_where_it_is(
+    recorded, monkeypatch, tmp_path, why
+):
     forget(recorded)
-    monkeypatch.setattr(looking, "_COPY_BYTES", 0)
+    if why == "too big":
+        monkeypatch.setattr(looking, "_COPY_BYTES", 0)
+    else:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     asked, ask = [], looking.ask
     monkeypatch.setattr(looking, "ask", lambda *g, **o: asked.append(g) or ask(*g, **o))
     book = stepbook.connect(recorded)

@@ -66,12 +66,13 @@ def look_apart(path: Path, found: State) -> dict[str, Any]:
         NotABookError: it is none, or looking at it has ended that process.
         BookVersionError: a newer stepbook has written it.
     """
-    with tempfile.TemporaryDirectory(prefix="stepbook-look-") as folder:
+    with contextlib.ExitStack() as stack:
         seen = path
         if sum(one[2] for one in found if one is not None) <= _COPY_BYTES:
             _wait_for_the_next_tick(found)
-            with contextlib.suppress(OSError):  # no room: then the file itself
-                seen = copy_files(path, Path(folder))
+            with contextlib.suppress(OSError):  # no room, or no such folder: then the file itself
+                made = tempfile.TemporaryDirectory(prefix="stepbook-look-")
+                seen = copy_files(path, Path(stack.enter_context(made)))
             _check_unchanged(path, found)  # else the copy may be of two halves
         try:
             told: dict[str, Any] = ask(
