@@ -342,7 +342,9 @@ def in_thread(call: Callable[[], Any], stop: Callable[[], None] | None = None) -
         if stop is not None:
             with section():
                 stop()
-                done.acquire()
+                # The interrupt may have come when the lock was taken already.
+                if not outcome:
+                    done.acquire()
         raise
     succeeded, result = outcome[0]
     if succeeded:
