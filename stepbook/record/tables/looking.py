@@ -72,7 +72,8 @@ def look_apart(path: Path, found: State) -> dict[str, Any]:
             _wait_for_the_next_tick(found)
             with contextlib.suppress(OSError):  # no room, or no such folder: then the file itself
                 made = tempfile.TemporaryDirectory(prefix="stepbook-look-")
-                seen = copy_files(path, Path(stack.enter_context(made)))
+                stack.callback(made.cleanup)
+                seen = copy_files(path, Path(made.name))
             _check_unchanged(path, found)  # else the copy may be of two halves
         try:
             told: dict[str, Any] = ask(
