@@ -133,7 +133,7 @@ class FormWriter:
         """Allow it: what has been met is told by itself."""
 
     def number_of(self, thing: Any) -> int:
-        """Return the number of something that is no value."""
+        """Return the number of something that is not a value."""
         return self._numbers.setdefault(id(thing), (len(self._numbers), thing))[0]
 
     def is_plain(self, value: Any) -> bool:  # noqa: ARG002 - as above
@@ -171,7 +171,9 @@ class FormReader:
         if kind == tables.SHARED_TABLE:
             return tables.SHELL.make(self, node)
         if kind == caches.CACHED:
-            return caches.SHELL.make(self, node)
+            made = caches.SHELL.make(self, node)
+            caches.SHELL.fill(self, made, node)
+            return made
         if kind == "exception":
             return living.bare_exception(node["class"])
         if kind in _COMPOSED:

@@ -110,7 +110,7 @@ export function writePath(keys: readonly (string | number)[]): string {
  * How many lines the tree of this text takes when it is all open, counted without parsing it and
  * only up to `most` + 1: cheap enough to be asked of a hundred thousand rows.
  *
- * One line for each value that is no array or object, and one for each that is empty.
+ * One line for each scalar, and one for each empty array or object.
  */
 export function countLines(text: string, most: number): number {
   let lines = 0;

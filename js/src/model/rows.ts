@@ -13,7 +13,7 @@ export const UNSTORED: Readonly<Record<Policy, string>> = {
   "free-disk": "not stored: too little room on the disk; executed again in each pass",
 };
 
-/** A return of up to so many lines stands open beneath its row. */
+/** Returns of at most this many lines are open below their row. */
 export const OPEN_LINES = 5;
 /** Texts longer than this are not looked at for how many lines they take. */
 const OPEN_CHARS = 600;

@@ -2,7 +2,7 @@
 
 import type { RunLine, Status } from "./wire";
 
-/** The durations of so many runs of a loop are shown. */
+/** How many runs of a loop show their durations. */
 const SPARKS = 12;
 
 /** How long a run took, in seconds, if it has ended. */

@@ -96,7 +96,7 @@ export async function copyText(text: string, near: HTMLElement): Promise<boolean
   }
 }
 
-/** A button that copies, and says for a moment that it did; `refresh` writes its label anew. */
+/** A button that copies and says so for a moment; `refresh` rewrites its label. */
 export function copyButton(
   label: () => string,
   text: () => string | Promise<string>,

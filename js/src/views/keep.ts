@@ -1,6 +1,6 @@
 /**
  * Keeps what a reader would lose when elements are moved, hidden or replaced: the focus, a selection
- * of text, how far boxes are scrolled. Notebooks draw outputs anew, take cells out of the page while
+ * of text, how far boxes are scrolled. Notebooks redraw outputs, take cells out of the page while
  * they are scrolled away, and move whole panels; elements forget all of that then.
  */
 

@@ -24,7 +24,7 @@ interface Node {
   more?: (() => void) | undefined;
 }
 
-/** A value that is no branch, as coloured text. */
+/** A value that is not a branch, as coloured text. */
 export function scalar(value: Json): HTMLElement {
   if (typeof value === "string") {
     // Several lines are easier to read as they are than with \n in them.
@@ -208,7 +208,7 @@ export function tree(value: Json, label: string, more?: MoreRows): HTMLElement {
     if (!(element && root.contains(element))) return;
     event.stopPropagation();
     if (target.closest(".sb-j-copy")) return void copy(element, "path");
-    // A click that ends a selection of text is no wish to fold.
+    // A click that ends a selection of text is not meant to fold.
     if (document.getSelection()?.toString()) return;
     focus(element);
     act(element);
