@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import random
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from pythons import pythons
 
+from stepbook.system import interrupts
 from stepbook.system.interrupts import Bell, allowed, gate, in_thread, load, section, take
 from stepbook.system.timeouts import call_within
 
@@ -596,3 +599,25 @@ def test_ctrl_c_in_the_first_second_breaks_nothing(child, path):
         assert code == 0, errors
     print(interrupts, "interrupts")
     assert interrupts > 0
+
+
+def test_an_interrupt_right_after_the_lock_of_a_call_was_taken_does_not_wait_for_it(monkeypatch):
+    class Late:
+        """A lock; an interrupt arrives when it has been taken for the second time."""
+
+        def __init__(self):
+            self.lock, self.taken = _thread.allocate_lock(), 0
+            self.release = self.lock.release
+
+        def acquire(self):
+            assert self.lock.acquire(timeout=10), "it waits for ever"
+            self.taken += 1
+            if self.taken == 2:
+                raise KeyboardInterrupt
+
+    threads = SimpleNamespace(allocate_lock=Late, start_new_thread=_thread.start_new_thread)
+    monkeypatch.setattr(interrupts, "_thread", threads)
+    stopped = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.in_thread(int, lambda: stopped.append(1))
+    assert stopped == [1]
