@@ -224,6 +224,8 @@ def shell_of_this_process() -> Any:
 
 def _prune(place: Place) -> None:
     tell("pruning")
+    if not place.book.exists():  # chance has let it begin before any loop
+        return
     stepbook.connect(place.book).prune(keep=2, loop="short")
 
 
