@@ -44,7 +44,8 @@ class Budget:
     """The budget of one decode.
 
     Args:
-        trusted: whether the record is this user's own. Then only the machine's memory is a limit.
+        trusted: whether a seal of this user's was found right. Then only the machine's memory is a
+            limit.
     """
 
     def __init__(self, *, trusted: bool = False) -> None:

@@ -35,8 +35,6 @@ class Codec:
 
     Args:
         artifacts: where big values go; None keeps everything in the text.
-        trusted: whether what is read was written by this user: then what it may take is bounded by
-            the machine's memory only, not by what it has on the disk.
 
     Example:
         >>> codec = Codec(None)
@@ -44,9 +42,8 @@ class Codec:
         {'a': (1, 2)}
     """
 
-    def __init__(self, artifacts: Blobs | None, *, trusted: bool = False) -> None:
+    def __init__(self, artifacts: Blobs | None) -> None:
         self.artifacts = artifacts
-        self.trusted = trusted
         self._known = Known()
 
     def writing(self, limit: Limit | None = None, address: Address | None = None) -> Writer:
@@ -98,8 +95,7 @@ class Codec:
         from .heap import EarlyReader, HeapReader  # noqa: PLC0415 - only cells have graphs
 
         given = self.artifacts, world, hint
-        options: Any = {"known": self._known, "trusted": self.trusted}
-        options |= {"address": address, "slot": slot}
+        options: Any = {"known": self._known, "address": address, "slot": slot}
 
         def read() -> Any:
             if only is not None:
@@ -166,8 +162,7 @@ class Codec:
                 pass  # damaged, or deep: told apart below
 
         def read(ready: dict[str, list[Any]] | None) -> Any:
-            given: Any = {"known": self._known, "trusted": self.trusted}
-            given |= {"address": address, "slot": slot}
+            given: Any = {"known": self._known, "address": address, "slot": slot}
             return Reader(self.artifacts, hint, ready=ready, **given).decode(text)
 
         try:

@@ -355,7 +355,6 @@ class HeapReader(Reader):
         world: what the host knows of its code.
         hint: names the classes that may be rebuilt.
         known: takes in where parts of values are.
-        trusted: whether the record is this user's own.
         address: where the graph stands.
         slot: which graph of the step it is.
     """
@@ -369,12 +368,10 @@ class HeapReader(Reader):
         hint: Any,
         *,
         known: Known | None = None,
-        trusted: bool = False,
         address: Address | None = None,
         slot: str = "",
     ) -> None:
-        given: Any = {"known": known, "trusted": trusted, "address": address, "slot": slot}
-        super().__init__(artifacts, hint, **given)
+        super().__init__(artifacts, hint, known=known, address=address, slot=slot)
         self.world = world
         #: How many parts the hash of a tuple looks at, by its id; the tuples are kept meanwhile.
         self._hashed: dict[int, int] = {}

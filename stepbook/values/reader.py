@@ -38,7 +38,6 @@ class Reader:
         hint: names the classes that may be rebuilt.
         ready: what reading some files would give; handed out once each.
         known: takes in where parts of values are.
-        trusted: whether the record is this user's own.
         address: where the value stands; only there sealed pickles are loaded.
         slot: which value of the step it is.
 
@@ -56,11 +55,10 @@ class Reader:
         *,
         ready: dict[str, list[Any]] | None = None,
         known: Known | None = None,
-        trusted: bool = False,
         address: Address | None = None,
         slot: str = "",
     ) -> None:
-        self.budget = Budget(trusted=trusted)
+        self.budget = Budget()
         self._address = address
         self._slot = slot
         self._known = known
