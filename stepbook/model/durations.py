@@ -21,6 +21,8 @@ _SHORT: Final = (
 )
 _MINUTES_END: Final = 3_599_500_000
 _HOURS_END: Final = 86_370_000_000
+#: In seconds, 285 years: up to there JavaScript counts microseconds exactly.
+_LONGEST: Final = 2**53 / 1e6
 
 
 def seconds(value: Duration, what: str = "duration") -> float:
@@ -61,13 +63,14 @@ def describe(value: float | None) -> str:
     """Return a short text for seconds: ``0.4 ms``, ``12 ms``, ``1.24 s``, ``2 min 05 s``.
 
     ``js/src/model/format.ts`` has the same rule; ``tests/fixtures/durations.json`` holds both to
-    it. In whole microseconds, since those round alike in both languages.
+    it. In whole microseconds, since those round alike in both languages. What is negative, or
+    longer than 285 years, was never measured: it has no text.
 
     Example:
         >>> describe(125)
         '2 min 05 s'
     """
-    if value is None or not math.isfinite(value) or value < 0:
+    if value is None or not 0 <= value <= _LONGEST:
         return ""
     us = math.floor(value * 1e6 + 0.5)
     for limit, unit, digits, name in _SHORT:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import functools
+import hashlib
 import json
 import os
+import random
 import shutil
+import statistics
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
+from crafted import crafted as flipped
 
 import stepbook
 from stepbook.record.lines import seal
@@ -18,10 +25,11 @@ from stepbook.record.lines import seal
 from . import crafted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     Change = Callable[["Made"], object]
+    Nodes = list[dict[str, Any]]
 
 NAME = "stepbook.duckdb"
 LOOP, KEY = "review", "k"
@@ -38,6 +46,8 @@ TEXTS = {
     "long": "x" * 1_000_000,
     "SQL": "'; DROP TABLE steps; --",
 }
+#: Database files with changed bytes.
+FLIPPED = 24
 #: A module that would say so if it were imported.
 MODULE = "hostile_module"
 VICTIM = "a file beside the book"
@@ -83,6 +93,16 @@ class Made:
                             f'UPDATE {table} SET "return" = $1 WHERE run_id = $2 AND name = $3',
                             [text, run, name],
                         )
+
+    def sealed(self) -> Nodes:
+        """Return what is recorded of the first steps, whose values are sealed."""
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            texts = connection.execute(
+                """SELECT "return" FROM steps WHERE "return" LIKE '%"sealed"%' ORDER BY seq"""
+            ).fetchall()
+        nodes = [json.loads(text) for (text,) in texts]
+        assert len(nodes) == len(SEALED)
+        return nodes
 
     def journal(self, *lines: bytes, run: str = "run_hhhhhhhhhhhh", **header: Any) -> None:
         """Add the journal of another run."""
@@ -353,7 +373,6 @@ def around() -> Iterator[tuple[str, Change]]:
     yield "link: a lock", link(f"{NAME}.d/locks/open.lock", "../../../victim.txt")
     yield "link: an artifact", link(f"{NAME}.d/artifacts/{'0' * 64}.json", "/dev/zero")
     yield "link: the folder", link(f"{NAME}.d", "../outside")
-    # Crafted database files (flipped bytes with right checksums) have a place here.
 
 
 def values() -> Iterator[tuple[str, Change]]:
@@ -412,6 +431,87 @@ def cells() -> Iterator[tuple[str, Change]]:
     yield "graphs", change
 
 
+def files() -> Iterator[tuple[str, Change]]:
+    """Database files with changed bytes, their checksums right: DuckDB believes them."""
+    for number in range(FLIPPED):
+
+        def change(made: Made, number: int = number) -> None:
+            made.path.write_bytes(flipped(made.path.read_bytes(), random.Random(number)))
+
+        yield f"flipped {number:02}", change
+
+
+def seals() -> Iterator[tuple[str, Change]]:
+    """Sealed values that somebody without the key has changed; the visitor has the key."""
+    pickle = f"c{MODULE}\nhacked\n.".encode()
+
+    def bit(text: str) -> str:
+        return text[:-1] + ("0" if text[-1] != "0" else "1")
+
+    def of(data: bytes) -> dict[str, Any]:
+        digest, text = hashlib.sha256(data).hexdigest(), base64.b64encode(data).decode()
+        return {"bytes": len(data), "sha256": digest, "data": text}
+
+    def flip(part: dict[str, Any]) -> dict[str, Any]:
+        data = bytearray(base64.b64decode(part["data"]))
+        data[-2] ^= 1
+        return of(bytes(data))
+
+    nodes: dict[str, Callable[[Nodes, int], Any]] = {
+        "another pickle": lambda all_, i: {**all_[i], "pickle": of(pickle)},
+        "the pickle of another value": lambda all_, i: {**all_[i], "pickle": all_[i - 1]["pickle"]},
+        "the value of another step": lambda all_, i: all_[i - 1],
+        "one bit of the pickle": lambda all_, i: {**all_[i], "pickle": flip(all_[i]["pickle"])},
+        "one bit of the seal": lambda all_, i: {**all_[i], "seal": bit(all_[i]["seal"])},
+        "a seal cut short": lambda all_, i: {**all_[i], "seal": all_[i]["seal"][:8]},
+        "an empty seal": lambda all_, i: {**all_[i], "seal": ""},
+        "a seal that is no text": lambda all_, i: {**all_[i], "seal": [all_[i]["seal"]]},
+        "no seal": lambda all_, i: {k: v for k, v in all_[i].items() if k not in ("key", "seal")},
+        "the id of another key": lambda all_, i: {**all_[i], "key": bit(all_[i]["key"])},
+        "an id that is a path": lambda all_, i: {**all_[i], "key": "../../../outside/key"},
+        "a newer form": lambda all_, i: {**all_[i], "format": 2},
+        "the form of earlier versions": lambda all_, i: {
+            "$stepbook": "pickle",
+            "format": 1,
+            "class": "x",
+            **all_[i]["pickle"],
+        },
+        "one more buffer": lambda all_, i: {**all_[i], "buffers": [*all_[i]["buffers"], of(b"x")]},
+        "a buffer that is a file elsewhere": lambda all_, i: {
+            **all_[i],
+            "buffers": [{**of(b""), "file": "../../../victim.txt", "writable": True}],
+        },
+        "packages that are code": lambda all_, i: {
+            **all_[i],
+            "pickle": of(pickle),
+            "packages": {MODULE: "1"},
+            "missing": [MODULE],
+        },
+    }
+    for name, forge in nodes.items():
+
+        def change(made: Made, forge: Any = forge) -> None:
+            sealed = made.sealed()
+            made.returns({str(i): forge(sealed, i) for i in range(len(sealed))})
+
+        yield name, change
+
+    def replaced(made: Made) -> None:
+        *_, with_file = made.sealed()
+        made.returns({"s0": 0, "s1": 1, "s2": with_file})
+        for file in (made.home / "artifacts").glob("*.pkl"):
+            file.chmod(0o600)
+            file.write_bytes(file.read_bytes()[:-1] + b"\xff")
+
+    yield "a file that was replaced", replaced
+    yield (
+        "another book",
+        lambda made: (made.home / "book.json").write_text(
+            json.dumps({"book": "0123456789abcdef", "format": 1})
+        ),
+    )
+
+
 OUTPUTS = [
     {"output_type": "stream", "name": "stdout", "text": TEXTS["escapes"] + BAD},
     {
@@ -429,6 +529,8 @@ PARTS: dict[str, Callable[[], Iterator[tuple[str, Change]]]] = {
     "around": around,
     "journals": journals,
     "cells": cells,
+    "files": files,
+    "seals": seals,
 }
 BOOKS: dict[str, tuple[str, Change]] = {
     f"{part}: {name}": (part, change) for part, make in PARTS.items() for name, change in make()
@@ -438,13 +540,21 @@ BOOKS: dict[str, tuple[str, Change]] = {
 # ---- writing them --------------------------------------------------------------------------------
 
 
-def good_book(folder: Path, steps: int) -> None:
-    """Write a book that others are made of."""
+#: What nothing but a pickle holds: with no bytes beside it, with some, and with a file of them.
+SEALED: dict[str, Callable[[], Any]] = {
+    "s0": lambda: statistics.NormalDist(1),
+    "s1": lambda: functools.partial(np.add, np.arange(20)),
+    "s2": lambda: functools.partial(np.add, np.arange(40_000)),
+}
+
+
+def good_book(folder: Path, steps: int, first: dict[str, Callable[[], Any]] | None = None) -> None:
+    """Write a book that others are made of; *first* says what the first steps return."""
     folder.mkdir()
     book = stepbook.connect(folder / NAME)
     with book.run(LOOP, key=KEY) as run:
         for number in range(steps):
-            run.do(f"s{number}", lambda: 1)
+            run.do(f"s{number}", (first or {}).get(f"s{number}", lambda: 1))
         run.log("said", patient="p-17")
     book.close()
     (folder / "about.json").write_text(json.dumps({"run": run.id}))
@@ -483,14 +593,16 @@ def book_of_cells(folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def write_all(folder: Path) -> dict[str, Path]:
-    """Write each book into a folder of its own; return where each is."""
-    good = {part: folder / f"good-{part}" for part in ("values", "cells", "others")}
+def write_all(folder: Path, wanted: Collection[str] = BOOKS) -> dict[str, Path]:
+    """Write each book that is wanted into a folder of its own; return where each is."""
+    good = {part: folder / f"good-{part}" for part in ("values", "cells", "seals", "others")}
     good_book(good["values"], STEPS)
     good_book(good["others"], 9)
+    good_book(good["seals"], 9, SEALED)
     book_of_cells(good["cells"])
     found = {}
-    for number, (name, (part, change)) in enumerate(BOOKS.items()):
+    for number, name in enumerate(wanted):
+        part, change = BOOKS[name]
         place = folder / f"{number:03}"
         place.mkdir()
         (place / "outside").mkdir()

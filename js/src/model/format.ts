@@ -2,14 +2,18 @@
 
 import { ExactNumber, isBranch, type Json, members } from "./json";
 
+/** In seconds: up to there microseconds are counted exactly. */
+const LONGEST = Number.MAX_SAFE_INTEGER / 1e6;
+
 /**
  * A duration for people: `0.4 ms`, `12 ms`, `1.24 s`, `2 min 05 s`.
  *
  * `stepbook/model/durations.py` has the same rule; `tests/fixtures/durations.json` holds both to it.
- * In whole microseconds, since those round alike in both languages.
+ * In whole microseconds, since those round alike in both languages. What is negative, or longer
+ * than 285 years, was never measured: it has no text.
  */
 export function formatDuration(seconds: number): string {
-  if (!Number.isFinite(seconds) || seconds < 0) return "";
+  if (!(seconds >= 0 && seconds <= LONGEST)) return "";
   const us = Math.floor(seconds * 1e6 + 0.5);
   const rounded = (unit: number): number => Math.floor((us + Math.floor(unit / 2)) / unit);
   const two = (n: number): string => String(n).padStart(2, "0");
