@@ -175,8 +175,9 @@ class Run(StaysHere):
             retries: how often to execute the body again after an exception, each time as the next
                 attempt, with growing pauses from 0.1 s to 60 s.
             timeout: how long one attempt may take, seconds or a text such as "30 s".
-            on_change: what to do when the code of a recorded step has changed: "warn", "rerun",
-                "error" or "ignore".
+            on_change: what to do when the code or the arguments of a recorded step have changed:
+                "warn" (the default: use the record, mark the step as stale, say so once), "rerun"
+                (execute it again), "error" or "ignore".
             returns: the class that the value is rebuilt as.
             store: False stores no value: ``do`` returns what the body returned, of any type, and
                 each pass executes the step again.
@@ -185,6 +186,7 @@ class Run(StaysHere):
 
         Raises:
             InvalidInputError: one of them cannot be used.
+            StaleStepError: from ``do``, with ``on_change="error"``.
 
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)

@@ -8,6 +8,7 @@ import inspect
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from ..code.fingerprints import of_call
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
 from ..system.console import tell
@@ -22,15 +23,41 @@ from .hooks import HOOKS
 from .kept import rebuilt
 from .recording import fail, start, succeed
 from .retries import policy
+from .validity import is_outdated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from ..model.rows import StepRow
     from .opened import OpenRun
-    from .options import Options
+    from .options import OnChange, Options
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+
+class Call:
+    """A function and its arguments, as they are given to ``run.do``.
+
+    Attributes:
+        parts: the function, its positional arguments, and the others.
+        on_change: what to do if they are not what was recorded.
+    """
+
+    __slots__ = ("_fingerprint", "on_change", "parts")
+
+    def __init__(
+        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_change: OnChange
+    ) -> None:
+        self.parts = fn, args, kwargs
+        self.on_change = on_change
+        self._fingerprint: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint as it was when it was first asked for: before the body."""
+        if self._fingerprint is None:
+            self._fingerprint = of_call(*self.parts)
+        return self._fingerprint
 
 
 def perform(
@@ -46,17 +73,18 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs), stores=options.store)
+    call = Call(fn, args, kwargs, options.on_change)
+    value, ready = enter(run, name, _hint(fn, options), call, stores=options.store)
     if not ready:
         return value
     if not options.retries:
-        return _execute(run, options, name, fn, args, kwargs)
+        return _execute(run, options, name, call)
     import tenacity  # noqa: PLC0415 - imports tornado where it is installed
 
     before = draws.look()  # a failed attempt may have drawn, too
     for trial in tenacity.Retrying(**policy(options.retries)):
         with trial:
-            return _execute(run, options, name, fn, args, kwargs, before)
+            return _execute(run, options, name, call, before)
     raise AssertionError("the last attempt raises")  # pragma: no cover
 
 
@@ -68,17 +96,18 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    value, ready = enter(run, name, _hint(fn, options), (fn, args, kwargs), stores=options.store)
+    call = Call(fn, args, kwargs, options.on_change)
+    value, ready = enter(run, name, _hint(fn, options), call, stores=options.store)
     if not ready:
         return value
     if not options.retries:
-        return await _execute_async(run, options, name, fn, args, kwargs)
+        return await _execute_async(run, options, name, call)
     import tenacity  # noqa: PLC0415 - as above
 
     before = draws.look()
     async for trial in tenacity.AsyncRetrying(**policy(options.retries)):
         with trial:
-            return await _execute_async(run, options, name, fn, args, kwargs, before)
+            return await _execute_async(run, options, name, call, before)
     raise AssertionError("the last attempt raises")  # pragma: no cover
 
 
@@ -129,7 +158,7 @@ def named(run: OpenRun, name: object) -> str:
 
 
 def enter(
-    run: OpenRun, name: str, hint: Any = None, call: Any = None, *, stores: bool = True
+    run: OpenRun, name: str, hint: Any = None, call: Call | None = None, *, stores: bool = True
 ) -> tuple[Any, bool]:
     """Decide about a step that the code asks for.
 
@@ -137,7 +166,7 @@ def enter(
         run: the run.
         name: the step, from :func:`named`.
         hint: names the classes that its value may be rebuilt as; see :meth:`Codec.decode`.
-        call: the function and its arguments, to tell two uses of a name apart in a notebook.
+        call: the function and its arguments, for a step that executes one.
         stores: whether its value is to be stored; else what was stored before is not used.
 
     Returns:
@@ -149,7 +178,7 @@ def enter(
     """
     state = run.state()
     walk, scope = run.entering()
-    edit = HOOKS.claim(run, name, *call) if call is not None and HOOKS.claim is not None else ""
+    edit = "" if call is None or HOOKS.claim is None else HOOKS.claim(run, name, *call.parts)
     walk.use(name, scope)
     if walk.failures:
         went_on(run)
@@ -159,6 +188,8 @@ def enter(
         return None, True
     if edit:
         tell(f"stepbook: {name!r}: {edit}; it is executed again.")
+        return None, True
+    if call is not None and is_outdated(run, step, call.fingerprint, call.on_change):
         return None, True
     if step.progress is not None:
         draws.bring_back(run, step)
@@ -219,11 +250,11 @@ def _arguments(
 
 
 @contextlib.contextmanager
-def _recorded(run: OpenRun, name: str) -> Iterator[Attempt]:
+def _recorded(run: OpenRun, name: str, fingerprint: str) -> Iterator[Attempt]:
     """Record the attempt that a block executes: its start, and its failure if one escapes."""
     attempt: Attempt | None = None
     try:
-        attempt = start(run, name, "do")
+        attempt = start(run, name, "do", fingerprint)
         token = current.set(attempt)
         try:
             yield attempt
@@ -239,14 +270,13 @@ def _execute(
     run: OpenRun,
     options: Options,
     name: str,
-    fn: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    call: Call,
     drawn_before: draws.Look | None = None,
 ) -> Any:
+    fn, args, kwargs = call.parts
     attempt: Attempt | None = None
     try:  # as _recorded, which costs 1 us
-        attempt = start(run, name, "do")
+        attempt = start(run, name, "do", call.fingerprint)
         token = current.set(attempt)
         try:
             given = _arguments(fn, args, kwargs, attempt)
@@ -285,12 +315,11 @@ async def _execute_async(
     run: OpenRun,
     options: Options,
     name: str,
-    fn: Callable[..., Coroutine[Any, Any, Any]],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    call: Call,
     drawn_before: draws.Look | None = None,
 ) -> Any:
-    with _recorded(run, name) as attempt:
+    fn, args, kwargs = call.parts
+    with _recorded(run, name, call.fingerprint) as attempt:
         import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
 
         attempt.task = asyncio.current_task()

@@ -18,7 +18,7 @@ class Options:
 
     retries: int = 0
     timeout_s: float | None = None
-    on_change: OnChange = "ignore"
+    on_change: OnChange = "warn"
     returns: Any = None
     store: bool = True
     max_size: int | None = None

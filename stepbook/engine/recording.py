@@ -36,8 +36,17 @@ if TYPE_CHECKING:
 _MAX_SHOWN: Final = 60
 
 
-def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
+def start(
+    run: OpenRun, name: str, kind: Kind, fingerprint: str | None = None, **fields: Any
+) -> Attempt:
     """Record that a step begins; the next attempt, or the first.
+
+    Args:
+        run: the run.
+        name: the step.
+        kind: of the step.
+        fingerprint: of its code, and of what that is given.
+        **fields: other columns of its row.
 
     Raises:
         DuplicateStepError: its body is executing right now.
@@ -69,6 +78,7 @@ def start(run: OpenRun, name: str, kind: Kind, **fields: Any) -> Attempt:
             parent.name if parent is not None and parent.run.id == run.id else None,
             None,
             now_us(),
+            fingerprint=fingerprint,
         )
         if fields:
             row = row._replace(**fields)

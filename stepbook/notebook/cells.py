@@ -159,7 +159,8 @@ class CellStep:
             ago = f", {describe(max(0.0, (now_us() - step.completed_at) / 1e6))} ago"
         tell(
             f"stepbook: the code of the cell {step.name!r} has changed since it was recorded"
-            f"{ago}. What was recorded is used. To execute it again:\n  {line}"
+            f"{ago}. What was recorded is used. To execute it again:",
+            f"  {line}",
         )
 
     # ---- executing ----------------------------------------------------------------------------

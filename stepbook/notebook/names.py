@@ -86,7 +86,7 @@ def claim_call(
 
     Returns:
         Why the record of the step is not to be used: the function, or the call, was edited in this
-        session, or an earlier step has given other arguments. Empty if it is.
+        session. Empty if it is.
 
     Raises:
         DuplicateStepError: another cell of this session has used the name for something else.
@@ -99,24 +99,14 @@ def claim_call(
     parts = [_MOST_PARTS]
     texts = tuple((place, _text(run.codec, value, parts)) for place, value in given)
     before = _claim(run, name, _code_of(fn), texts, f"run.redo({name!r})")
-    return "" if before is None else _edit(run, name, before, _uses[run.id, name])
+    return "" if before is None else _edit(before, _uses[run.id, name])
 
 
-def _edit(run: OpenRun, name: str, before: Use, use: Use) -> str:
+def _edit(before: Use, use: Use) -> str:
     if before.code != use.code:
         by_cell = not before.code.startswith(_CALL)
         return "a cell was this step before" if by_cell else "the function was edited"
-    if not _difference(before, use):
-        return ""
-    if before.source != use.source:
-        return "the call was edited"
-    steps = run.state().steps
-    step = steps.get(name)
-    if step is None:
-        return ""
-    first, ended = step.seq, step.completed_at or 0
-    since = any(row.seq < first and (row.started_at or 0) > ended for row in steps.values())
-    return "its arguments have changed, and an earlier step was executed again" if since else ""
+    return "the call was edited" if _difference(before, use) and before.source != use.source else ""
 
 
 def _claim(

@@ -6,22 +6,18 @@ executed, so never from what a book holds.
 """
 
 from __future__ import annotations
-import __future__
 
 import ast
 import linecache
-import types
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from ..code.shapes import fingerprint
+from ..code.sources import FUTURE, functions_in, positions
 from .effects import nested_code
-from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    import types
     from collections.abc import Iterator
-
-_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_FLAGS: Final = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-_FUTURE: Final = __future__.annotations.compiler_flag
 
 
 class _Cell:
@@ -61,7 +57,7 @@ class Sources:
         """Return the cell and the number of a function."""
         cell = self._cell(code.co_filename)
         # An import from __future__ holds for all cells behind it, too.
-        future = code.co_flags & _FUTURE
+        future = code.co_flags & FUTURE
         for known in [cell] if cell is not None else reversed(list(self._all())):
             number = known.number(code, future)
             if number is not None:
@@ -77,7 +73,7 @@ class Sources:
             for _ in self._all():
                 pass
         cell = self._keys.get(key)
-        codes = [] if cell is None else cell.codes(future & _FUTURE)
+        codes = [] if cell is None else cell.codes(future & FUTURE)
         return codes[number] if 0 <= number < len(codes) else None
 
     def _all(self) -> Iterator[_Cell]:
@@ -123,55 +119,8 @@ def _is_future(statement: ast.stmt) -> bool:
 
 def _codes(body: list[ast.stmt], name: str, future: int) -> list[types.CodeType | None]:
     """Return the code of each function of a text, in the order of the text."""
-    try:
-        flags = _FLAGS | future
-        module = compile(ast.Module(body, []), name, "exec", flags=flags, dont_inherit=True)
-    except (SyntaxError, ValueError, TypeError, RecursionError):
-        return []
-    compiled: dict[tuple[str, int], list[types.CodeType]] = {}
-    waiting = [module]
-    while waiting:
-        code = waiting.pop()
-        inner = [part for part in code.co_consts if isinstance(part, types.CodeType)]
-        for part in inner:
-            compiled.setdefault((part.co_name, part.co_firstlineno), []).append(part)
-        waiting += inner
-    return [_code_of(node, compiled) for node in _functions(body)]
-
-
-def _functions(body: list[ast.stmt]) -> Iterator[ast.AST]:
-    waiting: list[ast.AST] = list(reversed(body))
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, _FUNCTIONS):
-            yield node
-        waiting += reversed(list(ast.iter_child_nodes(node)))
-
-
-def _code_of(
-    node: Any, compiled: dict[tuple[str, int], list[types.CodeType]]
-) -> types.CodeType | None:
-    name = getattr(node, "name", "<lambda>")
-    decorators = getattr(node, "decorator_list", [])
-    first = min([node.lineno, *(d.lineno for d in decorators)])
-    found = compiled.get((name, first)) or compiled.get((name, node.lineno)) or []
-    if len(found) > 1:
-        # Several lambdas on one line: the outermost of those within the node.
-        within = [code for code in found if _is_within(code, node)]
-        within.sort(key=lambda code: len(list(code.co_positions())), reverse=True)
-        found = within or found
-    return found[0] if found else None
-
-
-def _is_within(code: types.CodeType, node: Any) -> bool:
-    start, end = (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
-    for line, last, column, until in code.co_positions():
-        if column is None or line is None or last is None or until is None or until == 0:
-            continue
-        if (line, column) < start or (last, until) > end:
-            return False
-    return True
+    return [code for _, code in functions_in(body, name, future)]
 
 
 def _positions(code: types.CodeType | None) -> Any:
-    return None if code is None else list(code.co_positions())
+    return None if code is None else positions(code)

@@ -23,6 +23,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+from ..code.shapes import fingerprint
 from ..engine.options import OnChange
 from ..errors import InvalidInputError, StepbookWarning
 from ..model.sizes import size_in_bytes
@@ -35,7 +36,6 @@ from .effects import (
     nested_code,
     sets_shell,
 )
-from .fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from IPython.utils.text import SList
 
 from ..api.book import Book, connect
 from ..api.run import Run
+from ..code.own import is_own_module
 from ..errors import BookNotFoundError, RunNotFoundError
-from ..system.locate import library_folders
 from ..values.nodes import TAG, expect
 from .chance import from_parts, parts_of
 from .stub import NotStored
@@ -203,14 +203,3 @@ def _found(module: str | None, name: str) -> Any:
     for part in name.split("."):
         found = getattr(found, part, None)
     return found
-
-
-def is_own_module(name: Any) -> bool:
-    """Whether a module is the notebook, or a file of the person's beside it."""
-    if name == "__main__":
-        return True
-    module = sys.modules.get(name) if isinstance(name, str) else None
-    if module is None or name.partition(".")[0] == "stepbook":
-        return False
-    path = getattr(module, "__file__", None)
-    return isinstance(path, str) and not path.startswith(library_folders())

@@ -156,8 +156,7 @@ def test_a_step_that_is_given_the_result_of_work_done_again_is_executed(loading:
         assert loading.ok(cell, "one").text() == "1\n"
     loading.ok("run.redo('Config')")
     assert loading.ok(cell, "one").text() == (
-        "stepbook: 'Load': its arguments have changed, and an earlier step was executed again; "
-        "it is executed again.\n2\n"
+        "stepbook: 'Load': argument level: 1 -> 2; it is executed again.\n2\n"
     )
     assert loading.ok(cell, "one").text() == "2\n"
     assert loading.value("count[0]") == 2

@@ -1,0 +1,281 @@
+"""What a value holds, as a short text: equal for equal values, in any process.
+
+Small plain values are told as they are, so that a change can be shown; others by a hash of their
+content. A value without a content, such as a connection, has none. Nothing of the person's is
+called: an instance of a class of theirs counts by its attributes.
+
+The hash is of a pickle that goes nowhere but into XXH3, written without a memo, so that it does
+not depend on which parts are one object. Sets are told by their members, tables by their columns.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import pathlib
+import pickle
+import types
+from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
+from typing import TYPE_CHECKING, Any, Final
+
+import xxhash
+
+from ..model.libraries import library
+from ..values.plain import plain
+from ..values.types.living import slots_of
+from . import tables
+from .hashes import code_hash
+from .own import is_own_class, is_own_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: What stands before a text says what it is: a plain value, a hash, or the type of what has none.
+PLAIN: Final = "="
+HASH: Final = "#"
+NONE: Final = "?"
+_LONGEST: Final = 80
+#: Bytes that one value may take in a pickle without buffers, so that shared parts end somewhere.
+_MOST_BYTES: Final = 1 << 30
+
+_SMALL: Final = frozenset({bool, int, float, complex, type(None)})
+_AS_THEY_ARE: Final = frozenset(
+    {bool, int, float, complex, type(None), str, bytes, bytearray, tuple, list, dict}
+    | {range, slice}
+)
+#: Modules of the standard library of which objects pickle by value.
+_BY_VALUE: Final = frozenset({"datetime", "decimal", "fractions", "ipaddress", "re", "uuid"})
+_BUILT_IN: Final = (
+    types.BuiltinFunctionType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+
+
+class NoContentError(Exception):
+    """A value, or a part of it, has no content; the message is its type."""
+
+
+class Contents:
+    """Tells values; notes the code that they bring with them.
+
+    Attributes:
+        code: functions and classes of the person's own that were met.
+    """
+
+    def __init__(self) -> None:
+        self.code: dict[Any, None] = {}
+
+    def of(self, value: Any) -> str:
+        """Return the text for a value."""
+        kind = type(value)
+        if kind in _SMALL or (kind is str and len(value) < _LONGEST):
+            text = repr(value)
+            if len(text) <= _LONGEST:
+                return PLAIN + text
+        if (kind is dict or kind is list) and (small := plain(value)) is not None:
+            text = small[0]
+            return (
+                PLAIN + text
+                if len(text) <= _LONGEST
+                else HASH + xxhash.xxh3_64_hexdigest(text.encode())
+            )
+        try:
+            return HASH + self.hash_of(value)
+        except NoContentError as error:
+            return NONE + str(error)
+        except Exception:  # noqa: BLE001 - a value that cannot be told must not fail the step
+            return NONE + kind.__qualname__
+
+    def hash_of(self, value: Any) -> str:
+        """Return the hash of the content of a value.
+
+        Raises:
+            NoContentError: it has none.
+        """
+        try:
+            return _Pickler(self, None).hash_of(value)
+        except (RecursionError, ValueError):
+            # It may contain itself: once more, each object with a number.
+            return _Pickler(self, {}).hash_of(value)
+
+
+class _Sink:
+    """Hashes what is written."""
+
+    def __init__(self) -> None:
+        self.hash = xxhash.xxh3_128()
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        self.hash.update(data)
+        self.size += len(data)
+        if self.size > _MOST_BYTES:
+            raise NoContentError("value of too many parts")
+        return len(data)
+
+
+class _Pickler(pickle.Pickler):
+    """Writes one value.
+
+    Attributes:
+        contents: takes in the code that is met.
+    """
+
+    def __init__(self, contents: Contents, met: dict[int, int] | None) -> None:
+        self._sink = _Sink()
+        super().__init__(self._sink, 5)
+        self.fast = met is None
+        self.contents = contents
+        self._met = met
+
+    def hash_of(self, value: Any) -> str:
+        """Return the hash of a value."""
+        self.dump(value)
+        return self._sink.hash.hexdigest()[:20]
+
+    def persistent_id(self, value: Any) -> Any:
+        """Return what is hashed in place of *value*; None for what pickles by value."""
+        kind = type(value)
+        if kind in _AS_THEY_ARE:
+            return None
+        if self._met is not None:
+            if id(value) in self._met:
+                return "again", self._met[id(value)]
+            self._met[id(value)] = len(self._met)
+        tell = _HOW.get(kind)
+        if tell is None:
+            tell = _how(value)
+        return tell(self.contents, value)
+
+
+# ---- kinds --------------------------------------------------------------------------------------
+
+
+def _set(contents: Contents, value: Any) -> Any:
+    return type(value).__name__, sorted(map(contents.hash_of, value))
+
+
+def _mapping(_: Contents, value: Any) -> Any:
+    made = getattr(value, "default_factory", None)
+    return type(value).__name__, list(value.items()), made
+
+
+def _deque(_: Contents, value: Any) -> Any:
+    return "deque", list(value), value.maxlen
+
+
+def _path(_: Contents, value: Any) -> Any:
+    return "path", str(value)
+
+
+def _function(contents: Contents, value: Any) -> Any:
+    if not is_own_function(value):
+        return "function", value.__qualname__
+    contents.code[value] = None
+    cells = [cell.cell_contents for cell in value.__closure__ or ()]
+    return "function", code_hash(value.__code__), value.__defaults__, value.__kwdefaults__, cells
+
+
+def _built_in(_: Contents, value: Any) -> Any:
+    owner = getattr(value, "__self__", None)
+    if isinstance(owner, (types.ModuleType, type(None))):
+        return "function", value.__qualname__
+    return "function", value.__qualname__, owner
+
+
+def _method(_: Contents, value: Any) -> Any:
+    return "method", value.__func__, value.__self__
+
+
+def _partial(_: Contents, value: Any) -> Any:
+    return "partial", value.func, value.args, value.keywords
+
+
+def _class(contents: Contents, value: Any) -> Any:
+    if is_own_class(value):
+        contents.code[value] = None
+    return "class", value.__qualname__
+
+
+def _module(_: Contents, value: Any) -> Any:
+    return "module", value.__name__
+
+
+def _member(_: Contents, value: Any) -> Any:
+    return "member", type(value), value.name
+
+
+def _instance(contents: Contents, value: Any) -> Any:
+    kind = type(value)
+    contents.code[kind] = None
+    try:
+        fields = dict(object.__getattribute__(value, "__dict__"))
+    except AttributeError:
+        fields = None  # it has slots only
+    slots = [_slot(value, name) for name in slots_of(kind)]
+    return "object", kind.__qualname__, fields, slots, _inherited(value)
+
+
+def _slot(value: Any, name: str) -> Any:
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return None
+
+
+def _inherited(value: Any) -> Any:
+    """Return what an instance has as a built-in type that its class extends."""
+    if isinstance(value, dict):
+        return list(dict.items(value))
+    if isinstance(value, (list, tuple)):
+        return [*value]
+    if isinstance(value, (set, frozenset)):
+        return set(value)
+    bases: tuple[Any, ...] = (str, int, float, bytes)
+    return next((base(value) for base in bases if isinstance(value, base)), None)
+
+
+def _as_it_is(_: Contents, __: Any) -> Any:
+    return None
+
+
+def _none(_: Contents, value: Any) -> Any:
+    raise NoContentError(f"{library(value)}.{type(value).__qualname__}".removeprefix("builtins."))
+
+
+_HOW: Final[dict[type, Callable[[Contents, Any], Any]]] = {
+    set: _set,
+    frozenset: _set,
+    **dict.fromkeys((OrderedDict, defaultdict, Counter, ChainMap), _mapping),
+    deque: _deque,
+    types.FunctionType: _function,
+    types.MethodType: _method,
+    types.ModuleType: _module,
+    functools.partial: _partial,
+    **dict.fromkeys(_BUILT_IN, _built_in),
+}
+
+
+def _how(value: Any) -> Callable[[Contents, Any], Any]:
+    """Return how values of this type are told."""
+    kind = type(value)
+    package = library(value)
+    found: Callable[[Contents, Any], Any] = _none
+    if isinstance(value, type):
+        found = _class
+    elif isinstance(value, enum.Enum):
+        found = _member
+    elif isinstance(value, pathlib.PurePath):
+        found = _path
+    elif is_own_class(kind):
+        found = _instance
+    elif package in _BY_VALUE:
+        found = _as_it_is
+    elif package == "zoneinfo":
+        found = lambda _, zone: ("zone", str(zone))  # noqa: E731 - one line
+    else:
+        found = tables.how(value) or _none
+    _HOW[kind] = found
+    return found

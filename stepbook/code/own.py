@@ -1,0 +1,42 @@
+"""Which code is the person's own: in the notebook, or in files beside it; no library."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..system.locate import library_folders
+
+if TYPE_CHECKING:
+    import types
+
+_HERE: Final = str(Path(__file__).parents[1])
+
+
+def is_own_module(name: Any) -> bool:
+    """Whether a module is the notebook, or a file of the person's beside it."""
+    if name == "__main__":
+        return True
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or name.partition(".")[0] == "stepbook":
+        return False
+    path = getattr(module, "__file__", None)
+    return isinstance(path, str) and not path.startswith(library_folders())
+
+
+@functools.lru_cache(maxsize=4096)
+def is_own_file(name: str) -> bool:
+    """Whether the file of a code object, or the cell that stands for one, is the person's."""
+    return not name.startswith(("<frozen", _HERE, *library_folders()))
+
+
+def is_own_function(value: types.FunctionType) -> bool:
+    """Whether a function was written by the person."""
+    return is_own_file(value.__code__.co_filename)
+
+
+def is_own_class(value: type) -> bool:
+    """Whether a class was written by the person."""
+    return is_own_module(value.__module__)

@@ -1,0 +1,284 @@
+"""What code reaches: functions, classes and values of the person's own, each once."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import importlib.machinery
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..model.libraries import library
+from .contents import NONE, PLAIN, Contents
+from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode
+from .own import is_own_class, is_own_file, is_own_function, is_own_module
+from .reads import reads_of
+from .shapes import hash_of, short_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: What is used for its effects; which one it is says nothing about a result.
+_SKIPPED: Final = frozenset({"stepbook", "logging", "tqdm", "warnings"})
+_CLASS_NOISE: Final = frozenset(
+    """
+    __dict__ __weakref__ __doc__ __module__ __qualname__ __slots__ __hash__ __match_args__
+    __abstractmethods__ _abc_impl __dataclass_params__ __static_attributes__ __firstlineno__
+    __orig_bases__ __parameters__ __type_params__ __annotate__ __annotations_cache__
+    """.split()
+)
+#: What pydantic keeps of a class.
+_PYDANTIC: Final = "__pydantic"
+#: What ``@dataclass`` writes into a class.
+_GENERATED: Final = frozenset(
+    """
+    __init__ __repr__ __eq__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __replace__
+    """.split()
+)
+#: What a name has that has nothing.
+MISSING: Final[Any] = object()
+
+
+class Walk:
+    """Follows what code reaches, each function and class once.
+
+    Attributes:
+        static: what stays the same while what follows does.
+        changing: what may change as it is, with what gives it.
+        names: where a name was looked up, and what it had.
+        functions: functions, with their code and defaults.
+        classes: classes, with what they have.
+        is_kept: whether all this shows each change.
+    """
+
+    def __init__(self) -> None:
+        self.static: dict[str, str] = {}
+        self.changing: dict[str, Callable[[], Any]] = {}
+        self.names: list[tuple[dict[str, Any], str, Any]] = []
+        self.functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
+        self.classes: list[tuple[type, list[Any]]] = []
+        self.is_kept = True
+        self._labels: dict[str, int] = {}
+        self._seen: set[int] = set()
+
+    def _label(self, name: str, value: Any) -> str:
+        """Return *name*, told apart from another object of that name."""
+        label, number = name, 1
+        while self._labels.setdefault(label, id(value)) != id(value):
+            number += 1
+            label = f"{name} ({number})"
+        return label
+
+    def code_of(self, value: Any) -> None:
+        """Take in a function or class of the person's own."""
+        if id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        name = self._label(value.__qualname__.rpartition("<locals>.")[2], value)
+        if isinstance(value, type):
+            told = repr(self._class(name, value))
+            mark = THIS_BYTECODE if is_of_bytecode(told) else CODE
+            self.static[name] = mark + short_hash(told)
+            return
+        self.static[name] = code_hash(value.__code__)
+        self._watch(value)
+        self.function(value, f"{name}.")
+        for parameter, default in defaults_of(value):
+            self._value(f"{name}.{parameter}", default, functools.partial(_first, default))
+
+    def _watch(self, value: types.FunctionType) -> None:
+        given = value.__defaults__, value.__kwdefaults__
+        self.functions.append((value, value.__code__, *given))
+
+    def function(
+        self, value: types.FunctionType, prefix: str = "", *, closure: bool = True
+    ) -> None:
+        """Take in what a function reaches."""
+        reads = reads_of(value.__code__)
+        space = value.__globals__
+        for chain in reads.chains:
+            self._chain(space, chain)
+        for name in reads.imports:
+            self._import(name)
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            if not closure:
+                break
+            try:
+                found = cell.cell_contents
+            except ValueError:
+                continue
+            self._value(prefix + name, found, functools.partial(_content_of, cell))
+        wrapped = vars(value).get("__wrapped__")
+        if isinstance(wrapped, types.FunctionType) and is_own_function(wrapped):
+            self.code_of(wrapped)
+
+    def _chain(self, space: dict[str, Any], chain: tuple[str, ...]) -> None:
+        name, *rest = chain
+        value = space.get(name, MISSING)
+        if value is MISSING:
+            if not hasattr(builtins, name):
+                self.static[name] = NONE + "undefined"
+                self.names.append((space, name, MISSING))
+            return
+        label = name
+        while isinstance(value, types.ModuleType):
+            self.names.append((space, name, value))
+            if not is_own_module(value.__name__) or not rest:
+                return
+            space, name = vars(value), rest.pop(0)
+            label += "." + name
+            value = space.get(name, MISSING)
+            if value is MISSING:
+                return
+        self._value(label, value, functools.partial(space.get, name))
+        self.names.append((space, name, value))
+
+    def _value(self, label: str, value: Any, get: Callable[[], Any]) -> None:
+        """Take in a value that code reads.
+
+        Args:
+            label: what it is called.
+            value: what it is now.
+            get: returns what it is later.
+        """
+        if _is_own(value):
+            self.code_of(value)
+        elif isinstance(value, types.MethodType):
+            self._value(label, value.__self__, lambda: get().__self__)
+            if _is_own(value.__func__):
+                self.code_of(value.__func__)
+        elif _is_own(getattr(value, "__wrapped__", None)):
+            self.code_of(value.__wrapped__)  # by functools.cache, or a library's decorator
+        elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+            self.static[self._label(label, value)] = f"{CODE}{value.__qualname__}"
+        elif library(value) not in _SKIPPED and not isinstance(value, types.ModuleType):
+            self._content(label, value, get)
+
+    def _content(self, label: str, value: Any, get: Callable[[], Any]) -> None:
+        contents = Contents()
+        text = contents.of(value)
+        name = self._label(label, value)
+        if text.startswith(PLAIN) and not isinstance(value, (dict, list)):
+            self.static[name] = text
+            if isinstance(get, functools.partial) and get.func is _content_of:
+                self.changing[name] = get
+        else:
+            self.changing[name] = get
+        for item in contents.code:
+            self.code_of(item)
+
+    def _class(self, label: str, cls: type) -> list[Any]:
+        """Return what a class is, beside what its methods reach."""
+        items = vars(cls)
+        self.classes.append((cls, [*items.values()]))
+        for base in cls.__bases__:
+            if is_own_class(base):
+                self.code_of(base)
+        found: list[Any] = [[base.__qualname__ for base in cls.__bases__]]
+        is_dataclass = "__dataclass_params__" in items
+        for name, item in sorted(items.items()):
+            if name in _CLASS_NOISE or name.startswith(_PYDANTIC):
+                continue
+            for part in _behind(item):
+                if isinstance(part, types.FunctionType):
+                    if not (is_dataclass and name in _GENERATED and _has_no_file(part)):
+                        found += self._method(f"{label}.{name}.", name, part)
+                elif name == "__annotations__":
+                    found.append([name, sorted((k, _annotation(v)) for k, v in part.items())])
+                elif name == "__dataclass_fields__":
+                    found += [[k, _annotation(v.type), _factory(v)] for k, v in part.items()]
+                else:
+                    found += self._attribute(name, part)
+        return found
+
+    def _method(self, prefix: str, name: str, part: types.FunctionType) -> list[Any]:
+        if not is_own_function(part) or part.__code__.co_filename.startswith("<namedtuple"):
+            return []
+        self._watch(part)
+        self.function(part, prefix)
+        defaults = [[name, key, Contents().of(value)] for key, value in defaults_of(part)]
+        return [[name, code_hash(part.__code__)], *defaults]
+
+    def _attribute(self, name: str, value: Any) -> list[Any]:
+        if callable(value) and not isinstance(value, type):
+            return []
+        text = Contents().of(value)
+        # A list may be added to.
+        self.is_kept &= text.startswith(PLAIN) and not isinstance(value, (dict, list))
+        return [] if text.startswith(NONE) else [[name, text]]
+
+    def _import(self, name: str) -> None:
+        """Take in a module of the person's own that a function imports."""
+        if name in sys.modules:
+            if is_own_module(name):
+                path = getattr(sys.modules[name], "__file__", None)
+                self.static[f"import {name}"] = _file_hash(path)
+            return
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names:
+            return
+        try:
+            spec = importlib.machinery.PathFinder.find_spec(top)
+        except (ImportError, ValueError):
+            spec = None
+        path = getattr(spec, "origin", None)
+        if isinstance(path, str) and is_own_file(path):
+            self.static[f"import {name}"] = _file_hash(path)
+
+
+def _is_own(value: Any) -> bool:
+    """Whether a value is a function or class of the person's own."""
+    if isinstance(value, type):
+        return is_own_class(value)
+    return isinstance(value, types.FunctionType) and is_own_function(value)
+
+
+def _has_no_file(function: types.FunctionType) -> bool:
+    return function.__code__.co_filename == "<string>"
+
+
+def _first(value: Any) -> Any:
+    return value
+
+
+def _content_of(cell: types.CellType) -> Any:
+    return cell.cell_contents
+
+
+def _annotation(value: Any) -> str:
+    return value.__qualname__ if isinstance(value, type) else str(value)
+
+
+def _factory(field: Any) -> str:
+    make = field.default_factory
+    code = getattr(make, "__code__", None)
+    return code_hash(code) if code is not None else getattr(make, "__qualname__", "")
+
+
+def _behind(item: Any) -> Iterator[Any]:
+    """Yield the functions behind a descriptor of a class; anything else itself."""
+    if isinstance(item, (staticmethod, classmethod)):
+        yield item.__func__
+    elif isinstance(item, property):
+        yield from (part for part in (item.fget, item.fset, item.fdel) if part is not None)
+    elif isinstance(item, functools.cached_property):
+        yield item.func
+    else:
+        yield item
+
+
+def _file_hash(path: str | None) -> str:
+    try:
+        return CODE + hash_of(ast.parse(Path(path or "").read_bytes()))
+    except (OSError, SyntaxError, ValueError):
+        return NONE + "module"
+
+
+def defaults_of(function: types.FunctionType) -> list[tuple[str, Any]]:
+    """Return the parameters of a function that have a default, with their values."""
+    code, values = function.__code__, function.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
+    return [*zip(names, values, strict=True), *(function.__kwdefaults__ or {}).items()]

@@ -1,0 +1,76 @@
+"""Whether what was recorded of a step still holds for the code that asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..code.verdicts import compare
+from ..errors import StaleStepError
+from ..model.durations import describe
+from ..model.rows import now_us
+from ..system.console import stable, tell
+from .attempt import shorten
+
+if TYPE_CHECKING:
+    from ..code.verdicts import Verdict
+    from ..model.rows import StepRow
+    from .opened import OpenRun
+    from .options import OnChange
+
+
+def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange) -> bool:
+    """Whether a step is to be executed again, because its code or its arguments have changed.
+
+    Args:
+        run: the run.
+        step: its row; it has ended.
+        fingerprint: of the code and the arguments as they are now.
+        on_change: what to do if they differ.
+
+    Raises:
+        StaleStepError: they do, and *on_change* is ``error``.
+    """
+    if on_change == "ignore":
+        return False
+    verdict = compare(step.fingerprint, fingerprint)
+    if verdict.kind != "stale":
+        if step.stale and verdict.kind == "same":
+            run.owned().note(run.book.whole(run.id, step)._replace(stale=False))
+        return False
+    why = verdict.words
+    if on_change == "rerun" or (not verdict.in_code and _follows_new_work(run, step)):
+        tell(f"stepbook: {step.name!r}: {why}; it is executed again.")
+        return True
+    line = f"run.redo({step.name!r})"
+    if on_change == "error":
+        raise StaleStepError(
+            f"the step {shorten(step.name)} was recorded with other code or arguments: {why}. "
+            f'{line} executes it again; on_change="warn" uses what was recorded.'
+        )
+    _warn(run, step, verdict, line)
+    return False
+
+
+def _follows_new_work(run: OpenRun, step: StepRow) -> bool:
+    """Whether an earlier step was executed after this one was recorded."""
+    ended = step.completed_at or 0
+    rows = run.state().steps.values()
+    return any(row.seq < step.seq and (row.started_at or 0) > ended for row in rows)
+
+
+def _warn(run: OpenRun, step: StepRow, verdict: Verdict, line: str) -> None:
+    """Mark a step as stale, and say so once for what has changed."""
+    if not step.stale:
+        run.owned().note(run.book.whole(run.id, step)._replace(stale=True))
+    about = "stale", step.name, step.attempt, *verdict.changes
+    if about in run.told:
+        return
+    run.told.add(about)
+    ago = ""
+    if step.completed_at is not None and not stable():
+        ago = f" {describe(max(0.0, (now_us() - step.completed_at) / 1e6))} ago"
+    tell(
+        f"stepbook: {step.name!r} has changed since it was recorded{ago}: "
+        f"{verdict.words}. What was recorded is used. To execute it again:",
+        f"  {line}",
+    )
