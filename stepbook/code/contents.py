@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 PLAIN: Final = "="
 HASH: Final = "#"
 NONE: Final = "?"
+#: Of a value that the body itself changes: how it was before says nothing.
+BY_ITSELF: Final = NONE + "changed by the step"
 _LONGEST: Final = 80
 #: Bytes that one value may take in a pickle without buffers, so that shared parts end somewhere.
 _MOST_BYTES: Final = 1 << 30

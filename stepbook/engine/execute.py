@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.fingerprints import of_call
+from ..code.verdicts import without_own_changes
 from ..errors import StepFunctionError, StepTimeout
 from ..model import failures
 from ..system.console import tell
@@ -58,6 +59,14 @@ class Call:
         if self._fingerprint is None:
             self._fingerprint = of_call(*self.parts)
         return self._fingerprint
+
+    def settle(self, attempt: Attempt) -> None:
+        """Leave out of the fingerprint what the body itself has changed."""
+        before = self.fingerprint
+        if '":"#' in before or '":"=[' in before or '":"={' in before:  # else nothing can have
+            attempt.row = attempt.row._replace(
+                fingerprint=without_own_changes(before, of_call(*self.parts))
+            )
 
 
 def perform(
@@ -290,7 +299,7 @@ def _execute(
                 value = call_within(options.timeout_s, late, lambda: fn(*args, **given))
             if hasattr(type(value), "__await__"):
                 raise _unawaited(name, value)
-            result = succeed(run, attempt, value, _hint(fn, options), options)
+            result = succeed(run, attempt, value, _hint(fn, options), options, call.settle)
             if before is not None:
                 changed.warn(run, name, fn, before, value)
             return result
@@ -333,7 +342,7 @@ async def _execute_async(
             else:
                 late = functools.partial(_timed_out, name, options)
                 value = await await_within(options.timeout_s, late, lambda: fn(*args, **given))
-        result = succeed(run, attempt, value, _hint(fn, options), options)
+        result = succeed(run, attempt, value, _hint(fn, options), options, call.settle)
         if before is not None:
             changed.warn(run, name, fn, before, value)
         return result

@@ -27,6 +27,8 @@ from .kept import Keeper
 from .options import DEFAULTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..model.rows import Policy, Row
     from ..record.ledger import Ledger
     from ..values.writer import Writer
@@ -97,7 +99,12 @@ def start(
 
 
 def succeed(
-    run: OpenRun, attempt: Attempt, value: Any, hint: Any = None, options: Options = DEFAULTS
+    run: OpenRun,
+    attempt: Attempt,
+    value: Any,
+    hint: Any = None,
+    options: Options = DEFAULTS,
+    settle: Callable[[Attempt], None] | None = None,
 ) -> Any:
     """Record a success and return the value as a replay would; as it is if it is not stored.
 
@@ -107,6 +114,7 @@ def succeed(
         value: what its body returned.
         hint: names the classes that it may be rebuilt as; see :meth:`Codec.decode`.
         options: whether it is stored, and how much of it.
+        settle: called before the end is recorded, when the time was taken.
 
     Raises:
         NotSerializableError: the value cannot be stored.
@@ -116,6 +124,8 @@ def succeed(
     seconds = time.perf_counter() - attempt.began
     if run.is_forked:
         taker(run, attempt)  # refuses
+    if settle is not None:
+        settle(attempt)
     if not options.store:
         limit = storing.limit(run, None)
         return _succeed_unstored(run, attempt, value, seconds, storing.NO_STORE, limit)

@@ -120,18 +120,24 @@ def test_a_call_that_is_edited_in_this_session_is_executed_and_says_so(
 @pytest.mark.parametrize(
     "cell",
     [
-        "ticks = globals().get('ticks', 0) + 1\n_ = run.do('A', load, ticks)",
         "_ = run.do('A', lambda: 'x' in {'a', 'bb', 'ccc', 'dddd'} or load(1))",
         "_ = run.do('A', load, 1)  # {n}",
     ],
-    ids=["a clock", "a set", "a comment"],
+    ids=["a set", "a comment"],
 )
-def test_a_call_that_was_not_edited_replays_whatever_it_is_given(
-    loading: Kernel, cell: str
-) -> None:
+def test_a_call_that_was_not_edited_replays(loading: Kernel, cell: str) -> None:
     for n in range(3):
         assert loading.ok(cell.replace("{n}", str(n)), "one").text() == ""
     assert loading.value("count[0]") == 1
+
+
+def test_a_call_that_is_given_the_time_of_day_is_marked_and_not_executed(loading: Kernel) -> None:
+    cell = "ticks = globals().get('ticks', 0) + 1\n_ = run.do('A', load, ticks)"
+    assert loading.ok(cell, "one").text() == ""
+    assert "'A' has changed since" in (said := loading.ok(cell, "one").text())
+    assert "argument pid: 1 -> 2." in said
+    assert loading.value("count[0]") == 1
+    assert loading.value("run.steps()['stale'].tolist()") == [True]
 
 
 @pytest.mark.parametrize("cell_id", ["one", None])
@@ -151,9 +157,9 @@ def test_a_call_in_place_of_a_cell_is_executed_and_so_is_the_reverse(
 def test_a_step_that_is_given_the_result_of_work_done_again_is_executed(loading: Kernel) -> None:
     loading.ok("level = [1]\ndef config():\n    return {'level': level[0]}")
     cell = "print(run.do('Load', load, run.do('Config', config)['level'])['id'])"
-    for n in (1, 2):
-        loading.ok(f"level[0] = {n}")
-        assert loading.ok(cell, "one").text() == "1\n"
+    assert loading.ok(cell, "one").text() == "1\n"
+    loading.ok("level[0] = 2")
+    assert "level: [1] -> [2]. What was recorded is used." in loading.ok(cell, "one").text()
     loading.ok("run.redo('Config')")
     assert loading.ok(cell, "one").text() == (
         "stepbook: 'Load': argument level: 1 -> 2; it is executed again.\n2\n"
