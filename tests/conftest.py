@@ -44,7 +44,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Put the slow files first; ``--no-loadscope-reorder`` keeps that order among processes.
 
     Of a test with the mark ``by_turns`` several processes run only that share of its parameters,
-    others each time: all of them would take too long. One process runs all that it is asked for.
+    others each time: all of them would take too long. A module that has the mark runs that share
+    of its tests. One process runs all that it is asked for.
     """
     places = {name: place for place, name in enumerate(SLOW)}
     items.sort(key=lambda item: places.get("/".join(item.path.parts[-2:]), len(SLOW)))
@@ -54,11 +55,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     chance = random.Random(seed)
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if item.get_closest_marker("by_turns"):
-            groups[item.nodeid.partition("[")[0]].append(item)
+        for node, mark in item.iter_markers_with_node("by_turns"):
+            by_file = isinstance(node, pytest.Module)
+            name = item.nodeid.partition("::" if by_file else "[")[0]
+            groups[name, mark.args[0]].append(item)
+            break
     left = set()
-    for group in groups.values():
-        share = group[0].get_closest_marker("by_turns").args[0]
+    for (_, share), group in groups.items():
         left |= set(chance.sample(group, len(group) - math.ceil(share * len(group))))
     config.hook.pytest_deselected(items=[item for item in items if item in left])
     items[:] = [item for item in items if item not in left]

@@ -76,6 +76,7 @@ SHAPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("enums", [False, True], ids=["known", "unknown"])
 @pytest.mark.parametrize("shape", SHAPES, ids=range(len(SHAPES)))
 def test_a_page_of_a_book_that_somebody_has_changed_runs_nothing(page_of, tmp_path, shape, enums):

@@ -14,6 +14,8 @@ import stepbook
 from stepbook.show import html
 from stepbook.timeline import bundle, wire
 
+pytestmark = pytest.mark.by_turns(0.6)
+
 BEFORE = """import stepbook, time, pandas
 run = stepbook.run("parts", key="before", new=True)
 run.do("Load", lambda: {"region": "US"})

@@ -15,6 +15,8 @@ from playwright.sync_api import expect
 from stepbook.show.html import RunLine
 from stepbook.timeline import wire
 
+pytestmark = pytest.mark.by_turns(0.6)
+
 STEPS = [step(n) for n in range(1, 121)]
 
 #: What notebooks do to the view: and what they do then, after a while, to bring it back.

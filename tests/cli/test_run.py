@@ -19,6 +19,8 @@ import stepbook
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.by_turns(0.6)
+
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 

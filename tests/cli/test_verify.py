@@ -20,6 +20,8 @@ from rich.cells import cell_len
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.by_turns(0.5)
+
 OPEN = "%load_ext stepbook\n%stepbook run review --input dict(pid=1)"
 
 

@@ -10,6 +10,7 @@ from harness import cells_of, disturb, undisturbed
 from varied import NOTEBOOKS
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_killed_notebook_ends_like_an_undisturbed_one(name):
     seed = int(os.environ.get("STEPBOOK_SEED", "0")) or random.SystemRandom().randrange(1 << 32)

@@ -209,6 +209,7 @@ HOSTS = {
 }
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("host", HOSTS)
 def test_other_hosts_go_on_where_they_failed(tmp_path: Path, host: str) -> None:
     pytest.importorskip(host)

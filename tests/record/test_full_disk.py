@@ -141,6 +141,7 @@ def never(*_):
     raise AssertionError("an acknowledged step was executed again")
 
 
+@pytest.mark.by_turns(0.5)
 @pytest.mark.parametrize("name", CALLS)
 def test_whichever_call_is_refused_it_is_our_error_and_nothing_is_lost(tmp_path, monkeypatch, name):
     seed = int(os.environ.get("STEPBOOK_SEED", "0")) or random.SystemRandom().randrange(1 << 32)

@@ -18,7 +18,10 @@ import stepbook
 
 # Root may write everywhere, so that another user looks; who is not root takes the right away.
 AS_ROOT = hasattr(os, "getuid") and os.getuid() == 0
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+pytestmark = [
+    pytest.mark.by_turns(0.6),
+    pytest.mark.skipif(os.name == "nt", reason="Windows has other rights"),
+]
 
 LOOKS = """
     import json, os, sys, tempfile, warnings
