@@ -162,7 +162,7 @@ def test_a_step_that_is_given_the_result_of_work_done_again_is_executed(loading:
     assert "level: [1] -> [2]. What was recorded is used." in loading.ok(cell, "one").text()
     loading.ok("run.redo('Config')")
     assert loading.ok(cell, "one").text() == (
-        "stepbook: 'Load': argument level: 1 -> 2; it is executed again.\n2\n"
+        "stepbook: 'Load': argument pid: 1 -> 2; it is executed again.\n2\n"
     )
     assert loading.ok(cell, "one").text() == "2\n"
     assert loading.value("count[0]") == 2
