@@ -60,8 +60,9 @@ class Stepbook:
         """Return the most bytes of Python objects held while the run is opened and replayed."""
         tracemalloc.start()
         run = stepbook.connect(self.path).run("bench")
+        replay = run.options(on_change="ignore")  # it was another body that made the values
         for name in step_names(steps):
-            run.do(name, body)
+            replay.do(name, body)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         run.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..code.verdicts import compare
 from ..errors import StaleStepError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..model.rows import StepRow
     from .opened import OpenRun
     from .options import OnChange
+
+#: So many messages about stale steps, in a process and run.
+_MOST_TOLD: Final = 5
 
 
 def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange) -> bool:
@@ -34,8 +37,8 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
         return False
     verdict = compare(step.fingerprint, fingerprint)
     if verdict.kind != "stale":
-        if step.stale and verdict.kind == "same":
-            run.owned().note(run.book.whole(run.id, step)._replace(stale=False))
+        if verdict.kind == "same":
+            _mark(run, step, stale=False)
         return False
     why = verdict.words
     if on_change == "rerun" or (not verdict.in_code and _follows_new_work(run, step)):
@@ -47,6 +50,7 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
             f"the step {shorten(step.name)} was recorded with other code or arguments: {why}. "
             f'{line} executes it again; on_change="warn" uses what was recorded.'
         )
+    _mark(run, step, stale=True)
     _warn(run, step, verdict, line)
     return False
 
@@ -58,14 +62,28 @@ def _follows_new_work(run: OpenRun, step: StepRow) -> bool:
     return any(row.seq < step.seq and (row.started_at or 0) > ended for row in rows)
 
 
+def _mark(run: OpenRun, step: StepRow, *, stale: bool) -> None:
+    """Record whether a step is stale."""
+    if step.stale is stale:
+        return
+    ledger, marked = run.owned(), step._replace(stale=stale)
+    if step.left_on_disk:
+        # To record it again, its value would have to be read: for each of thousands of steps.
+        ledger.state.steps[step.name] = marked
+    else:
+        ledger.note(marked)
+
+
 def _warn(run: OpenRun, step: StepRow, verdict: Verdict, line: str) -> None:
-    """Mark a step as stale, and say so once for what has changed."""
-    if not step.stale:
-        run.owned().note(run.book.whole(run.id, step)._replace(stale=True))
-    about = "stale", step.name, step.attempt, *verdict.changes
-    if about in run.told:
+    """Say that a step is stale: once for what has changed, and not for each of thousands."""
+    about = "stale", *verdict.changes
+    told = sum(key[0] == "stale" for key in run.told)
+    if about in run.told or told > _MOST_TOLD:
         return
     run.told.add(about)
+    if told == _MOST_TOLD:
+        tell("stepbook: more steps have changed; the column 'stale' of run.steps() lists them all.")
+        return
     ago = ""
     if step.completed_at is not None and not stable():
         ago = f" {describe(max(0.0, (now_us() - step.completed_at) / 1e6))} ago"

@@ -194,3 +194,21 @@ def test_each_new_change_of_a_step_is_told_once_in_a_process(book, capfd):
         run = book.run("loop")
         run.do("a", lambda: 2)
     assert capfd.readouterr().err.count("'a' has changed") == 1
+
+
+def test_of_thousands_of_changed_steps_only_some_are_told(book, capfd):
+    run = book.run("loop")
+    for number in range(1000):
+        run.do(f"a{number}", lambda: 1)
+        run.do(f"b{number}", abs, number)
+    run = book.run("loop")
+    for number in range(1000):
+        run.do(f"a{number}", lambda: 2)
+        run.do(f"b{number}", abs, number + 1)
+    said = capfd.readouterr().err.splitlines()
+    told = [line for line in said if "has changed since" in line or "more steps" in line]
+    assert "'a0' has changed" in told[0]
+    assert "argument 0: 0 -> 1" in told[1]
+    assert told[-1].startswith("stepbook: more steps have changed")
+    assert len(told) == 6
+    assert run.steps()["stale"].all()
