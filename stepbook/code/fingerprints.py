@@ -12,18 +12,14 @@ Values are told by :mod:`.contents`. Code of libraries counts by its name.
 from __future__ import annotations
 
 import functools
-import operator
 import types
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from .contents import NONE, Contents
 from .hashes import CODE, code_hash
 from .own import is_own_class, is_own_function
 from .walk import MISSING, Walk, defaults_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 #: What a closure may hold without code.
 _VALUES: Final = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple, set})
@@ -151,8 +147,6 @@ class _Reached:
     def holds(self) -> bool:
         """Whether every name still has the object that it had, and every function its code."""
         walk = self._walk
-        if not walk.is_kept:
-            return False
         for space, name, value in walk.names:
             if space.get(name, MISSING) is not value:
                 return False
@@ -163,7 +157,7 @@ class _Reached:
                 or function.__kwdefaults__ is not keywords
             ):
                 return False
-        return all(_are_same(vars(cls).values(), items) for cls, items in walk.classes)
+        return all(items.get(name) is value for items, code in walk.classes for name, value in code)
 
     def text(self, function: types.FunctionType) -> str:
         """Return what tells of code, as it is recorded, without the closing brace."""
@@ -175,11 +169,6 @@ class _Reached:
         for name, cell in zip(self._free, function.__closure__ or (), strict=False):
             parts[name] = contents.of(cell.cell_contents)
         return f'{self._code},"reached":{_json(parts)}'
-
-
-def _are_same(some: Iterable[Any], others: list[Any]) -> bool:
-    found = [*some]
-    return len(found) == len(others) and all(map(operator.is_, found, others))
 
 
 _kept: Final[dict[tuple[int, int], tuple[types.CodeType, _Reached]]] = {}

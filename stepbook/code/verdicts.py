@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from json import dumps, loads
 from typing import Final, Literal, NamedTuple
 
@@ -39,6 +40,7 @@ class Verdict(NamedTuple):
 SAME: Final = Verdict("same")
 
 
+@functools.lru_cache(maxsize=1024)  # a thousand steps of one function are alike
 def compare(recorded: str | None, current: str) -> Verdict:
     """Compare the fingerprint that was recorded with the one of the code as it is now.
 

@@ -8,6 +8,7 @@ import functools
 import importlib.machinery
 import sys
 import types
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from .reads import reads_of
 from .shapes import hash_of, short_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 #: What is used for its effects; which one it is says nothing about a result.
 _SKIPPED: Final = frozenset({"stepbook", "logging", "tqdm", "warnings"})
@@ -50,8 +51,7 @@ class Walk:
         changing: what may change as it is, with what gives it.
         names: where a name was looked up, and what it had.
         functions: functions, with their code and defaults.
-        classes: classes, with what they have.
-        is_kept: whether all this shows each change.
+        classes: what classes have, with the part of it that is code.
     """
 
     def __init__(self) -> None:
@@ -59,8 +59,7 @@ class Walk:
         self.changing: dict[str, Callable[[], Any]] = {}
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         self.functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
-        self.classes: list[tuple[type, list[Any]]] = []
-        self.is_kept = True
+        self.classes: list[tuple[Mapping[str, Any], list[tuple[str, Any]]]] = []
         self._labels: dict[str, int] = {}
         self._seen: set[int] = set()
 
@@ -173,25 +172,25 @@ class Walk:
     def _class(self, label: str, cls: type) -> list[Any]:
         """Return what a class is, beside what its methods reach."""
         items = vars(cls)
-        self.classes.append((cls, [*items.values()]))
+        code: list[tuple[str, Any]] = []
+        self.classes.append((items, code))
         for base in cls.__bases__:
             if is_own_class(base):
                 self.code_of(base)
         found: list[Any] = [[base.__qualname__ for base in cls.__bases__]]
+        if issubclass(cls, Enum):
+            found += [[member.name, Contents().of(member.value)] for member in cls]
         is_dataclass = "__dataclass_params__" in items
         for name, item in sorted(items.items()):
             if name in _CLASS_NOISE or name.startswith(_PYDANTIC):
                 continue
             for part in _behind(item):
-                if isinstance(part, types.FunctionType):
-                    if not (is_dataclass and name in _GENERATED and _has_no_file(part)):
-                        found += self._method(f"{label}.{name}.", name, part)
-                elif name == "__annotations__":
-                    found.append([name, sorted((k, _annotation(v)) for k, v in part.items())])
-                elif name == "__dataclass_fields__":
-                    found += [[k, _annotation(v.type), _factory(v)] for k, v in part.items()]
-                else:
-                    found += self._attribute(name, part)
+                if not isinstance(part, types.FunctionType):
+                    found += self._other(label, cls, name, part)
+                    continue
+                code.append((name, item))
+                if not (is_dataclass and name in _GENERATED and _has_no_file(part)):
+                    found += self._method(f"{label}.{name}.", name, part)
         return found
 
     def _method(self, prefix: str, name: str, part: types.FunctionType) -> list[Any]:
@@ -202,13 +201,23 @@ class Walk:
         defaults = [[name, key, Contents().of(value)] for key, value in defaults_of(part)]
         return [[name, code_hash(part.__code__)], *defaults]
 
-    def _attribute(self, name: str, value: Any) -> list[Any]:
-        if callable(value) and not isinstance(value, type):
-            return []
-        text = Contents().of(value)
-        # A list may be added to.
-        self.is_kept &= text.startswith(PLAIN) and not isinstance(value, (dict, list))
-        return [] if text.startswith(NONE) else [[name, text]]
+    def _other(self, label: str, cls: type, name: str, part: Any) -> list[Any]:
+        if name == "__annotations__":
+            return [[name, sorted((k, _annotation(v)) for k, v in part.items())]]
+        if name == "__dataclass_fields__":
+            return [[k, _annotation(v.type), _factory(v)] for k, v in part.items()]
+        if not issubclass(cls, Enum):
+            self._attribute(f"{label}.{name}", vars(cls), name, part)
+        return []
+
+    def _attribute(self, label: str, items: Mapping[str, Any], name: str, value: Any) -> None:
+        """Take in what a class has that is no code: it may be given another value at any time."""
+        if not callable(value) or isinstance(value, type):
+            contents = Contents()
+            if not contents.of(value).startswith(NONE):
+                self.changing[label] = functools.partial(items.get, name)
+            for item in contents.code:
+                self.code_of(item)
 
     def _import(self, name: str) -> None:
         """Take in a module of the person's own that a function imports."""

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
+#: What a fingerprint has of values that a body can change.
+_CHANGEABLE: Final = ('":"#', '":"=[', '":"={')
+
+
 class Call:
     """A function and its arguments, as they are given to ``run.do``.
 
@@ -63,10 +67,11 @@ class Call:
     def settle(self, attempt: Attempt) -> None:
         """Leave out of the fingerprint what the body itself has changed."""
         before = self.fingerprint
-        if '":"#' in before or '":"=[' in before or '":"={' in before:  # else nothing can have
-            attempt.row = attempt.row._replace(
-                fingerprint=without_own_changes(before, of_call(*self.parts))
-            )
+        if '"reached"' in before or any(mark in before for mark in _CHANGEABLE):
+            after = of_call(*self.parts)
+            if after != before:
+                text = without_own_changes(before, after)
+                attempt.row = attempt.row._replace(fingerprint=text)
 
 
 def perform(

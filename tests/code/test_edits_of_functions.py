@@ -406,7 +406,7 @@ EDITS = {
         "class M:\n    k = 1\ndef call(): return M.k",
         "class M:\n    k = 2\ndef call(): return M.k",
         "stale",
-        "M changed",
+        "M.k: 1 -> 2",
     ),
     "base class": Edit(
         "class B:\n    def go(self): return 1\nclass M(B): pass\ndef call(): return M().go()",
@@ -435,7 +435,7 @@ EDITS = {
         "from dataclasses import dataclass\n@dataclass\nclass M:\n    a: int = 1\ndef call(): return M()",
         "from dataclasses import dataclass\n@dataclass\nclass M:\n    a: int = 2\ndef call(): return M()",
         "stale",
-        "M changed",
+        "M.a: 1 -> 2",
     ),
     "dataclass, the type of a field": Edit(
         "from dataclasses import dataclass\n@dataclass\nclass M:\n    a: int\ndef call(): return M(1)",
