@@ -117,8 +117,11 @@ def _column(values: Any) -> Any:
     facts = [str(dtype), getattr(dtype, "ordered", None)]
     if categories is not None:
         facts.append(_index(categories))
+    held = getattr(values, "_pa_array", None)
+    if held is not None:  # texts, most often
+        return facts, _arrow(held)
     parts = parts_of(values)
-    if parts is None:  # such as texts that Arrow holds
+    if parts is None:
         return facts, _bytes(pd.util.hash_array(values, categorize=False))
     return facts, [*map(_column, parts.values())]
 
