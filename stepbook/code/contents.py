@@ -37,8 +37,10 @@ NONE: Final = "?"
 #: Of a value that the body itself changes: how it was before says nothing.
 BY_ITSELF: Final = NONE + "changed by the step"
 _LONGEST: Final = 80
-#: Bytes that one value may take in a pickle without buffers, so that shared parts end somewhere.
-_MOST_BYTES: Final = 1 << 30
+#: Objects in one value: as an argument, and where code reaches it by a name, since each step that
+#: does so tells it anew.
+MOST_PARTS: Final = 1_000_000
+MOST_PARTS_REACHED: Final = 20_000
 
 _SMALL: Final = frozenset({bool, int, float, complex, type(None)})
 _AS_THEY_ARE: Final = frozenset(
@@ -62,11 +64,15 @@ class NoContentError(Exception):
 class Contents:
     """Tells values; notes the code that they bring with them.
 
+    Args:
+        most_parts: objects in one value; what has more has no content.
+
     Attributes:
         code: functions and classes of the person's own that were met.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_parts: int = MOST_PARTS) -> None:
+        self.most_parts = most_parts
         self.code: dict[Any, None] = {}
 
     def of(self, value: Any) -> str:
@@ -108,13 +114,9 @@ class _Sink:
 
     def __init__(self) -> None:
         self.hash = xxhash.xxh3_128()
-        self.size = 0
 
     def write(self, data: Any) -> int:
         self.hash.update(data)
-        self.size += len(data)
-        if self.size > _MOST_BYTES:
-            raise NoContentError("value of too many parts")
         return len(data)
 
 
@@ -131,6 +133,7 @@ class _Pickler(pickle.Pickler):
         self.fast = met is None
         self.contents = contents
         self._met = met
+        self._left = contents.most_parts
 
     def hash_of(self, value: Any) -> str:
         """Return the hash of a value."""
@@ -139,6 +142,9 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         """Return what is hashed in place of *value*; None for what pickles by value."""
+        self._left -= 1
+        if self._left < 0:
+            raise NoContentError(f"value of more than {self.contents.most_parts:,} parts")
         kind = type(value)
         if kind in _AS_THEY_ARE:
             return None

@@ -16,7 +16,7 @@ import types
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any, Final
 
-from .contents import NONE, Contents
+from .contents import MOST_PARTS_REACHED, NONE, Contents
 from .hashes import CODE, code_hash
 from .own import is_own_class, is_own_function
 from .walk import MISSING, Walk, defaults_of
@@ -164,7 +164,7 @@ class _Reached:
         walk = self._walk
         if not walk.changing and not self._free:
             return self._whole
-        contents = Contents()
+        contents = Contents(MOST_PARTS_REACHED)
         parts = walk.static | {name: contents.of(get()) for name, get in walk.changing.items()}
         for name, cell in zip(self._free, function.__closure__ or (), strict=False):
             parts[name] = contents.of(cell.cell_contents)

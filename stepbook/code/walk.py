@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.libraries import library
-from .contents import NONE, PLAIN, Contents
+from .contents import MOST_PARTS_REACHED, NONE, PLAIN, Contents
 from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode
 from .own import is_own_class, is_own_file, is_own_function, is_own_module
 from .reads import reads_of
@@ -157,7 +157,7 @@ class Walk:
             self._content(label, value, get)
 
     def _content(self, label: str, value: Any, get: Callable[[], Any]) -> None:
-        contents = Contents()
+        contents = Contents(MOST_PARTS_REACHED)
         text = contents.of(value)
         name = self._label(label, value)
         if text.startswith(PLAIN) and not isinstance(value, (dict, list)):
@@ -213,7 +213,7 @@ class Walk:
     def _attribute(self, label: str, items: Mapping[str, Any], name: str, value: Any) -> None:
         """Take in what a class has that is no code: it may be given another value at any time."""
         if not callable(value) or isinstance(value, type):
-            contents = Contents()
+            contents = Contents(MOST_PARTS_REACHED)
             if not contents.of(value).startswith(NONE):
                 self.changing[label] = functools.partial(items.get, name)
             for item in contents.code:

@@ -265,6 +265,18 @@ EDITS = {
     "name that is not there yet": Edit(
         "def call(): return later()", "def call(): return later()", "unknown", "later"
     ),
+    "more objects than each step can look at": Edit(
+        "C = [[i] for i in range(20_000)]\ndef call(): return C",
+        "C = [[i] for i in range(20_001)]\ndef call(): return C",
+        "unknown",
+        "C",
+    ),
+    "as many as an argument": Edit(
+        "def f(p): return p\ncall = f, [[i] for i in range(20_000)]",
+        "def f(p): return p\ncall = f, [[i] for i in range(20_001)]",
+        "stale",
+        "argument p changed",
+    ),
     # ---- closures, defaults, decorators
     "closure": Edit(
         "def make(n):\n    return lambda: n\ncall = make(1)",
