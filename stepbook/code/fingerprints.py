@@ -157,7 +157,10 @@ class _Reached:
                 or function.__kwdefaults__ is not keywords
             ):
                 return False
-        return all(items.get(name) is value for items, code in walk.classes for name, value in code)
+        return all(
+            len(items) == count and all(items.get(name) is value for name, value in code)
+            for items, count, code in walk.classes
+        )
 
     def text(self, function: types.FunctionType) -> str:
         """Return what tells of code, as it is recorded, without the closing brace."""

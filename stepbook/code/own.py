@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..system.locate import library_folders
+from ..system.locate import is_library_file
 
 if TYPE_CHECKING:
     import types
@@ -23,13 +23,13 @@ def is_own_module(name: Any) -> bool:
     if module is None or name.partition(".")[0] == "stepbook":
         return False
     path = getattr(module, "__file__", None)
-    return isinstance(path, str) and not path.startswith(library_folders())
+    return isinstance(path, str) and not is_library_file(path)
 
 
 @functools.lru_cache(maxsize=4096)
 def is_own_file(name: str) -> bool:
     """Whether the file of a code object, or the cell that stands for one, is the person's."""
-    return not name.startswith(("<frozen", _HERE, *library_folders()))
+    return not (name.startswith(("<frozen", _HERE)) or is_library_file(name))
 
 
 def is_own_function(value: types.FunctionType) -> bool:

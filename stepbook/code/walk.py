@@ -51,7 +51,7 @@ class Walk:
         changing: what may change as it is, with what gives it.
         names: where a name was looked up, and what it had.
         functions: functions, with their code and defaults.
-        classes: what classes have, with the part of it that is code.
+        classes: what classes have, how much that was, and the part of it that is code.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Walk:
         self.changing: dict[str, Callable[[], Any]] = {}
         self.names: list[tuple[dict[str, Any], str, Any]] = []
         self.functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
-        self.classes: list[tuple[Mapping[str, Any], list[tuple[str, Any]]]] = []
+        self.classes: list[tuple[Mapping[str, Any], int, list[tuple[str, Any]]]] = []
         self._labels: dict[str, int] = {}
         self._seen: set[int] = set()
 
@@ -118,9 +118,9 @@ class Walk:
         name, *rest = chain
         value = space.get(name, MISSING)
         if value is MISSING:
+            self.names.append((space, name, MISSING))  # someone may define it, or shadow a built-in
             if not hasattr(builtins, name):
                 self.static[name] = NONE + "undefined"
-                self.names.append((space, name, MISSING))
             return
         label = name
         while isinstance(value, types.ModuleType):
@@ -173,7 +173,7 @@ class Walk:
         """Return what a class is, beside what its methods reach."""
         items = vars(cls)
         code: list[tuple[str, Any]] = []
-        self.classes.append((items, code))
+        self.classes.append((items, len(items), code))
         for base in cls.__bases__:
             if is_own_class(base):
                 self.code_of(base)
@@ -185,10 +185,11 @@ class Walk:
             if name in _CLASS_NOISE or name.startswith(_PYDANTIC):
                 continue
             for part in _behind(item):
+                if callable(part):
+                    code.append((name, item))
                 if not isinstance(part, types.FunctionType):
                     found += self._other(label, cls, name, part)
                     continue
-                code.append((name, item))
                 if not (is_dataclass and name in _GENERATED and _has_no_file(part)):
                     found += self._method(f"{label}.{name}.", name, part)
         return found
@@ -206,18 +207,19 @@ class Walk:
             return [[name, sorted((k, _annotation(v)) for k, v in part.items())]]
         if name == "__dataclass_fields__":
             return [[k, _annotation(v.type), _factory(v)] for k, v in part.items()]
+        if callable(part) and not isinstance(part, type):
+            return [[name, getattr(part, "__qualname__", type(part).__qualname__)]]
         if not issubclass(cls, Enum):
             self._attribute(f"{label}.{name}", vars(cls), name, part)
         return []
 
     def _attribute(self, label: str, items: Mapping[str, Any], name: str, value: Any) -> None:
         """Take in what a class has that is no code: it may be given another value at any time."""
-        if not callable(value) or isinstance(value, type):
-            contents = Contents(MOST_PARTS_REACHED)
-            if not contents.of(value).startswith(NONE):
-                self.changing[label] = functools.partial(items.get, name)
-            for item in contents.code:
-                self.code_of(item)
+        contents = Contents(MOST_PARTS_REACHED)
+        if not contents.of(value).startswith(NONE):
+            self.changing[label] = functools.partial(items.get, name)
+        for item in contents.code:
+            self.code_of(item)
 
     def _import(self, name: str) -> None:
         """Take in a module of the person's own that a function imports."""

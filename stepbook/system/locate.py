@@ -64,9 +64,21 @@ def _nearest(folder: Path) -> Path:
     return folder / BOOK_NAME
 
 
+#: What folders of installed packages are called, those of a user or of the system as well.
+_INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
+
+
 @functools.cache
 def library_folders() -> tuple[str, ...]:
     """Return the folders of Python's own library and of installed packages."""
     paths = sysconfig.get_paths()
     found = (paths.get(key) for key in ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple(path for path in found if path)
+
+
+def is_library_file(path: str) -> bool:
+    """Whether a file belongs to Python's own library or to an installed package.
+
+    By its path, so never a reason to execute anything: anybody can name a folder like that.
+    """
+    return path.startswith(library_folders()) or not _INSTALLED.isdisjoint(Path(path).parts)

@@ -1,0 +1,77 @@
+"""What a session does to what a function reaches is in its next fingerprint."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepbook.code.fingerprints import of_call
+from stepbook.code.verdicts import compare
+
+CLASS = "class M:\n    k = 1\n    def go(self): return 1\n"
+CHANGES = {
+    "a built-in that is shadowed": ("def call(): return sum([1])", "sum = 5"),
+    "an item that is added": ("L = [1]\ndef call(): return L", "L.append(2)"),
+    "one item of many": ("L = list(range(5000))\ndef call(): return L", "L[4000] = 0"),
+    "an attribute": (f"{CLASS}m = M()\ndef call(): return m.k", "m.k = 2"),
+    "an attribute of a class": (f"{CLASS}def call(): return M.k", "M.k = 2"),
+    "a method": (f"{CLASS}def call(): return M().go()", "M.go = lambda self: 2"),
+    "a method that is added": (f"{CLASS}def call(): return M().x", "M.__getattr__ = max"),
+    "an attribute that hides another": (
+        f"{CLASS}class N(M): pass\ndef call(): return N.k",
+        "N.k = 2",
+    ),
+    "a list of a class": ("class M:\n    k = []\ndef call(): return M.k", "M.k.append(1)"),
+    "code that is replaced, as a reload does": (
+        "def f(): return 1\ndef g(): return 2\ndef call(): return f()",
+        "f.__code__ = g.__code__",
+    ),
+    "the code of a method": (
+        f"{CLASS}def g(self): 0\ndef call(): M()",
+        "M.go.__code__ = g.__code__",
+    ),
+    "a default": ("def f(a=1): return a\ndef call(): return f()", "f.__defaults__ = (2,)"),
+    "a helper behind a dict": (
+        "def h(): return 1\ndef f(): return h()\nD = {'f': f}\ndef call(): return D['f']()",
+        "def h(): return 2",
+    ),
+    "a function in a dict": ("def f(): 1\nD = {'f': f}\ndef call(): return D", "D['f'] = max"),
+    "an object of another class in a dict": (
+        f"{CLASS}class N(M): pass\nD = {{'m': M()}}\ndef call(): return D['m'].go()",
+        "D['m'] = N()",
+    ),
+    "the closure of a helper": (
+        """
+def make(n):
+    def more():
+        nonlocal n
+        n += 1
+    return more, lambda: n
+more, now = make(1)
+def call(): return now()
+""",
+        "more()",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_in_the_session_is_seen(name):
+    before, change = CHANGES[name]
+    names = {"__name__": "__main__"}
+    exec(compile(before, f"<cell of {name}>", "exec"), names)
+    first = of_call(names["call"], (), {})
+    assert of_call(names["call"], (), {}) == first
+    exec(compile(change, f"<change of {name}>", "exec"), names)
+    verdict = compare(first, of_call(names["call"], (), {}))
+    assert verdict.kind == "stale", verdict
+
+
+def test_functions_of_one_code_are_told_apart_by_closures_and_defaults():
+    def made(value):
+        return lambda: value
+
+    given = [lambda value=value: value for value in (1, 2)]
+    assert of_call(made(1), (), {}) == of_call(made(1), (), {})
+    assert compare(of_call(made(1), (), {}), of_call(made(2), (), {})).changes == ("value: 1 -> 2",)
+    told = [of_call(one, (), {}) for one in given]
+    assert compare(*told).changes == ("argument value: 1 -> 2",)
