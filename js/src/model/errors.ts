@@ -31,7 +31,8 @@ export interface StackLine {
 
 const FRAME = /^\s*(?:File |Cell |~)/;
 /** The rooms of the package, and the modules that stand beside them: its frames are not the user's. */
-const ROOMS = "analysis|api|cli|code|engine|model|notebook|record|server|show|system|timeline|values";
+const ROOMS =
+  "analysis|api|cli|code|engine|model|notebook|record|server|show|system|timeline|values";
 const MODULES = "_\\w+|errors|seen|testing";
 const LIBRARY = new RegExp(
   [
