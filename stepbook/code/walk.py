@@ -6,6 +6,7 @@ import ast
 import builtins
 import functools
 import importlib.machinery
+import inspect
 import sys
 import types
 from enum import Enum
@@ -39,6 +40,7 @@ _GENERATED: Final = frozenset(
     __init__ __repr__ __eq__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __replace__
     """.split()
 )
+_DATA: Final = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple, set})
 #: What a name has that has nothing.
 MISSING: Final[Any] = object()
 
@@ -132,31 +134,34 @@ class Walk:
             value = space.get(name, MISSING)
             if value is MISSING:
                 return
-        self._value(label, value, functools.partial(space.get, name))
-        self.names.append((space, name, value))
+        if self._value(label, value, functools.partial(space.get, name)):
+            self.names.append((space, name, value))
 
-    def _value(self, label: str, value: Any, get: Callable[[], Any]) -> None:
+    def _value(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         """Take in a value that code reads.
 
         Args:
             label: what it is called.
             value: what it is now.
             get: returns what it is later.
+
+        Returns:
+            Whether it may be held, to be compared with what is there later. A table may not: it
+            would outlive the notebook's own name for it.
         """
         if _is_own(value):
             self.code_of(value)
-        elif isinstance(value, types.MethodType):
-            self._value(label, value.__self__, lambda: get().__self__)
-            if _is_own(value.__func__):
-                self.code_of(value.__func__)
-        elif _is_own(getattr(value, "__wrapped__", None)):
-            self.code_of(value.__wrapped__)  # by functools.cache, or a library's decorator
-        elif isinstance(value, type) or (callable(value) and hasattr(value, "__qualname__")):
+        elif type(value) in _DATA:  # most values, and what follows takes microseconds
+            return self._content(label, value, get)
+        elif _is_own(wrapped := _static(value, "__wrapped__")):
+            self.code_of(wrapped)  # by functools.cache, or a library's decorator
+        elif isinstance(value, type) or _is_function(value):
             self.static[self._label(label, value)] = f"{CODE}{value.__qualname__}"
         elif library(value) not in _SKIPPED and not isinstance(value, types.ModuleType):
-            self._content(label, value, get)
+            return self._content(label, value, get)
+        return True
 
-    def _content(self, label: str, value: Any, get: Callable[[], Any]) -> None:
+    def _content(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         contents = Contents(MOST_PARTS_REACHED)
         text = contents.of(value)
         name = self._label(label, value)
@@ -168,13 +173,14 @@ class Walk:
             self.changing[name] = get
         for item in contents.code:
             self.code_of(item)
+        return name not in self.changing
 
     def _class(self, label: str, cls: type) -> list[Any]:
         """Return what a class is, beside what its methods reach."""
         items = vars(cls)
         code: list[tuple[str, Any]] = []
         self.classes.append((items, len(items), code))
-        for base in cls.__bases__:
+        for base in (*cls.__bases__, type(cls)):
             if is_own_class(base):
                 self.code_of(base)
         found: list[Any] = [[base.__qualname__ for base in cls.__bases__]]
@@ -245,6 +251,17 @@ def _is_own(value: Any) -> bool:
     if isinstance(value, type):
         return is_own_class(value)
     return isinstance(value, types.FunctionType) and is_own_function(value)
+
+
+def _static(value: Any, name: str) -> Any:
+    """Return an attribute without calling anything of the value's, as a proxy would have it."""
+    return inspect.getattr_static(value, name, None)
+
+
+def _is_function(value: Any) -> bool:
+    """Whether a value is a function of a library, by whatever it was made."""
+    is_bound = isinstance(value, types.MethodType)
+    return callable(value) and not is_bound and _static(value, "__qualname__") is not None
 
 
 def _has_no_file(function: types.FunctionType) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
+import pandas as pd
 import pytest
 
 from stepbook.code.fingerprints import of_call
@@ -75,3 +79,25 @@ def test_functions_of_one_code_are_told_apart_by_closures_and_defaults():
     assert compare(of_call(made(1), (), {}), of_call(made(2), (), {})).changes == ("value: 1 -> 2",)
     told = [of_call(one, (), {}) for one in given]
     assert compare(*told).changes == ("argument value: 1 -> 2",)
+
+
+def test_a_table_that_a_function_has_read_is_let_go_with_its_name():
+    names = {"__name__": "__main__", "pd": pd, "frame": pd.DataFrame({"a": [1]})}
+    exec("def call(): return frame", names)
+    first = of_call(names["call"], (), {})
+    seen = weakref.ref(names["frame"])
+    names["frame"] = None
+    gc.collect()
+    assert seen() is None
+    assert compare(first, of_call(names["call"], (), {})).kind == "stale"
+
+
+def test_a_proxy_is_not_asked_for_anything():
+    class Proxy:
+        def __getattr__(self, name):
+            raise AssertionError(name)
+
+    names = {"__name__": "__main__", "proxy": Proxy()}
+    exec("def call(): return proxy", names)
+    assert of_call(names["call"], (), {}) == of_call(names["call"], (), {})
+    assert "unknown" not in of_call(names["call"], (), {})
