@@ -73,6 +73,11 @@ class Call:
                 text = without_own_changes(before, after)
                 attempt.row = attempt.row._replace(fingerprint=text)
 
+    def settle_failed(self, attempt: Attempt, error: BaseException) -> None:
+        """Do the same where the body has failed; an interrupt is not kept waiting."""
+        if attempt.end_row is None and isinstance(error, Exception):
+            self.settle(attempt)
+
 
 def perform(
     run: OpenRun,
@@ -264,11 +269,11 @@ def _arguments(
 
 
 @contextlib.contextmanager
-def _recorded(run: OpenRun, name: str, fingerprint: str) -> Iterator[Attempt]:
+def _recorded(run: OpenRun, name: str, call: Call) -> Iterator[Attempt]:
     """Record the attempt that a block executes: its start, and its failure if one escapes."""
     attempt: Attempt | None = None
     try:
-        attempt = start(run, name, "do", fingerprint)
+        attempt = start(run, name, "do", call.fingerprint)
         token = current.set(attempt)
         try:
             yield attempt
@@ -276,6 +281,7 @@ def _recorded(run: OpenRun, name: str, fingerprint: str) -> Iterator[Attempt]:
             current.reset(token)
     except BaseException as error:
         if attempt is not None:
+            call.settle_failed(attempt, error)
             fail(run, attempt, error)
         raise
 
@@ -312,6 +318,7 @@ def _execute(
             current.reset(token)
     except BaseException as error:
         if attempt is not None:
+            call.settle_failed(attempt, error)
             fail(run, attempt, error)
         raise
 
@@ -333,7 +340,7 @@ async def _execute_async(
     drawn_before: draws.Look | None = None,
 ) -> Any:
     fn, args, kwargs = call.parts
-    with _recorded(run, name, call.fingerprint) as attempt:
+    with _recorded(run, name, call) as attempt:
         import asyncio  # noqa: PLC0415 - 14 ms, and who awaits this has it
 
         attempt.task = asyncio.current_task()

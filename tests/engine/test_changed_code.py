@@ -212,3 +212,20 @@ def test_of_thousands_of_changed_steps_only_some_are_told(book, capfd):
     assert told[-1].startswith("stepbook: more steps have changed")
     assert len(told) == 6
     assert run.steps()["stale"].all()
+
+
+def test_what_a_failing_body_changes_itself_makes_nothing_stale(book, capfd):
+    seen = []
+
+    def bad():
+        seen.append(1)
+        raise ValueError("bad")
+
+    for _ in range(3):
+        run = book.run("loop")
+        with pytest.raises(ValueError, match="bad"):
+            run.do("a", bad)
+        run.do("b", lambda: 1)
+    assert len(seen) == 1
+    assert "has changed since" not in capfd.readouterr().err
+    assert not run.steps()["stale"].any()

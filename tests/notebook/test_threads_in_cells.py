@@ -18,6 +18,7 @@ import asyncio, threading, stepbook
 from concurrent.futures import ThreadPoolExecutor
 %load_ext stepbook
 %stepbook run threads
+ignoring = run.options(on_change="ignore")  # `bad` is changed from here
 calls = []
 def item(number):
     calls.append(number)
@@ -25,7 +26,7 @@ def item(number):
         raise ValueError(f"item {number}")
     return number
 def do(number):
-    return run.do(f"Item {number}", item, number)
+    return ignoring.do(f"Item {number}", item, number)
 """
 POOL = "with ThreadPoolExecutor({}) as pool:\n    print(list(pool.map(do, range(4))))"
 #: Four items, of which those in `bad` fail; the first error leaves the cell.
@@ -215,6 +216,7 @@ import os, threading
 from concurrent.futures import ThreadPoolExecutor
 %load_ext stepbook
 %stepbook run schedules
+ignoring = run.options(on_change="ignore")  # `bad` and `dies` are changed from here
 def item(name):
     with open("executed", "a") as file:
         file.write(name + "\\n")
@@ -225,7 +227,7 @@ def item(name):
     return name
 def caught(name):
     try:
-        return run.do(name, item, name)
+        return ignoring.do(name, item, name)
     except ValueError as error:
         return f"! {error}"
 """
@@ -281,14 +283,14 @@ def schedule(number: int, chance: random.Random) -> Schedule:
     names = [f"S{number}.{n}" for n in range(chance.randint(1, 6))]
     way = chance.choice(["map", "caught", "as they are", "in turn", "in turn, caught"])
     size = chance.choice([1, 1, 2, 4])
-    call = "lambda name: run.do(name, item, name)"
+    call = "lambda name: ignoring.do(name, item, name)"
     cell = {
         "map": f"with ThreadPoolExecutor({size}) as p:\n    print(list(p.map({call}, {names})))",
         "caught": f"with ThreadPoolExecutor({size}) as p:\n    print(list(p.map(caught, {names})))",
         "as they are": f"with ThreadPoolExecutor({size}) as p:\n"
         f"    futures = [p.submit({call}, name) for name in {names}]\n"
         "print([f'! {f.exception()}' if f.exception() else f.result() for f in futures])",
-        "in turn": f"print([run.do(name, item, name) for name in {names}])",
+        "in turn": f"print([ignoring.do(name, item, name) for name in {names}])",
         "in turn, caught": f"print([caught(name) for name in {names}])",
     }[way]
     return Schedule(cell, names, way.startswith("in turn"), way in ("map", "in turn"))
