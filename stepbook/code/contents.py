@@ -84,11 +84,9 @@ class Contents:
                 return PLAIN + text
         if (kind is dict or kind is list) and (small := plain(value)) is not None:
             text = small[0]
-            return (
-                PLAIN + text
-                if len(text) <= _LONGEST
-                else HASH + xxhash.xxh3_64_hexdigest(text.encode())
-            )
+            if len(text) <= _LONGEST:
+                return PLAIN + text
+            return HASH + xxhash.xxh3_64_hexdigest(text.encode())
         try:
             return HASH + self.hash_of(value)
         except NoContentError as error:

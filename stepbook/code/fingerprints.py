@@ -19,10 +19,8 @@ from typing import Any, Final
 from .contents import MOST_PARTS_REACHED, NONE, Contents
 from .hashes import CODE, code_hash
 from .own import is_own_class, is_own_function
-from .walk import MISSING, Walk, defaults_of
+from .walk import DATA, MISSING, Walk, content_of, defaults_of
 
-#: What a closure may hold without code.
-_VALUES: Final = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple, set})
 #: Functions of which what they reach is known, at most.
 _MOST: Final = 4096
 
@@ -86,7 +84,7 @@ def _of_code(fn: Any, function: Any) -> tuple[str, tuple[str, ...]]:
     if isinstance(function, type):
         walk = Walk()
         walk.code_of(function)
-        text += f',"reached":{_json(walk.static)}'
+        text += f',"reached":{_json(walk.parts())}'
     return text, ()
 
 
@@ -116,7 +114,7 @@ def _of_arguments(
         walk = Walk()
         for item in contents.code:
             walk.code_of(item)
-        told |= {f"{name}()": value for name, value in walk.static.items()}
+        told |= {f"{name}()": value for name, value in walk.parts().items()}
     return told
 
 
@@ -150,6 +148,9 @@ class _Reached:
         for space, name, value in walk.names:
             if space.get(name, MISSING) is not value:
                 return False
+        for cell, value in walk.cells:
+            if content_of(cell) is not value:
+                return False
         for function, code, defaults, keywords in walk.functions:
             if (
                 function.__code__ is not code
@@ -168,9 +169,8 @@ class _Reached:
         if not walk.changing and not self._free:
             return self._whole
         contents = Contents(MOST_PARTS_REACHED)
-        parts = walk.static | {name: contents.of(get()) for name, get in walk.changing.items()}
-        for name, cell in zip(self._free, function.__closure__ or (), strict=False):
-            parts[name] = contents.of(cell.cell_contents)
+        cells = zip(self._free, function.__closure__ or (), strict=False)
+        parts = walk.parts() | {name: contents.of(content_of(cell)) for name, cell in cells}
         return f'{self._code},"reached":{_json(parts)}'
 
 
@@ -200,7 +200,4 @@ def _walked(fn: types.FunctionType, *, has_closure: bool) -> _Reached:
 
 def _is_plain(closure: tuple[types.CellType, ...] | None) -> bool:
     """Whether a closure holds values only, which are told each time: no code."""
-    try:
-        return closure is None or all(type(cell.cell_contents) in _VALUES for cell in closure)
-    except ValueError:
-        return False
+    return closure is None or all(type(content_of(cell)) in DATA for cell in closure)

@@ -40,7 +40,8 @@ _GENERATED: Final = frozenset(
     __init__ __repr__ __eq__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __replace__
     """.split()
 )
-_DATA: Final = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple, set})
+#: Types of values that hold no code, most often.
+DATA: Final = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple, set})
 #: What a name has that has nothing.
 MISSING: Final[Any] = object()
 
@@ -52,6 +53,7 @@ class Walk:
         static: what stays the same while what follows does.
         changing: what may change as it is, with what gives it.
         names: where a name was looked up, and what it had.
+        cells: cells of closures, and what they had.
         functions: functions, with their code and defaults.
         classes: what classes have, how much that was, and the part of it that is code.
     """
@@ -60,6 +62,7 @@ class Walk:
         self.static: dict[str, str] = {}
         self.changing: dict[str, Callable[[], Any]] = {}
         self.names: list[tuple[dict[str, Any], str, Any]] = []
+        self.cells: list[tuple[types.CellType, Any]] = []
         self.functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
         self.classes: list[tuple[Mapping[str, Any], int, list[tuple[str, Any]]]] = []
         self._labels: dict[str, int] = {}
@@ -85,14 +88,22 @@ class Walk:
             self.static[name] = mark + short_hash(told)
             return
         self.static[name] = code_hash(value.__code__)
-        self._watch(value)
-        self.function(value, f"{name}.")
-        for parameter, default in defaults_of(value):
-            self._value(f"{name}.{parameter}", default, functools.partial(_first, default))
+        self._inside(value, f"{name}.")
 
-    def _watch(self, value: types.FunctionType) -> None:
+    def parts(self) -> dict[str, str]:
+        """Return all of it, what may have changed as it is now."""
+        if not self.changing:
+            return self.static
+        contents = Contents(MOST_PARTS_REACHED)
+        return self.static | {name: contents.of(get()) for name, get in self.changing.items()}
+
+    def _inside(self, value: types.FunctionType, prefix: str) -> None:
+        """Take in what a function reaches that others reach, and its defaults."""
         given = value.__defaults__, value.__kwdefaults__
         self.functions.append((value, value.__code__, *given))
+        self.function(value, prefix)
+        for parameter, default in defaults_of(value):
+            self._value(prefix + parameter, default, functools.partial(_itself, default))
 
     def function(
         self, value: types.FunctionType, prefix: str = "", *, closure: bool = True
@@ -105,15 +116,13 @@ class Walk:
         for name in reads.imports:
             self._import(name)
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-            if not closure:
-                break
-            try:
-                found = cell.cell_contents
-            except ValueError:
-                continue
-            self._value(prefix + name, found, functools.partial(_content_of, cell))
+            found = content_of(cell) if closure else MISSING
+            if found is not MISSING and self._value(
+                prefix + name, found, functools.partial(content_of, cell)
+            ):
+                self.cells.append((cell, found))
         wrapped = vars(value).get("__wrapped__")
-        if isinstance(wrapped, types.FunctionType) and is_own_function(wrapped):
+        if _is_own(wrapped):
             self.code_of(wrapped)
 
     def _chain(self, space: dict[str, Any], chain: tuple[str, ...]) -> None:
@@ -151,7 +160,7 @@ class Walk:
         """
         if _is_own(value):
             self.code_of(value)
-        elif type(value) in _DATA:  # most values, and what follows takes microseconds
+        elif type(value) in DATA:  # most values, and what follows takes microseconds
             return self._content(label, value, get)
         elif _is_own(wrapped := _static(value, "__wrapped__")):
             self.code_of(wrapped)  # by functools.cache, or a library's decorator
@@ -167,8 +176,6 @@ class Walk:
         name = self._label(label, value)
         if text.startswith(PLAIN) and not isinstance(value, (dict, list)):
             self.static[name] = text
-            if isinstance(get, functools.partial) and get.func is _content_of:
-                self.changing[name] = get
         else:
             self.changing[name] = get
         for item in contents.code:
@@ -203,10 +210,8 @@ class Walk:
     def _method(self, prefix: str, name: str, part: types.FunctionType) -> list[Any]:
         if not is_own_function(part) or part.__code__.co_filename.startswith("<namedtuple"):
             return []
-        self._watch(part)
-        self.function(part, prefix)
-        defaults = [[name, key, Contents().of(value)] for key, value in defaults_of(part)]
-        return [[name, code_hash(part.__code__)], *defaults]
+        self._inside(part, prefix)
+        return [[name, code_hash(part.__code__)]]
 
     def _other(self, label: str, cls: type, name: str, part: Any) -> list[Any]:
         if name == "__annotations__":
@@ -268,12 +273,16 @@ def _has_no_file(function: types.FunctionType) -> bool:
     return function.__code__.co_filename == "<string>"
 
 
-def _first(value: Any) -> Any:
+def _itself(value: Any) -> Any:
     return value
 
 
-def _content_of(cell: types.CellType) -> Any:
-    return cell.cell_contents
+def content_of(cell: types.CellType) -> Any:
+    """Return what a cell of a closure has; :data:`MISSING` if nothing."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return MISSING
 
 
 def _annotation(value: Any) -> str:

@@ -43,6 +43,22 @@ CHANGES = {
         f"{CLASS}class N(M): pass\nD = {{'m': M()}}\ndef call(): return D['m'].go()",
         "D['m'] = N()",
     ),
+    "a function in the closure of a helper": (
+        """
+def make(n):
+    def more(f):
+        nonlocal n
+        n = f
+    return more, lambda: n()
+more, now = make(lambda: 1)
+def call(): return now()
+""",
+        "more(lambda: 2)",
+    ),
+    "the default of a method": (
+        "class M:\n    def go(self, k=[]): return k\ndef call(): return M().go()",
+        "M.go.__defaults__[0].append(1)",
+    ),
     "the closure of a helper": (
         """
 def make(n):

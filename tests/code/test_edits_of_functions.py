@@ -370,6 +370,27 @@ EDITS = {
         "stale",
         "h()",
     ),
+    "settings that a function as an argument reads": Edit(
+        "def f(p): return p\nC = {'a': 1}\ndef g(): return C\ncall = f, g",
+        "def f(p): return p\nC = {'a': 2}\ndef g(): return C\ncall = f, g",
+        "stale",
+        "C()",
+    ),
+    "attribute of the class of an argument": Edit(
+        "def f(p): return p.k\nclass M:\n    k = 1\ncall = f, M()",
+        "def f(p): return p.k\nclass M:\n    k = 2\ncall = f, M()",
+        "stale",
+        "M.k()",
+    ),
+    "attribute of the class of a method": Edit(
+        "class M:\n    k = [1]\n    def go(self): return self.k\ncall = M().go",
+        "class M:\n    k = [2]\n    def go(self): return self.k\ncall = M().go",
+        "stale",
+        "M.k()",
+    ),
+    "attribute of a class that is called": Edit(
+        "class M:\n    k = 1\ncall = M", "class M:\n    k = 2\ncall = M", "stale", "M.k: 1 -> 2"
+    ),
     "library's function": Edit("call = len, 'ab'", "call = len, 'abc'", "stale", "argument 0"),
     "another library's function": Edit("call = len, 'ab'", "call = str, 'ab'", "stale", "its code"),
     "long text": Edit(
