@@ -84,11 +84,23 @@ def _warn(run: OpenRun, step: StepRow, verdict: Verdict, line: str) -> None:
     if told == _MOST_TOLD:
         tell("stepbook: more steps have changed; the column 'stale' of run.steps() lists them all.")
         return
+    tell_stale(step, repr(step.name), f": {verdict.words}", line)
+
+
+def tell_stale(step: StepRow, what: str, why: str, line: str) -> None:
+    """Say that a step has changed and replays all the same.
+
+    Args:
+        step: its row.
+        what: has changed, for the message.
+        why: what in it, or nothing.
+        line: executes it again.
+    """
     ago = ""
     if step.completed_at is not None and not stable():
-        ago = f" {describe(max(0.0, (now_us() - step.completed_at) / 1e6))} ago"
+        ago = f", {describe(max(0.0, (now_us() - step.completed_at) / 1e6))} ago"
     tell(
-        f"stepbook: {step.name!r} has changed since it was recorded{ago}: "
-        f"{verdict.words}. What was recorded is used. To execute it again:",
+        f"stepbook: {what} has changed since it was recorded{ago}{why}. "
+        "What was recorded is used. To execute it again:",
         f"  {line}",
     )

@@ -14,11 +14,11 @@ from ..engine import execute, recording, retries, storing
 from ..engine.attempt import check_name, current, noted, shorten
 from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
+from ..engine.validity import tell_stale
 from ..errors import NotSerializableError, StaleStepError
 from ..model.blobs import Limit, TooBig
-from ..model.durations import describe
-from ..model.rows import CellRow, now_us
-from ..system.console import stable, tell
+from ..model.rows import CellRow
+from ..system.console import tell
 from . import history, missing, names, settings
 from .calm import calm, warn
 from .chance import changed
@@ -154,14 +154,7 @@ class CellStep:
         if key in self._session.warned:
             return
         self._session.warned.add(key)
-        ago = ""
-        if step.completed_at is not None and not stable():
-            ago = f", {describe(max(0.0, (now_us() - step.completed_at) / 1e6))} ago"
-        tell(
-            f"stepbook: the code of the cell {step.name!r} has changed since it was recorded"
-            f"{ago}. What was recorded is used. To execute it again:",
-            f"  {line}",
-        )
+        tell_stale(step, f"the code of the cell {step.name!r}", "", line)
 
     # ---- executing ----------------------------------------------------------------------------
 

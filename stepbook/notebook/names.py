@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import inspect
 import types
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from ..code.hashes import code_hash
+from ..code.walk import defaults_of
 from ..engine.attempt import shorten
 from ..engine.changed import unwrapped
 from ..engine.hooks import HOOKS
@@ -151,36 +151,12 @@ def _code_of(fn: Any) -> str:
     """Return what stands for a function's code and plain defaults, however it is written."""
     if hasattr(fn, "__wrapped__"):
         fn = inspect.unwrap(fn)
-    code = getattr(fn, "__code__", None)
-    if not isinstance(code, types.CodeType):
+    function = fn.__func__ if isinstance(fn, types.MethodType) else fn
+    if not isinstance(function, types.FunctionType):
         named = fn if hasattr(fn, "__qualname__") else type(fn)
         return f"{_CALL}{named.__module__}.{named.__qualname__}"
-    defaults = [
-        *enumerate(getattr(fn, "__defaults__", None) or ()),
-        *(getattr(fn, "__kwdefaults__", None) or {}).items(),
-    ]
-    plain = [(place, value) for place, value in defaults if isinstance(value, _PLAIN)]
-    return _digest(code, getattr(fn, "__doc__", None), repr(plain))
-
-
-@functools.lru_cache(maxsize=512)
-def _digest(code: types.CodeType, doc: str | None, defaults: str) -> str:
-    shape = repr((_shape(code, doc), defaults))
-    return _CALL + hashlib.sha256(shape.encode("utf-8", "backslashreplace")).hexdigest()[:32]
-
-
-def _shape(code: types.CodeType, doc: str | None = None) -> tuple[Any, ...]:
-    constants = [_constant(part) for part in code.co_consts]
-    if constants and doc is not None and constants[0] == doc:
-        constants[0] = None
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
-
-
-def _constant(part: Any) -> Any:
-    if isinstance(part, types.CodeType):
-        return _shape(part)
-    # The order of a set is not the same each time it is compiled.
-    return sorted(map(repr, part)) if isinstance(part, frozenset) else part
+    plain = [(place, value) for place, value in defaults_of(function) if isinstance(value, _PLAIN)]
+    return f"{_CALL}{code_hash(function.__code__)}{plain!r}"
 
 
 def _text(codec: Codec, value: Any, parts: list[int]) -> str | None:
