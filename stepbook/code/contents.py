@@ -4,8 +4,10 @@ Small plain values are told as they are, so that a change can be shown; others b
 content. A value without a content, such as a connection, has none. Nothing of the person's is
 called: an instance of a class of theirs counts by its attributes.
 
-The hash is of a pickle that goes nowhere but into XXH3, written without a memo, so that it does
-not depend on which parts are one object. Sets are told by their members, tables by their columns.
+The hash is of a pickle that goes nowhere but into XXH3, written without a memo: texts and numbers
+may be one object or several. An object that can change, and stands in a value twice, is told as the
+one that it is: ``[[0]] * 2`` is not ``[[0], [0]]``. So is memory that two arrays are on. Sets are
+told by their members, tables by their columns.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import xxhash
 from ..model.libraries import library
 from ..values.plain import plain
 from ..values.types.living import slots_of
+from ..values.types.memory import owner_of
 from . import tables
 from .hashes import code_hash
 from .own import is_own_class, is_own_function
@@ -30,10 +33,16 @@ from .own import is_own_class, is_own_function
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Tell = Callable[["Contents", Any], Any]
+
 #: What stands before a text says what it is: a plain value, a hash, or the type of what has none.
 PLAIN: Final = "="
 HASH: Final = "#"
 NONE: Final = "?"
+#: Of a value that has no content: which step, or which code, has made it.
+ORIGIN: Final = "~"
+#: What a name has that nothing is bound to.
+UNDEFINED: Final = NONE + "undefined"
 #: Of a value that the body itself changes: how it was before says nothing.
 BY_ITSELF: Final = NONE + "changed by the step"
 _LONGEST: Final = 80
@@ -43,12 +52,16 @@ MOST_PARTS: Final = 1_000_000
 MOST_PARTS_REACHED: Final = 20_000
 
 _SMALL: Final = frozenset({bool, int, float, complex, type(None)})
-_AS_THEY_ARE: Final = frozenset(
-    {bool, int, float, complex, type(None), str, bytes, bytearray, tuple, list, dict}
-    | {range, slice}
-)
+_ATOMS: Final = frozenset({bool, int, float, complex, type(None), str, bytes, tuple, range, slice})
+#: What pickles by value, and can change.
+_CONTAINERS: Final = frozenset({list, dict, bytearray})
 #: Modules of the standard library of which objects pickle by value.
 _BY_VALUE: Final = frozenset({"datetime", "decimal", "fractions", "ipaddress", "re", "uuid"})
+_ATOMS_EXTENDED: Final = (str, int, float, bytes)
+#: Built-in types that classes extend.
+_EXTENDED: Final = (dict, list, tuple, set, frozenset, *_ATOMS_EXTENDED)
+_TABLES: Final = (tables.array, tables.table)
+_COUNTED: Final = frozenset({list, dict, tuple, set, frozenset})
 _BUILT_IN: Final = (
     types.BuiltinFunctionType,
     types.MethodDescriptorType,
@@ -82,13 +95,13 @@ class Contents:
             text = repr(value)
             if len(text) <= _LONGEST:
                 return PLAIN + text
-        if (kind is dict or kind is list) and (small := plain(value)) is not None:
+        if (kind is dict or kind is list) and (small := plain(value)) and not _repeats(value):
             text = small[0]
             if len(text) <= _LONGEST:
                 return PLAIN + text
             return HASH + xxhash.xxh3_64_hexdigest(text.encode())
         try:
-            return HASH + self.hash_of(value)
+            return HASH + self.hash_of(value) + _size_of(value)
         except NoContentError as error:
             return NONE + str(error)
         except Exception:  # noqa: BLE001 - a value that cannot be told must not fail the step
@@ -100,11 +113,29 @@ class Contents:
         Raises:
             NoContentError: it has none.
         """
-        try:
-            return _Pickler(self, None).hash_of(value)
-        except (RecursionError, ValueError):
-            # It may contain itself: once more, each object with a number.
-            return _Pickler(self, {}).hash_of(value)
+        return _Pickler(self).hash_of(value)
+
+
+def _size_of(value: Any) -> str:
+    """Return how big a table, an array or a container is, for a message about a change."""
+    shape = value.shape if tables.how(value) in _TABLES else None
+    if shape:
+        return " " + " x ".join(map(str, shape))
+    return f" {len(value)} items" if type(value) in _COUNTED else ""
+
+
+def _repeats(value: Any) -> bool:
+    """Whether a list or dict stands twice in a value of nothing but lists, dicts and atoms."""
+    met: set[int] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in met:
+            return True
+        met.add(id(one))
+        parts = one.values() if type(one) is dict else one
+        waiting += [part for part in parts if type(part) in _CONTAINERS]
+    return False
 
 
 class _Sink:
@@ -125,12 +156,13 @@ class _Pickler(pickle.Pickler):
         contents: takes in the code that is met.
     """
 
-    def __init__(self, contents: Contents, met: dict[int, int] | None) -> None:
+    def __init__(self, contents: Contents) -> None:
         self._sink = _Sink()
         super().__init__(self._sink, 5)
-        self.fast = met is None
+        self.fast = True
         self.contents = contents
-        self._met = met
+        #: Objects that can change, each with its number; held, so that no other gets its id.
+        self._met: dict[int, tuple[int, Any]] = {}
         self._left = contents.most_parts
 
     def hash_of(self, value: Any) -> str:
@@ -144,16 +176,36 @@ class _Pickler(pickle.Pickler):
         if self._left < 0:
             raise NoContentError(f"value of more than {self.contents.most_parts:,} parts")
         kind = type(value)
-        if kind in _AS_THEY_ARE:
+        if kind in _ATOMS:
             return None
-        if self._met is not None:
-            if id(value) in self._met:
-                return "again", self._met[id(value)]
-            self._met[id(value)] = len(self._met)
+        if kind in _CONTAINERS:
+            return self._again(value)
         tell = _HOW.get(kind)
         if tell is None:
             tell = _how(value)
+        if tell in _CHANGEABLE and (again := self._again(value)) is not None:
+            return again
+        if tell is tables.array:
+            return tell(self.contents, value), self._memory_of(value)
         return tell(self.contents, value)
+
+    def _again(self, value: Any) -> tuple[str, int] | None:
+        """Return which object this is, if it was met before in this value."""
+        met = self._met.get(id(value))
+        if met is not None:
+            return "again", met[0]
+        self._met[id(value)] = len(self._met), value
+        return None
+
+    def _memory_of(self, value: Any) -> tuple[str, int, int] | None:
+        """Return which array that was met before is on the same memory, and how far off."""
+        owner = owner_of(value)
+        met = self._met.get(-id(owner))
+        place = value.__array_interface__["data"][0]
+        if met is None:
+            self._met[-id(owner)] = len(self._met), (owner, place)
+            return None
+        return "memory", met[0], place - met[1][1]
 
 
 # ---- kinds --------------------------------------------------------------------------------------
@@ -213,15 +265,20 @@ def _member(_: Contents, value: Any) -> Any:
     return "member", type(value), value.name
 
 
-def _instance(contents: Contents, value: Any) -> Any:
-    kind = type(value)
-    contents.code[kind] = None
-    try:
-        fields = dict(object.__getattribute__(value, "__dict__"))
-    except AttributeError:
-        fields = None  # it has slots only
-    slots = [_slot(value, name) for name in slots_of(kind)]
-    return "object", kind.__qualname__, fields, slots, _inherited(value)
+def _instances_of(kind: type) -> Tell:
+    """Return what tells instances of a class of the person's by their attributes."""
+    name, slots, extends = kind.__qualname__, slots_of(kind), issubclass(kind, _EXTENDED)
+
+    def instance(contents: Contents, value: Any) -> Any:
+        contents.code[kind] = None
+        try:
+            fields = dict(object.__getattribute__(value, "__dict__"))
+        except AttributeError:
+            fields = None  # it has slots only
+        held = [_slot(value, slot) for slot in slots] if slots else None
+        return "object", name, fields, held, _inherited(value) if extends else None
+
+    return instance
 
 
 def _slot(value: Any, name: str) -> Any:
@@ -239,7 +296,7 @@ def _inherited(value: Any) -> Any:
         return [*value]
     if isinstance(value, (set, frozenset)):
         return set(value)
-    bases: tuple[Any, ...] = (str, int, float, bytes)
+    bases: tuple[Any, ...] = _ATOMS_EXTENDED
     return next((base(value) for base in bases if isinstance(value, base)), None)
 
 
@@ -251,7 +308,16 @@ def _none(_: Contents, value: Any) -> Any:
     raise NoContentError(f"{library(value)}.{type(value).__qualname__}".removeprefix("builtins."))
 
 
-_HOW: Final[dict[type, Callable[[Contents, Any], Any]]] = {
+#: What tells objects that can change, so that it matters whether two of them are one.
+_CHANGEABLE: Final[set[Tell]] = {
+    _set,
+    _mapping,
+    _deque,
+    _function,
+    tables.array,
+    tables.table,
+}
+_HOW: Final[dict[type, Tell]] = {
     set: _set,
     frozenset: _set,
     **dict.fromkeys((OrderedDict, defaultdict, Counter, ChainMap), _mapping),
@@ -264,11 +330,11 @@ _HOW: Final[dict[type, Callable[[Contents, Any], Any]]] = {
 }
 
 
-def _how(value: Any) -> Callable[[Contents, Any], Any]:
+def _how(value: Any) -> Tell:
     """Return how values of this type are told."""
     kind = type(value)
     package = library(value)
-    found: Callable[[Contents, Any], Any] = _none
+    found: Tell = _none
     if isinstance(value, type):
         found = _class
     elif isinstance(value, enum.Enum):
@@ -276,7 +342,8 @@ def _how(value: Any) -> Callable[[Contents, Any], Any]:
     elif isinstance(value, pathlib.PurePath):
         found = _path
     elif is_own_class(kind):
-        found = _instance
+        found = _instances_of(kind)
+        _CHANGEABLE.add(found)
     elif package in _BY_VALUE:
         found = _as_it_is
     elif package == "zoneinfo":

@@ -20,15 +20,17 @@ class Reads(NamedTuple):
     Attributes:
         chains: names, each with the attributes that are asked of it: ``("tools", "clean")``.
         imports: modules that it imports itself.
+        counters: the chains of names that it gives values to, too: ``global n; n += 1``.
     """
 
     chains: tuple[tuple[str, ...], ...]
     imports: tuple[str, ...]
+    counters: tuple[tuple[str, ...], ...]
 
 
 @functools.lru_cache(maxsize=4096)
 def reads_of(code: types.CodeType) -> Reads:
-    """Return what *code*, and the functions in it, read; what they give values to is left out."""
+    """Return what *code*, and the functions in it, read."""
     chains: dict[tuple[str, ...], None] = {}
     imports: dict[str, None] = {}
     stored: set[str] = set()
@@ -54,4 +56,6 @@ def reads_of(code: types.CodeType) -> Reads:
                 stored.add(step.argval)
         if chain:
             chains[tuple(chain)] = None
-    return Reads(tuple(c for c in chains if c[0] not in stored), tuple(imports))
+    own = [chain for chain in chains if chain[0] not in stored]
+    both = [chain for chain in chains if chain[0] in stored]
+    return Reads(tuple(own), tuple(imports), tuple(both))

@@ -34,7 +34,7 @@ def _numpy_how(value: Any) -> Tell | None:
     import numpy as np  # noqa: PLC0415 - there is an array
 
     if type(value) is np.ndarray:
-        return lambda _, array: _array(array)
+        return array
     if isinstance(value, np.generic):
         return lambda _, item: ("scalar", item.dtype.str, item.tobytes())
     if isinstance(value, np.dtype):
@@ -42,6 +42,11 @@ def _numpy_how(value: Any) -> Tell | None:
     if isinstance(value, np.ufunc):
         return lambda _, function: ("function", function.__name__)
     return None
+
+
+def array(_: Any, value: Any) -> Any:
+    """Tell an array of NumPy by its dtype, shape and elements."""
+    return _array(value)
 
 
 def _array(value: Any) -> Any:
@@ -68,7 +73,7 @@ def _pandas_how(value: Any) -> Tell | None:
     import pandas as pd  # noqa: PLC0415 - there is a table
 
     if type(value) in (pd.DataFrame, pd.Series):
-        return lambda _, table: _table(table)
+        return table
     if isinstance(value, pd.Index):
         return lambda _, index: _index(index)
     if isinstance(value, pd.api.extensions.ExtensionArray):
@@ -79,7 +84,7 @@ def _pandas_how(value: Any) -> Tell | None:
     return None
 
 
-def _table(value: Any) -> Any:
+def table(_: Any, value: Any) -> Any:
     """Tell a table column by column: how pandas has them in blocks is its own affair."""
     manager = value._mgr  # noqa: SLF001 - a column at a time costs ten times that
     is_frame = value.ndim > 1

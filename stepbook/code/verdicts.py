@@ -6,9 +6,15 @@ import functools
 from json import dumps, loads
 from typing import Final, Literal, NamedTuple
 
-from .contents import BY_ITSELF, NONE, PLAIN
+from .contents import BY_ITSELF, HASH, NONE, ORIGIN, PLAIN, UNDEFINED
 from .hashes import python_of
 
+#: The parts of a fingerprint, beside the code itself: other code that it reaches, what it reads and
+#: is given, and what names share.
+_CODE: Final = ("code", "reached")
+_KINDS: Final = ("reached", "inputs", "arguments", "shared")
+#: How a fingerprint begins that has nothing but the code of a cell, as earlier versions made it.
+_CELL: Final = "cell:"
 #: Changes in a message.
 _MOST_TOLD: Final = 6
 #: Characters of a name or value in a message.
@@ -54,30 +60,40 @@ def compare(recorded: str | None, current: str) -> Verdict:
     """
     if recorded == current and f'"{NONE}' not in current:
         return SAME
-    before, now = _parts(recorded), _parts(current)
+    before, now = parts_of(recorded), parts_of(current)
     if before is None or now is None:
         return Verdict("unknown", unknown=("its code",))
-    changes: list[str] = []
+    changes: list[tuple[str, str]] = []
     unknown: list[str] = []
     in_code = False
+    bare = (recorded or "").startswith(_CELL)
     for key in [*now, *(key for key in before if key not in now)]:
         old, new = before.get(key), now.get(key)
+        if bare and old is None:
+            continue
         if _is_unknown(old, new):
             unknown.append(key[1] or "its code")
         elif old != new:
-            changes.append(_words(*key, old, new))
-            in_code |= key[0] != "arguments"
+            changes.append((key[0], _words(*key, old, new)))
+            in_code |= key[0] in _CODE
     if changes:
-        return Verdict("stale", tuple(changes), tuple(unknown), in_code)
+        # What is shared changes with what is in it: only by itself does that say something.
+        told = [words for kind, words in changes if kind != "shared"]
+        told = told or [words for _, words in changes]
+        return Verdict("stale", tuple(told), tuple(unknown), in_code)
+    if bare and now.keys() - before.keys():
+        return Verdict("unknown", unknown=("its inputs",))
     return Verdict("unknown", unknown=tuple(unknown)) if unknown else SAME
 
 
-def _parts(text: str | None) -> dict[tuple[str, str], str] | None:
+def parts_of(text: str | None) -> dict[tuple[str, str], str] | None:
     """Return the parts of a fingerprint by kind and name; None if it is none."""
+    if (text or "").startswith(_CELL):
+        return {("code", ""): text or ""}
     try:
         told = loads(text or "")
         found = {("code", ""): told["code"]}
-        for kind in "reached", "arguments":
+        for kind in _KINDS:
             found |= {(kind, name): part for name, part in told.get(kind, {}).items()}
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
@@ -94,7 +110,7 @@ def without_own_changes(before: str, after: str) -> str:
     if before == after:
         return before
     old, new = loads(before), loads(after)
-    for kind in "reached", "arguments":
+    for kind in _KINDS:
         now = new.get(kind, {})
         for name, part in old.get(kind, {}).items():
             if now.get(name) != part:
@@ -104,10 +120,14 @@ def without_own_changes(before: str, after: str) -> str:
 
 def _is_unknown(old: str | None, new: str | None) -> bool:
     """Whether nobody can say if two parts are the same."""
+    if old == new == UNDEFINED:
+        return False
     if (old or "").startswith(NONE) or (new or "").startswith(NONE):
         return True
     if old is None or new is None or old == new:
         return False
+    if old.startswith(ORIGIN) != new.startswith(ORIGIN):
+        return True
     # One is of the syntax tree, or both are of bytecode, by other Pythons.
     return python_of(old) != python_of(new)
 
@@ -116,14 +136,18 @@ def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if kind == "code":
         return "its code changed"
     name = _short(name)
-    what = f"argument {name}" if kind == "arguments" else name
+    if kind == "shared":
+        return f"what {name} share changed"
+    what = {"arguments": f"argument {name}", "inputs": f"input {name}"}.get(kind, name)
     if old is None:
         return f"{what} is new"
     if new is None:
         return f"{what} is no longer used"
     if old.startswith(PLAIN) and new.startswith(PLAIN):
         return f"{what}: {_short(old[1:])} -> {_short(new[1:])}"
-    return f"{what} changed"
+    sizes = [part.partition(" ")[2] for part in (old, new) if part.startswith(HASH)]
+    more = f": {' -> '.join(sizes)}" if len({*sizes, ""}) > len(sizes) else ""
+    return f"{what} changed{more}"
 
 
 def _short(text: str) -> str:

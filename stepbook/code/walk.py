@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.libraries import library
-from .contents import MOST_PARTS_REACHED, NONE, PLAIN, Contents
+from .contents import MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
 from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode
 from .own import is_own_class, is_own_file, is_own_function, is_own_module
 from .reads import reads_of
@@ -131,7 +131,7 @@ class Walk:
         if value is MISSING:
             self.names.append((space, name, MISSING))  # someone may define it, or shadow a built-in
             if not hasattr(builtins, name):
-                self.static[name] = NONE + "undefined"
+                self.static[name] = UNDEFINED
             return
         label = name
         while isinstance(value, types.ModuleType):
@@ -218,8 +218,10 @@ class Walk:
             return [[name, sorted((k, _annotation(v)) for k, v in part.items())]]
         if name == "__dataclass_fields__":
             return [[k, _annotation(v.type), _factory(v)] for k, v in part.items()]
+        if library(part) in _SKIPPED:
+            return []  # what stands for something that could not be stored
         if callable(part) and not isinstance(part, type):
-            return [[name, getattr(part, "__qualname__", type(part).__qualname__)]]
+            return [[name, _static(part, "__qualname__") or type(part).__qualname__]]
         if not issubclass(cls, Enum):
             self._attribute(f"{label}.{name}", vars(cls), name, part)
         return []

@@ -218,7 +218,7 @@ def enter(
             text = run.value(step)
         if TAG not in text:  # plain JSON
             return run.codec.decode(text, where=name), False
-        address = run.address(name, step.attempt)
+        address = run.address(name, step.made_by)
         return run.codec.decode(text, hint=hint, where=name, address=address), False
     raise replayed_failure(run, step)
 

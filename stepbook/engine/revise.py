@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepError, StepNotFoundError
-from ..model.rows import PENDING, SUCCEEDED, StepRow, now_us
+from ..model.rows import MADE_BY, PENDING, SUCCEEDED, StepRow, fields_of, now_us
 from ..model.spelling import spelled
 from ..show.words import counted
 from ..system.interrupts import section
@@ -83,6 +84,33 @@ def _resolved(ledger: Ledger, old: StepRow | None, name: str, attempt: int, text
             progress='{"resolved":"by hand"}',
         )
     )
+
+
+def bring_back(run: OpenRun, earlier: StepRow, **fields: Any) -> StepRow:
+    """Have a step stand as an earlier attempt has left it, as its next attempt.
+
+    Args:
+        run: the run.
+        earlier: that attempt, with its value.
+        **fields: columns that are not as they were.
+    """
+    name = earlier.name
+    with section(run.lock):
+        _refuse_executing(run, [name])
+        ledger = run.owned()
+        old = ledger.state.steps[name]
+        number = old.attempt + (old.status != PENDING)
+        progress = {**fields_of(earlier.progress), MADE_BY: earlier.made_by}
+        row = earlier._replace(
+            seq=old.seq,
+            attempt=number,
+            stale=False,
+            progress=dumps({**progress, **fields.pop("progress", {})}, ensure_ascii=False),
+            **fields,
+        )
+        cell = run.book.cell(run.id, name, earlier.attempt)
+        ledger.commit(*([] if cell is None else [cell._replace(attempt=number)]), row)
+    return row
 
 
 def _reset(run: OpenRun, steps: list[StepRow]) -> None:

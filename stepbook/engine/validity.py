@@ -38,7 +38,7 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
     verdict = compare(step.fingerprint, fingerprint)
     if verdict.kind != "stale":
         if verdict.kind == "same":
-            _mark(run, step, stale=False)
+            mark(run, step, stale=False)
         return False
     why = verdict.words
     if on_change == "rerun" or (not verdict.in_code and _follows_new_work(run, step)):
@@ -50,7 +50,7 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
             f"the step {shorten(step.name)} was recorded with other code or arguments: {why}. "
             f'{line} executes it again; on_change="warn" uses what was recorded.'
         )
-    _mark(run, step, stale=True)
+    mark(run, step, stale=True)
     _warn(run, step, verdict, line)
     return False
 
@@ -62,7 +62,7 @@ def _follows_new_work(run: OpenRun, step: StepRow) -> bool:
     return any(row.seq < step.seq and (row.started_at or 0) > ended for row in rows)
 
 
-def _mark(run: OpenRun, step: StepRow, *, stale: bool) -> None:
+def mark(run: OpenRun, step: StepRow, *, stale: bool) -> None:
     """Record whether a step is stale."""
     if step.stale is stale:
         return

@@ -40,6 +40,11 @@ LEVELS: Final[tuple[Level, ...]] = get_args(Level)
 #: Kinds whose attempt outlives the process that began it (``docs/scans.md``).
 DURABLE_KINDS: Final = frozenset({"scan", "sleep"})
 DEFAULT_SCAN: Final = "Wait for scan"
+#: What ``progress`` has of an attempt that was not executed, but has what an earlier one has made:
+#: the number of that one.
+MADE_BY: Final = "made_by"
+#: What it has where somebody has said that a value stands for other code than it was made with.
+ACCEPTED: Final = "accepted"
 #: What ``progress`` has where the body of a step has used the generators of random numbers.
 DREW: Final = "drew"
 
@@ -185,6 +190,19 @@ class StepRow(NamedTuple):
     def has_drawn(self) -> bool:
         """Whether a row of ``cells`` tells how the body has left the random generators."""
         return self.progress is not None and f'"{DREW}"' in self.progress
+
+    @property
+    def made_by(self) -> int:
+        """The attempt that has made what this one has: itself, or an earlier one."""
+        if self.progress is None or MADE_BY not in self.progress:
+            return self.attempt
+        found = fields_of(self.progress).get(MADE_BY)
+        return found if type(found) is int else self.attempt
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether somebody has said that it stands for other code than it was made with."""
+        return self.progress is not None and f'"{ACCEPTED}"' in self.progress
 
     @property
     def left_on_disk(self) -> bool:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
+from ..code.shapes import short_hash
+from ..code.verdicts import parts_of
 from ..engine import execute, recording, retries, storing
-from ..engine.attempt import check_name, current, noted, shorten
+from ..engine.attempt import check_name, current, noted
 from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
-from ..engine.validity import tell_stale
-from ..errors import NotSerializableError, StaleStepError
+from ..errors import NotSerializableError
 from ..model.blobs import Limit, TooBig
 from ..model.rows import CellRow
 from ..system.console import tell
-from . import history, missing, names, settings
+from . import history, missing, names, outdated, settings
 from .calm import calm, warn
 from .chance import changed
 from .definitions import Definitions
@@ -43,10 +45,11 @@ if TYPE_CHECKING:
     from ..model.rows import Policy, StepRow
     from ..values.heap import HeapWriter
     from ..values.writer import Writer
+    from .inputs import Reading
     from .places import Change
     from .session import Session
     from .transform import Body, Request
-    from .variables import Stored
+    from .variables import Missing, Stored
 
 
 class CellStep:
@@ -84,6 +87,8 @@ class CellStep:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
         self._changed = False
+        self._reading: Reading | None = None
+        self._before_all: str | None = None
         self._held: dict[str, Any] = {}
 
     # ---- replay or execute --------------------------------------------------------------------
@@ -113,48 +118,36 @@ class CellStep:
         decision = decide(step, stores=request.store)
         if step is None or decision == EXECUTE:
             return True
-        if decision == RAISE:
-            raise execute.replayed_failure(run, step)
-        if self._is_outdated(run, step, edited=edited):
-            return True
-        self._recorded = step, run.cell(step)
-        return False
-
-    def _is_outdated(self, run: OpenRun, step: StepRow, *, edited: bool) -> bool:
-        """Whether the record of a step is not to be used, as its code has changed."""
-        name, line = step.name, f"%stepbook redo {step.name}"
         if step.kind != "cell":
             tell(f"stepbook: {name!r} was recorded by run.do, not by a cell; it is executed.")
             return True
-        self._changed = step.fingerprint not in (None, self._body.fingerprint)
-        if not self._changed:
-            if step.stale:
-                run.owned().note(run.book.whole(run.id, step)._replace(stale=False))
-            return False
-        if edited:
-            tell(f"stepbook: the cell of {name!r} was edited; it is executed again.")
+        on_change = request.on_change or self._session.on_change(run)
+        row = outdated.usable(
+            run, step, self._read, on_change, edited=edited, warned=self._session.warned
+        )
+        if row is None:
             return True
-        on_change = self._request.on_change or self._session.on_change(run)
-        if on_change == "rerun":
-            tell(f"stepbook: the cell of {name!r} has changed; it is executed again.")
-            return True
-        if on_change == "error":
-            raise StaleStepError(
-                f"the cell of step {shorten(name)} has changed since it was recorded. "
-                f"{line} executes it again; --on-change warn uses what was recorded."
-            )
-        if on_change == "warn":
-            self._warn(run, step, line)
+        if decision == RAISE:
+            raise execute.replayed_failure(run, row)
+        recorded = (parts_of(row.fingerprint) or {}).get(("code", ""))
+        self._changed = row.is_accepted or recorded not in (None, self._body.fingerprint)
+        self._recorded = row, run.cell(row)
         return False
 
-    def _warn(self, run: OpenRun, step: StepRow, line: str) -> None:
-        if not step.stale:
-            run.owned().note(run.book.whole(run.id, step)._replace(stale=True))
-        key = (run.id, step.name, self._body.fingerprint)
-        if key in self._session.warned:
-            return
-        self._session.warned.add(key)
-        tell_stale(step, f"the code of the cell {step.name!r}", "", line)
+    def _read(self, step: StepRow | None) -> Reading:
+        """Return what the cell is executed with.
+
+        Args:
+            step: what is recorded of it, which tells the generators of random numbers it has used.
+        """
+        inputs, run = self._session.inputs, self._running
+        if self._reading is None:
+            with calm():
+                self._reading = inputs.of_step(
+                    self._name, self._body, functools.partial(_maker, run)
+                )
+        draws = inputs.draws(None if step is None else step.fingerprint, self._name)
+        return self._reading.with_draws(draws)
 
     # ---- executing ----------------------------------------------------------------------------
 
@@ -167,7 +160,7 @@ class CellStep:
                 run,
                 self._name,
                 "cell",
-                fingerprint=self._body.fingerprint,
+                fingerprint=self._fingerprint(),
                 cell_id=names.cell_id(),
             )
             around.callback(current.reset, current.set(attempt))
@@ -248,6 +241,14 @@ class CellStep:
         """Note that the body has executed one of its definitions."""
         self._definitions.executed(number)
 
+    def _fingerprint(self, draws: Reading | None = None) -> str:
+        """Return the fingerprint of the attempt, its own inputs as they were in the one before."""
+        if self._before_all is None:
+            step = self._running.state().steps.get(self._name)
+            self._before_all = "" if step is None else step.fingerprint or ""
+        reading = self._read(None)
+        return (reading if draws is None else reading.with_draws(draws)).after(self._before_all)
+
     def _succeed(self) -> None:
         run, attempt, recorder = self._running, self._attempt, self._recorder
         assert attempt is not None  # noqa: S101 - the body was executing
@@ -277,6 +278,8 @@ class CellStep:
                     stored = self._stored(writer, attempt, around, changes)
                     shown = self._outputs.stored(writer, address, recorder, self._value, refusal)
                     chance = changed(self._chance, drawn)
+                    drew = session.inputs.drawn(chance, self._chance, attempt.name)
+                    attempt.row = attempt.row._replace(fingerprint=self._fingerprint(drew))
                     variables = stored.text(
                         sorted(self._definitions.ran), writer.encode(chance) if chance else None
                     )
@@ -289,19 +292,25 @@ class CellStep:
             if attempt.files:  # they are in the store now
                 self._bring_back(variables, attempt, lambda _key: None)
             self._end()
+            session.inputs.passed(attempt.name, chance)
             for one in stored.missing:
                 session.remember(attempt, one.key, one.value)
             if refusal and recorder.results:
                 session.remember(attempt, history.VALUE, self._value)
         session.bound(self._body.effects.binds)
-        lost = [one for one in stored.missing if one.name in session.each_time]
-        told = missing.missed(stored.missing, self._body.statements)
+        self._tell_missing(stored.missing)
+        self._follow(run, attempt, recorder)
+
+    def _tell_missing(self, parts: list[Missing]) -> None:
+        """Warn of what could not be stored."""
+        each_time, name = self._session.each_time, self._request.name
+        lost = [one for one in parts if one.name in each_time]
+        told = missing.missed(parts, self._body.statements)
         told = [one for one in told if one not in lost]
         if told:
-            warn(missing.in_words(request.name, told), stacklevel=3)
+            warn(missing.in_words(name, told), stacklevel=4)
         if lost:
-            warn(missing.made_each_time(request.name, lost, session.each_time), stacklevel=3)
-        self._follow(run, attempt, recorder)
+            warn(missing.made_each_time(name, lost, each_time), stacklevel=4)
 
     def _succeed_unstored(
         self, attempt: Attempt, recorder: Recorder, seconds: float, policy: Policy, limit: Limit
@@ -482,7 +491,7 @@ class CellStep:
             self._recorder.start()
         variables = None if cell is None else cell.variables
         self._restorer = self._restores(
-            variables, step.name, step.attempt, lambda key: session.alive(run, step, key)
+            variables, step.name, step.made_by, lambda key: session.alive(run, step, key)
         )
         return True
 
@@ -513,6 +522,7 @@ class CellStep:
             imported = session.places.imported_from(session.places.end())
             session.memory.restored(step.name, restored | bound | imported)
         session.draws.end(step.name, self._chance)
+        session.inputs.passed(step.name, self._restorer.drew)
         session.surroundings.end()
         session.files.replayed(step.name, self._restorer.files)
         heard = []
@@ -526,3 +536,12 @@ class CellStep:
                 self._outputs.show_again(
                     run, step, cell.outputs, heard, lambda key: session.alive(run, step, key)
                 )
+
+
+def _maker(run: OpenRun, step: str) -> str:
+    """Return what stands for the attempt that has made what a step has left."""
+    row = run.look().steps.get(step)
+    if row is None:
+        return ""
+    # One that is executed in each pass counts by what it is executed with.
+    return f"attempt {row.made_by}" if row.policy is None else short_hash(row.fingerprint or "")

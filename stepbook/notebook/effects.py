@@ -249,7 +249,7 @@ def nested_code(body: list[ast.stmt]) -> list[list[ast.stmt]]:
     found = []
     for statement in body:
         for node in ast.walk(statement):
-            inner = _code_in(node) if isinstance(node, ast.Call) else None
+            inner = code_in(node) if isinstance(node, ast.Call) else None
             if inner:
                 found.append(inner)
     return found
@@ -269,7 +269,8 @@ def _magic(node: ast.Call) -> tuple[str, str, list[str]] | None:
     return function.attr, texts[0] if texts else "", texts[1:]
 
 
-def _code_in(node: ast.Call) -> list[ast.stmt]:
+def code_in(node: ast.Call) -> list[ast.stmt]:
+    """Return the code in the string of a call of a magic that executes it; nothing of others."""
     magic = _magic(node)
     if magic is None or magic[1] not in _EXECUTING or not magic[2]:
         return []
@@ -362,7 +363,7 @@ class _Visitor(ast.NodeVisitor):
             if method == "system":  # as the shell binds it
                 self._bind("_exit_code")
             return
-        inner = _code_in(node)
+        inner = code_in(node)
         if name == "capture" and len(texts) > 1:
             words = [word for word in texts[0].split() if not word.startswith("-")]
             self._bind(words[0] if words else None)

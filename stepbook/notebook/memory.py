@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Names that IPython binds itself.
 _IPYTHON: Final = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open", "_", "__", "___"})
+#: Begins what stands for a plain cell: no step is called that.
+_PLAIN: Final = "\0"
 _HISTORY: Final = re.compile(r"_(i{1,3}|i?\d+|ih|oh|dh)")
 
 
@@ -53,29 +55,65 @@ class Memory:
         self._residue: set[str] = set()
         #: What plain code may have changed since it was looked at.
         self._mentioned: set[str] = set()
+        #: The same, looked at, and no step has executed since.
+        self._pending: set[str] = set()
         self._mentions_all = False
         self._unseen: set[str] = set()
         self._imports: dict[str, bytes] = {}
         self._writers: dict[str, str] = {}
-        #: The steps of this session, in the order in which they came first.
-        self._passed: dict[str, int] = {}
+        #: What stands for the code of the plain cells that have mentioned a name last.
+        self._marks: dict[str, str] = {}
+        #: The steps of this session in the order of the notebook, as far as it can be told.
+        self._order: list[str] = []
+        self._latest = ""
+        self._succeeded: set[str] = set()
 
     # ---- what happens ---------------------------------------------------------------------------
 
-    def plain(self, effects: Effects) -> None:
-        """Note that a cell that is no step is about to execute."""
+    def plain(self, effects: Effects, mark: str = "") -> None:
+        """Note that a cell that is no step is about to execute.
+
+        Args:
+            effects: of its text.
+            mark: stands for its code.
+        """
+        mentioned = self._people() if effects.everything else effects.reads | effects.binds
+        self._marks.update(dict.fromkeys(mentioned, mark))
         self._mentioned |= effects.reads | effects.binds
         self._mentions_all |= effects.everything
 
+    def arrive(self, step: str) -> None:
+        """Note that a step's turn has come, to be executed or replayed.
+
+        Where a step stands in the notebook is not known. It is taken to stand behind the one that
+        came just before it, unless it is known to stand further up: then somebody goes back.
+        """
+        at = self._order.index(self._latest) + 1 if self._latest else len(self._order)
+        if step not in self._order:
+            self._order.insert(at, step)
+        elif self._order.index(step) > at:
+            self._order.remove(step)
+            self._order.insert(at, step)
+        self._latest = step
+
+    def observe(self) -> None:
+        """Look at what plain code may have changed since the last time."""
+        fresh = self._dirty()
+        self._survey(fresh | self._unseen)
+        for name in fresh & self._looks.keys():
+            if self._known.get(name) != self._state(name):
+                self._writers[name] = _PLAIN + self._marks.get(name, "")
+        self._pending |= fresh
+
     def before(self, step: str, effects: Effects) -> None:
         """Look at what a step reaches, before its body executes."""
-        again = step in self._passed
-        dirty = self._dirty()
-        self._survey(dirty | self._unseen)
+        self.observe()
+        again = step in self._succeeded
+        dirty, self._pending = self._pending, set()
         for name in self._reach(effects):
             state = self._state(name)
             # A step that executes once more: it and those behind it have left their marks.
-            if again and self._is_later(self._writers.get(name), step):
+            if again and self.is_behind(name, step):
                 self._known.pop(name, None)
                 self._residue.add(name)
             elif name in dirty and name in self._residue:
@@ -113,7 +151,7 @@ class Memory:
         for group in groups:
             self._settle(group, step)
         self._residue -= reached | bound
-        self._passed.setdefault(step, len(self._passed))
+        self._succeeded.add(step)
         return sorted(groups, key=sorted)
 
     def restored(self, step: str, names: Iterable[str]) -> None:
@@ -122,7 +160,7 @@ class Memory:
         self._survey(names | self._unseen)
         for name in names:
             self._settle(self.group(name) & names, step)
-        self._passed.setdefault(step, len(self._passed))
+        self._succeeded.add(step)
 
     def baseline(self, names: Iterable[str]) -> None:
         """Note that what names hold comes back without being stored, as imports do."""
@@ -139,6 +177,32 @@ class Memory:
     def is_settled(self, names: Iterable[str]) -> bool:
         """Whether no attempt that failed may have changed one of these names."""
         return self._residue.isdisjoint(names)
+
+    def writer(self, name: str) -> str:
+        """Return the step that has changed a name last, or what stands for a plain cell that has.
+
+        Nothing if no cell of this session is known to have.
+        """
+        return self._writers.get(name, "")
+
+    def is_behind(self, name: str, step: str) -> bool:
+        """Whether a name was changed last by a step itself, or by one that stands behind it."""
+        return self.stands_behind(self._writers.get(name, ""), step)
+
+    def is_step(self, writer: str) -> bool:
+        """Whether what :meth:`writer` gives is a step."""
+        return not writer.startswith(_PLAIN)
+
+    def stands_behind(self, other: str, step: str) -> bool:
+        """Whether a step is *step*, or stands behind it."""
+        order = self._order
+        return other in order and order.index(other) >= order.index(step)
+
+    def state(self, name: str) -> bytes:
+        """Return how a name looks: the same only while neither it nor its group has changed."""
+        if name not in self._looks:
+            self._survey({name})
+        return self._state(name)
 
     def look(self, name: str) -> Look | None:
         """Return how a name was seen last."""
@@ -164,10 +228,6 @@ class Memory:
         return found.shared_memory
 
     # ---- inside ---------------------------------------------------------------------------------
-
-    def _is_later(self, writer: str | None, step: str) -> bool:
-        """Whether a name was written last by a step itself, or by one that comes after it."""
-        return writer is not None and self._passed.get(writer, 0) >= self._passed[step]
 
     def _people(self) -> set[str]:
         return {name for name in self._names if not is_hidden(name)}

@@ -100,6 +100,8 @@ class Restorer:
             del self._entries[name]
         self._done: dict[str, Any] = {}
         self._early = False
+        #: The generators of random numbers to which it has given a state.
+        self.drew: frozenset[str] = frozenset()
 
     @property
     def names(self) -> set[str]:
@@ -139,7 +141,9 @@ class Restorer:
             self._set(name, value)
         if self._chance is not None:
             with self._reading():
-                set_hidden(self._decode(self._chance, CHANCE))
+                states = expect(self._decode(self._chance, CHANCE), dict)
+                set_hidden(states)
+                self.drew = frozenset(states)
         if self._foreign:
             warn(
                 f"the record of step {self._step!r} also has {', '.join(self._foreign)}, which the "

@@ -19,6 +19,7 @@ from .chance import Draws
 from .digest import look, names_in
 from .effects import Effects, defined_in, effects_of
 from .files import Files
+from .inputs import Inputs
 from .memory import Memory
 from .places import Places
 from .quiet import is_quiet
@@ -68,6 +69,7 @@ class Session:
         notebook: its code and names.
         bindings: which names its code may bind.
         memory: what a replay would have.
+        inputs: what its cells are executed with.
         places: what is in modules, and what these hold.
         surroundings: what is around the notebook: its folder, environment and options.
         files: what replayed steps had written.
@@ -89,6 +91,7 @@ class Session:
         self.surroundings = Surroundings()
         self.files = Files()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
+        self.inputs = Inputs(shell.user_ns, self.memory)
         self.places = Places(shell.user_ns, self.notebook.is_own, self.memory.look)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
@@ -127,7 +130,8 @@ class Session:
         effects = effects_of(body)
         self.bound(effects.binds)
         self.begin_files(effects)
-        self.memory.plain(self.reached(body, effects))
+        mark = self.inputs.of_plain(body)
+        self.memory.plain(self.reached(body, effects), mark)
         self.note_definitions(body, effects)
 
     def reached(self, body: list[ast.stmt], effects: Effects) -> Effects:
@@ -250,7 +254,7 @@ class Session:
 
     def alive(self, run: OpenRun, step: StepRow, key: str) -> Any:
         """Return an object that a step of this session has left, if it is as it was, or None."""
-        found, digest = self._alive.get((run.id, step.name, step.attempt, key), (None, None))
+        found, digest = self._alive.get((run.id, step.name, step.made_by, key), (None, None))
         value = None if found is None else found()
         if value is None or look(value, self.notebook.is_own).digest != digest:
             return None

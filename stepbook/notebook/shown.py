@@ -94,7 +94,7 @@ class StepOutputs:
             heard: what the replay has shown already.
             alive: returns an object that could not be stored and still lives in this kernel.
         """
-        hint, address = classes_in(self._names), run.address(step.name, step.attempt)
+        hint, address = classes_in(self._names), run.address(step.name, step.made_by)
 
         def stored() -> Any:
             value = run.value(step) if step.value is None else step.value

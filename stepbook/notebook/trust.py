@@ -119,7 +119,7 @@ def decided(run: OpenRun, option: str = "") -> str:
 
 
 def _values(run: OpenRun, step: StepRow) -> Iterator[Item]:
-    address = run.address(step.name, step.attempt)
+    address = run.address(step.name, step.made_by)
     text = run.value(step) if step.left_on_disk else step.value
     nodes = [("return", "its return value", _root(text))]
     cell = run.cell(step)
@@ -180,7 +180,7 @@ def _outputs(run: OpenRun, step: StepRow) -> Iterator[Item]:
     cell = run.cell(step)
     if cell is None or cell.outputs is None:
         return
-    address = run.address(step.name, step.attempt)
+    address = run.address(step.name, step.made_by)
     try:
         recorded = run.codec.decode(cell.outputs, where=step.name)
     except ArtifactError:

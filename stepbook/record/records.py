@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ..model.rows import CellRow, RunRow
+    from ..model.rows import CellRow, RunRow, StepRow
     from .ports import RunLock
 
 OWN_S: Final = 1.0
@@ -394,6 +394,12 @@ class Records(Lookup):
         self.fold_open()
         with self.store.reading() as reader:
             return reader.cell(run_id, step, attempt)
+
+    def successes(self, run_id: str, name: str) -> list[StepRow]:
+        """Return the attempts of a step that have succeeded and stored something, newest first."""
+        self.fold_open()
+        with self.store.reading() as reader:
+            return reader.successes(run_id, name)
 
     def remove(self, run_id: str) -> None:
         """Remove a run that nobody holds, with its journals, slots and lock.

@@ -125,10 +125,7 @@ def test_an_edited_cell_executes_and_says_so_in_one_line(notebook, loop):
     nb.run_all()
     assert executed(nb, loop) == ["load", "double", "plot", "triple"]
     (said,) = outputs(nb, 3)
-    assert (
-        "".join(said["text"])
-        == "stepbook: the cell of 'Double' was edited; it is executed again.\n"
-    )
+    assert "".join(said["text"]) == "stepbook: 'Double': its code changed; it is executed again.\n"
 
 
 def test_a_failing_cell_stops_run_all_with_one_error(notebook, loop):

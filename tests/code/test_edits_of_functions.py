@@ -263,7 +263,7 @@ EDITS = {
         "T changed",
     ),
     "name that is not there yet": Edit(
-        "def call(): return later()", "def call(): return later()", "unknown", "later"
+        "def call(): return later()", "def call(): return later()", "same"
     ),
     "more objects than each step can look at": Edit(
         "C = [[i] for i in range(20_000)]\ndef call(): return C",

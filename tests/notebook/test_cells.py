@@ -285,11 +285,11 @@ def test_comments_and_formatting_are_no_change(kernel: Kernel) -> None:
 def test_a_cell_edited_in_this_session_is_executed_and_says_so(kernel: Kernel) -> None:
     kernel.ok(f"%%step A\n{COUNTED}", "one")
     edited = kernel.ok(f"%%step A\n{COUNTED}more = 1", "one")
-    assert "'A' was edited; it is executed again" in edited.text()
+    assert "'A': its code changed; it is executed again" in edited.text()
     assert kernel.value("(count, more)") == (2, 1)
     assert attempts(kernel, "A") == [(1, "succeeded"), (2, "succeeded")]
     without_ids = kernel.ok(f"%%step A\n{COUNTED}more = 2")
-    assert "edited" in without_ids.text()
+    assert "its code changed" in without_ids.text()
 
 
 def test_another_cell_with_the_same_name_is_refused(kernel: Kernel) -> None:
@@ -327,7 +327,7 @@ def test_what_a_front_end_executes_between_cells_changes_nothing(kernel: Kernel)
     ask()
     kernel.ok(f"%%step A\n{COUNTED}", address)
     ask()
-    assert "edited" in kernel.ok(f"%%step A\n{COUNTED}more = 1", address).text()
+    assert "its code changed" in kernel.ok(f"%%step A\n{COUNTED}more = 1", address).text()
     ask()
     failed = kernel.run("%%step B\n1 / 0", address)
     assert failed.error is not None

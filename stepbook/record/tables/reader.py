@@ -135,6 +135,13 @@ class Reader:
         )
         return rows[0][0] if rows else None
 
+    def successes(self, run_id: str, name: str) -> list[StepRow]:
+        """Return the attempts of a step that have succeeded and stored something, newest first."""
+        query = f"""SELECT {_columns(StepRow)} FROM attempts
+                    WHERE run_id = $1 AND name = $2 AND status = 'succeeded' AND policy IS NULL
+                    ORDER BY attempt DESC"""
+        return list(map(StepRow._make, self._rows(query, [run_id, name])))
+
     def cells(self, run_id: str, budget: int) -> list[CellRow]:
         """Return what the cells of a run have done, those that succeeded, without their source.
 

@@ -1,0 +1,94 @@
+"""What the code of a cell reads: other code of the person's, and variables of the notebook.
+
+Code is told as functions tell what they reach. Variables are told apart from it, each by itself:
+whoever follows the notebook knows their contents, and which cell has changed them last.
+"""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import TYPE_CHECKING, Any
+
+from .contents import NONE
+from .reads import reads_of
+from .walk import MISSING, Walk
+
+if TYPE_CHECKING:
+    import types
+    from collections.abc import Callable, Collection, Iterable
+
+
+class CellWalk(Walk):
+    """Follows what the code of a cell reaches.
+
+    Args:
+        names: the notebook's names.
+        tell: returns what a variable holds, as a text, and the functions and classes in it.
+        everything: names by which code reaches every other name.
+
+    Attributes:
+        inputs: the variables, each as a text.
+        reaches_all: whether some of the code reaches every name.
+    """
+
+    def __init__(
+        self,
+        names: dict[str, Any],
+        tell: Callable[[str], tuple[str, Iterable[Any]]],
+        everything: frozenset[str],
+    ) -> None:
+        super().__init__()
+        self.inputs: dict[str, str] = {}
+        self.reaches_all = False
+        self._names = names
+        self._tell = tell
+        self._everything = everything
+
+    def cell(self, code: types.CodeType, needed: Collection[str]) -> None:
+        """Take in what a cell reads.
+
+        Args:
+            code: of its statements.
+            needed: the names that these may read before they give them a value.
+        """
+        reads = reads_of(code)
+        for chain in (*reads.chains, *reads.counters):
+            if chain[0] in needed and chain[0] in self._names:
+                self._chain(self._names, chain)
+        for name in reads.imports:
+            self._import(name)
+
+    def variable(self, name: str) -> None:
+        """Take in a variable, or a function or class under this name."""
+        self._chain(self._names, (name,))
+
+    def function(
+        self, value: types.FunctionType, prefix: str = "", *, closure: bool = True
+    ) -> None:
+        """Take in what a function reaches, and what it counts on in the notebook."""
+        super().function(value, prefix, closure=closure)
+        self.reaches_all |= not self._everything.isdisjoint(value.__code__.co_names)
+        if value.__globals__ is self._names:
+            for chain in reads_of(value.__code__).counters:
+                self._chain(self._names, chain)
+
+    def _content(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
+        if self._names.get(label, MISSING) is not value:
+            return super()._content(label, value, get)
+        if label not in self.inputs:
+            self.inputs[label] = NONE  # while it is being told
+            self.inputs[label], code = self._tell(label)
+            for item in code:
+                self.code_of(item)
+        return True
+
+
+def text_of(code: str, parts: dict[str, dict[str, str]]) -> str:
+    """Return the fingerprint of a cell, as it is recorded.
+
+    Args:
+        code: stands for the code of the cell itself.
+        parts: what it reaches, reads and shares, each by name.
+    """
+    told = {kind: found for kind, found in parts.items() if found}
+    return dumps({"code": code, **told}, separators=(",", ":"))
