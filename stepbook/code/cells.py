@@ -43,6 +43,8 @@ class CellWalk(Walk):
         self._names = names
         self._tell = tell
         self._everything = everything
+        #: The variable through which what follows is reached.
+        self._root = ""
 
     def cell(self, code: types.CodeType, needed: Collection[str]) -> None:
         """Take in what a cell reads.
@@ -71,6 +73,20 @@ class CellWalk(Walk):
         if value.__globals__ is self._names:
             for chain in reads_of(value.__code__).counters:
                 self._chain(self._names, chain)
+
+    def _chain(self, space: dict[str, Any], chain: tuple[str, ...]) -> None:
+        before = self._root
+        if space is self._names:
+            self._root = chain[0]
+        super()._chain(space, chain)
+        self._root = before
+
+    def _label(self, name: str, value: Any) -> str:
+        """Return *name*, with the variable through which it is reached: ``model: Model.fit``."""
+        head = name.partition(": ")[0].partition(".")[0]
+        if head != self._root and self._names.get(name, MISSING) is not value:
+            name = f"{self._root}: {name}"
+        return super()._label(name, value)
 
     def _content(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         if self._names.get(label, MISSING) is not value:

@@ -41,6 +41,8 @@ HASH: Final = "#"
 NONE: Final = "?"
 #: Of a value that has no content: which step, or which code, has made it.
 ORIGIN: Final = "~"
+#: Stands behind a content, before the attempt of a step that has made it.
+MADE_BY: Final = "\n"
 #: What a name has that nothing is bound to.
 UNDEFINED: Final = NONE + "undefined"
 #: Of a value that the body itself changes: how it was before says nothing.

@@ -6,13 +6,15 @@ import functools
 from json import dumps, loads
 from typing import Final, Literal, NamedTuple
 
-from .contents import BY_ITSELF, HASH, NONE, ORIGIN, PLAIN, UNDEFINED
+from .contents import BY_ITSELF, HASH, MADE_BY, NONE, ORIGIN, PLAIN, UNDEFINED
 from .hashes import python_of
 
 #: The parts of a fingerprint, beside the code itself: other code that it reaches, what it reads and
 #: is given, and what names share.
 _CODE: Final = ("code", "reached")
 _KINDS: Final = ("reached", "inputs", "arguments", "shared")
+#: Stands between names that share something.
+AND: Final = ", "
 #: How a fingerprint begins that has nothing but the code of a cell, as earlier versions made it.
 _CELL: Final = "cell:"
 #: Changes in a message.
@@ -69,9 +71,10 @@ def compare(recorded: str | None, current: str) -> Verdict:
     bare = (recorded or "").startswith(_CELL)
     for key in [*now, *(key for key in before if key not in now)]:
         old, new = before.get(key), now.get(key)
-        if bare and old is None:
+        if (bare and old is None) or _is_of_one_attempt(old, new):
             continue
-        if _is_unknown(old, new):
+        old, new = _content(old), _content(new)
+        if _is_unknown(old, new) or (key[0] == "shared" and not _is_told(key[1], before)):
             unknown.append(key[1] or "its code")
         elif old != new:
             changes.append((key[0], _words(*key, old, new)))
@@ -116,6 +119,22 @@ def without_own_changes(before: str, after: str) -> str:
             if now.get(name) != part:
                 old[kind][name] = BY_ITSELF
     return dumps(old, separators=(",", ":"))
+
+
+def _is_of_one_attempt(old: str | None, new: str | None) -> bool:
+    """Whether both are what one attempt of a step has left, as executed or as brought back."""
+    made_by = (old or "").partition(MADE_BY)[2]
+    return made_by != "" and made_by == (new or "").partition(MADE_BY)[2]
+
+
+def _content(part: str | None) -> str | None:
+    return None if part is None else part.partition(MADE_BY)[0]
+
+
+def _is_told(names: str, before: dict[tuple[str, str], str]) -> bool:
+    """Whether the record tells what names that share something held."""
+    held = [before.get(("inputs", name), "") for name in names.split(AND)]
+    return not any(part.startswith(NONE) for part in held)
 
 
 def _is_unknown(old: str | None, new: str | None) -> bool:

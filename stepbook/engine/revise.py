@@ -127,6 +127,7 @@ def _reset(run: OpenRun, steps: list[StepRow]) -> None:
                     attempt=step.attempt + 1,
                     parent=step.parent,
                     item=step.item,
+                    fingerprint=step.fingerprint,
                     cell_id=step.cell_id,
                 )
                 for step in steps
