@@ -72,7 +72,8 @@ def differences(
             found.append(Difference(label, f"{look}: {here}, plain {there}", told))
     expected = stage.executes
     if expected is not None and stage.on_from:
-        also = [n for n in seen.executed if str(n) in seen.because and n > min(expected)]
+        why = {int(number): words for number, words in seen.because.items() if number.isdecimal()}
+        also = [n for n, words in why.items() if words.startswith("input") and n > min(expected)]
         expected = (*expected, *also)
     if expected is not None and not truth.errors and set(seen.executed) != set(expected):
         text = f"the cells {seen.executed} executed, expected {list(expected)}"

@@ -73,7 +73,7 @@ class Seen:
         looks: what each expression gave, or the error it raised after a ``!``.
         errors: of cells that failed although they should not.
         executed: numbers of the cells that executed as steps.
-        because: why cells were executed again of which only inputs had changed.
+        because: why cells were executed again, by their numbers.
         said: what stepbook has told the person.
         died: how the process ended, if it did not end by itself.
     """
@@ -145,7 +145,7 @@ _ROUTINE = re.compile(
     r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again"
     r"|.*it is executed again|.*, which is replayed|.* is replayed\. Since then)"
 )
-_BECAUSE = re.compile(r"stepbook: 'cell (\d+)': (input .*); it is executed again")
+_BECAUSE = re.compile(r"stepbook: 'cell (\d+)': (.*); it is executed again")
 
 
 def said(printed: str) -> list[str]:

@@ -83,8 +83,7 @@ class CellWalk(Walk):
 
     def _label(self, name: str, value: Any) -> str:
         """Return *name*, with the variable through which it is reached: ``model: Model.fit``."""
-        head = name.partition(": ")[0].partition(".")[0]
-        if head != self._root and self._names.get(name, MISSING) is not value:
+        if name.partition(": ")[0].partition(".")[0] != self._root:
             name = f"{self._root}: {name}"
         return super()._label(name, value)
 

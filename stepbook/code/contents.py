@@ -12,6 +12,7 @@ told by their members, tables by their columns.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import pathlib
@@ -118,6 +119,29 @@ class Contents:
         return _Pickler(self).hash_of(value)
 
 
+def shared(values: dict[str, Any]) -> dict[frozenset[str], str]:
+    """Return which names share an object that can change, or memory, and what each such group has.
+
+    Names of which the value has no content are left out.
+    """
+    contents, met = Contents(), {}
+    for name, value in values.items():
+        pickler = _Pickler(contents)
+        with contextlib.suppress(Exception):  # as in Contents.of
+            pickler.dump(value)
+            met[name] = pickler.met  # held to the end: an id is one object's for as long
+    groups: list[set[str]] = []
+    for name, ids in met.items():
+        near = [group for group in groups if any(not ids.keys().isdisjoint(met[n]) for n in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append({name}.union(*near))
+    return {
+        frozenset(group): contents.of(tuple(values[name] for name in sorted(group)))
+        for group in groups
+        if len(group) > 1
+    }
+
+
 def _size_of(value: Any) -> str:
     """Return how big a table, an array or a container is, for a message about a change."""
     shape = value.shape if tables.how(value) in _TABLES else None
@@ -156,6 +180,8 @@ class _Pickler(pickle.Pickler):
 
     Attributes:
         contents: takes in the code that is met.
+        met: objects that can change, each with its number, and memory of arrays by its negative
+            id; held, so that no other object gets the id.
     """
 
     def __init__(self, contents: Contents) -> None:
@@ -163,8 +189,7 @@ class _Pickler(pickle.Pickler):
         super().__init__(self._sink, 5)
         self.fast = True
         self.contents = contents
-        #: Objects that can change, each with its number; held, so that no other gets its id.
-        self._met: dict[int, tuple[int, Any]] = {}
+        self.met: dict[int, tuple[int, Any]] = {}
         self._left = contents.most_parts
 
     def hash_of(self, value: Any) -> str:
@@ -193,19 +218,19 @@ class _Pickler(pickle.Pickler):
 
     def _again(self, value: Any) -> tuple[str, int] | None:
         """Return which object this is, if it was met before in this value."""
-        met = self._met.get(id(value))
+        met = self.met.get(id(value))
         if met is not None:
             return "again", met[0]
-        self._met[id(value)] = len(self._met), value
+        self.met[id(value)] = len(self.met), value
         return None
 
     def _memory_of(self, value: Any) -> tuple[str, int, int] | None:
         """Return which array that was met before is on the same memory, and how far off."""
         owner = owner_of(value)
-        met = self._met.get(-id(owner))
+        met = self.met.get(-id(owner))
         place = value.__array_interface__["data"][0]
         if met is None:
-            self._met[-id(owner)] = len(self._met), (owner, place)
+            self.met[-id(owner)] = len(self.met), (owner, place)
             return None
         return "memory", met[0], place - met[1][1]
 

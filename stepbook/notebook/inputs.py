@@ -11,11 +11,12 @@ have. That is no change: such inputs are taken to be what they were when the ste
 from __future__ import annotations
 
 import ast
+import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.cells import CellWalk, text_of
-from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents
+from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
 from ..code.verdicts import AND, parts_of
 from ..code.walk import DATA
@@ -26,10 +27,10 @@ from .memory import is_hidden
 from .needs import needed
 
 if TYPE_CHECKING:
-    import types
     from collections.abc import Iterable, Mapping
 
     from .memory import Memory
+    from .places import Places
     from .transform import Body
 
 #: What is in the name of a function that gives random generators a state.
@@ -93,7 +94,8 @@ class Reading:
 
     def _is_own(self, label: str) -> bool:
         """Whether a part is of a name of the step's own, or of several of which one is."""
-        names = label.partition(": ")[0].split(AND)
+        root, _, inside = label.partition(": ")
+        names = [*root.split(AND), inside]
         return any(name in self.own or name.partition(".")[0] in self.own for name in names)
 
 
@@ -115,14 +117,16 @@ class Inputs:
     Args:
         names: the notebook's names.
         memory: follows them.
+        places: follows what is in modules.
     """
 
-    def __init__(self, names: dict[str, Any], memory: Memory) -> None:
+    def __init__(self, names: dict[str, Any], memory: Memory, places: Places) -> None:
         self._names = names
+        self._places = places
         self._memory = memory
         #: For each name how it looked, its text, and the functions and classes in it.
         self._told: dict[str, tuple[bytes, str, tuple[Any, ...]]] = {}
-        self._shared: dict[frozenset[str], tuple[bytes, str]] = {}
+        self._shared: dict[frozenset[str], tuple[bytes, list[tuple[str, str]]]] = {}
         #: The generators of random numbers that are in a state that comes back.
         self._seeded: set[str] = set()
         #: How they were before a plain cell that gives some a state.
@@ -169,14 +173,19 @@ class Inputs:
         told = walk.inputs.items()
         inputs = {name: self._with_origin(name, text) for name, text in told}
         groups = {self._memory.group(name) for name in inputs if not is_hidden(name)}
-        shared = {
-            AND.join(sorted(group)): self._sharing(group) for group in groups if len(group) > 1
-        }
-        return {"reached": walk.parts(), "inputs": inputs, "shared": shared}
+        found = [pair for group in groups if len(group) > 1 for pair in self._sharing(group)]
+        sharing = {label: self._with_origins(label, text) for label, text in found}
+        return {"reached": walk.parts(), "inputs": inputs, "shared": sharing}
 
     def _own(self, step: str) -> frozenset[str]:
         """Return the names that the step itself, or one behind it, has changed last."""
         own = self._memory.behind(step)
+        places = self._places.written_behind(
+            lambda writer: self._memory.stands_behind(writer, step)
+        )
+        for name, value in self._names.items() if places else ():
+            if isinstance(value, types.ModuleType):
+                own |= {f"{name}.{word}" for module, word in places if module == value.__name__}
         return own | LAST if variables_behind(set(LAST), self._names) & own else own
 
     def _follow(self, walk: CellWalk, body: Body) -> None:
@@ -265,21 +274,22 @@ class Inputs:
         origin = self._memory.origins.get(name)
         return f"{text}{MADE_BY}{origin}" if origin else text
 
-    def _sharing(self, group: frozenset[str]) -> str:
-        """Return what a group of names holds, and which objects in it are one."""
-        names = sorted(group)
-        state = self._memory.state(names[0])
+    def _sharing(self, group: frozenset[str]) -> list[tuple[str, str]]:
+        """Return which names of a group share something, and what they hold.
+
+        The memory's groups may be too big: they are of what looked alike for a moment.
+        """
+        state = self._memory.state(min(group))
         known = self._shared.get(group)
         if known is None or known[0] != state:
-            text = Contents().of(tuple(self._names[name] for name in names))
-            known = self._shared[group] = state, text
-        memory, text = self._memory, known[1]
-        if text.startswith(NONE):
-            makers = [memory.maker(name) for name in names]
-            return ORIGIN + short_hash(repr(makers)) if all(makers) else text
-        if all(name in memory.origins for name in names):
-            return f"{text}{MADE_BY}{_hash_of(names, memory.origins)}"
-        return text
+            found = shared({name: self._names[name] for name in sorted(group)})
+            told = [(AND.join(sorted(names)), text) for names, text in found.items()]
+            known = self._shared[group] = state, told
+        return known[1]
+
+    def _with_origins(self, label: str, text: str) -> str:
+        names, origins = label.split(AND), self._memory.origins
+        return f"{text}{MADE_BY}{_hash_of(names, origins)}" if origins.keys() >= {*names} else text
 
 
 #: Objects in a value that takes no time to tell.
