@@ -154,7 +154,7 @@ def _is_unknown(old: str | None, new: str | None) -> bool:
 def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if kind == "code":
         return "its code changed"
-    name = _short(name)
+    name = _short(name.rpartition(": ")[2])  # without the variable through which it is reached
     if kind == "shared":
         return f"what {name} share changed"
     what = {"arguments": f"argument {name}", "inputs": f"input {name}"}.get(kind, name)
@@ -165,7 +165,7 @@ def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if old.startswith(PLAIN) and new.startswith(PLAIN):
         return f"{what}: {_short(old[1:])} -> {_short(new[1:])}"
     sizes = [part.partition(" ")[2] for part in (old, new) if part.startswith(HASH)]
-    more = f": {' -> '.join(sizes)}" if len({*sizes, ""}) > len(sizes) else ""
+    more = f": {' -> '.join(sizes)}" if len({*sizes} - {""}) > 1 else ""
     return f"{what} changed{more}"
 
 
