@@ -1,7 +1,7 @@
 """Two runs, or two attempts of a step, side by side: rows for tables and for programs.
 
 Pure. What differs is found by :func:`.verdicts.judge`; here it is told as a change from the one to
-the other: ``$.auc: 0.91 -> 0.93 (+0.02)``. Every text is one line that a terminal can be given.
+the other: ``return.auc: 0.91 -> 0.93 (+0.02)``. Every text is one line that terminals may be given.
 """
 
 from __future__ import annotations
@@ -137,14 +137,16 @@ def _told_once(verdict: Verdict) -> list[Finding]:
 
 
 def _place(finding: Finding) -> str:
-    """Return what a finding is about: ``$.auc``, ``column "Age", row 3``, ``variable df``."""
+    """Return what a finding is about: ``return.auc``, ``column "Age", row 3``, ``variable df``.
+
+    Errors write a place as ``$.auc``. Here there are several in one text, and a notebook would take
+    what is between two dollars for a formula.
+    """
     where, of = finding.where, finding.text.of if isinstance(finding.text, Contrast) else ""
     if finding.part != "value":
         place = finding.part + where
-    elif where[:1] in (".", "["):
-        place = f"${where}"
     else:
-        place = where.removeprefix(", ") or "return"
+        place = where.removeprefix(", ") if where.startswith(", ") else f"return{where}"
     return ", ".join(filter(None, (place, of)))
 
 

@@ -69,7 +69,7 @@ def test_two_runs_have_a_row_for_each_step_of_either(book):
     assert list(frame.columns) == COLUMNS
     assert list(frame["name"]) == ["Load", "Old", "Train", "New"]
     assert list(frame["differs"]) == [
-        "", "only in this run", "$.auc: 0.5 -> 0.7 (+0.2)", "only in the other run",
+        "", "only in this run", "return.auc: 0.5 -> 0.7 (+0.2)", "only in the other run",
     ]  # fmt: skip
     assert frame["status"].isna().tolist() == [False, False, False, True]
     assert frame["status_other"].isna().tolist() == [False, True, False, False]
@@ -107,15 +107,15 @@ DIFFERENT = [
     ("a\nb", "a\nc", "return, line 2: 'b' -> 'c'"),
     ([1, 2], [1, 2, 3], "return: 2 items -> 3 (+1)"),
     ({"rows": [{"score": 0.5}]}, {"rows": [{"score": 0.7}]},
-     "$.rows[0].score: 0.5 -> 0.7 (+0.2)"),
-    ({"a b": 1}, {"a b": 2}, "$['a b']: 1 -> 2 (+1)"),
-    ({"old": [1, 2]}, {"new": "x"}, "$.old: gone ([1, 2]); $.new: new ('x')"),
+     "return.rows[0].score: 0.5 -> 0.7 (+0.2)"),
+    ({"a b": 1}, {"a b": 2}, "return['a b']: 1 -> 2 (+1)"),
+    ({"old": [1, 2]}, {"new": "x"}, "return.old: gone ([1, 2]); return.new: new ('x')"),
     ({1, 2}, {2, 3}, "return: without 1; return: with 3"),
     ((1, 2), [1, 2], "return: [1, 2] (tuple) -> [1, 2] (list)"),
     (list(range(15)), list(range(1, 16)),
-     "$[0]: 0 -> 1 (+1); $[1]: 1 -> 2 (+1); $[2]: 2 -> 3 (+1); and 12 more"),
+     "return[0]: 0 -> 1 (+1); return[1]: 1 -> 2 (+1); return[2]: 2 -> 3 (+1); and 12 more"),
     (list(range(500)), list(range(1, 501)),
-     "$[0]: 0 -> 1 (+1); $[1]: 1 -> 2 (+1); $[2]: 2 -> 3 (+1); and 497 more"),
+     "return[0]: 0 -> 1 (+1); return[1]: 1 -> 2 (+1); return[2]: 2 -> 3 (+1); and 497 more"),
     (np.array([1.0, 2.0]), np.array([1.0, 2.5]),
      "return, [1]: 2.0 -> 2.5 (+0.5), 1 of 2 values"),
     (np.array([0.1 + 0.2]), np.array([0.3]),
@@ -287,9 +287,9 @@ def test_two_attempts_are_told_row_by_row(book):
     assert rows(frame, "attempt") == [["", "1", "2", ""]]
     assert rows(frame, "status") == [["", "succeeded", "succeeded", ""]]
     assert rows(frame, "return") == [
-        ["$.auc", "0.5", "0.7", "+0.2"],
-        ["$.n", "3", "", "gone"],
-        ["$.m", "", "4", "new"],
+        [".auc", "0.5", "0.7", "+0.2"],
+        [".n", "3", "", "gone"],
+        [".m", "", "4", "new"],
     ]
     attempts = run.attempts()
     told = frame[frame["what"] == "seconds"].iloc[0]

@@ -56,7 +56,7 @@ def test_two_runs_are_a_table_of_their_steps(call, runs):
     assert [row[0] for row in rows] == ["Load", "Train", "Report \\x1b[31m"]
     assert [row[3] for row in rows] == [
         "only in this run",
-        "$.auc: 0.9 -> 0.93 (+0.03); code: argument rate: 0.0 -> 0.03",
+        "return.auc: 0.9 -> 0.93 (+0.03); code: argument rate: 0.0 -> 0.03",
         "only in the other run",
     ]
     assert " -> " in rows[1][2]
@@ -74,7 +74,7 @@ def test_programs_get_every_field(call, runs):
     rows = json.loads(call(*runs, "--format", "json").stdout)
     assert [row["name"] for row in rows] == ["Load", "Train", "Report \x1b[31m"]
     assert rows[0]["status_other"] is None
-    assert rows[1]["differs"] == "$.auc: 0.9 -> 0.93 (+0.03)"
+    assert rows[1]["differs"] == "return.auc: 0.9 -> 0.93 (+0.03)"
     assert rows[1]["attempt_other"] == 3
     lines = list(csv.DictReader(io.StringIO(call(*runs, "--format", "csv").stdout)))
     assert [list(line) for line in lines] == [list(rows[0])] * 3
@@ -89,7 +89,7 @@ def test_two_attempts_of_a_step_are_a_table_of_facts(call, attempts, first, seco
     assert found.exit_code == 0, found.output
     heading, *rows = table(found.stdout)
     assert heading == ["what", "where", "first", "second", "change"]
-    assert ["return", "$.auc", first, second, change] in rows
+    assert ["return", ".auc", first, second, change] in rows
     assert [row[0] for row in rows] == [
         "attempt", "status", "started_at", "seconds", "return", "fingerprint",
     ]  # fmt: skip

@@ -57,7 +57,7 @@ def test_lines_that_only_one_attempt_has_are_told_as_such(kernel: Kernel) -> Non
     kernel.ok(FIT.format(comment="first", returned="y"))
     kernel.ok(FIT.format(comment="first", returned="y + 1\n    # not reached"))
     found = told(kernel, "Fit")
-    assert found["return"] == [["$.auc", "4", "5", "+1"]]
+    assert found["return"] == [[".auc", "4", "5", "+1"]]
     assert found["variable"] == [["stats.auc", "4", "5", "+1"]]
     assert found["source"] == [
         ["line 4", "    return y", "    return y + 1", ""],
