@@ -17,6 +17,8 @@ _KINDS: Final = ("reached", "inputs", "arguments", "shared")
 AND: Final = ", "
 #: How a fingerprint begins that has nothing but the code of a cell, as earlier versions made it.
 _CELL: Final = "cell:"
+#: Stands before the run in what stands for an attempt.
+_OF_RUN: Final = " of run_"
 #: Changes in a message.
 _MOST_TOLD: Final = 6
 #: Characters of a name or value in a message.
@@ -145,8 +147,10 @@ def _is_unknown(old: str | None, new: str | None) -> bool:
         return True
     if old is None or new is None or old == new:
         return False
-    if old.startswith(ORIGIN) != new.startswith(ORIGIN):
-        return True
+    if old.startswith(ORIGIN) or new.startswith(ORIGIN):
+        # Where something comes from can be compared within one run.
+        runs = {part.rpartition(_OF_RUN)[2] for part in (old, new) if _OF_RUN in part}
+        return old[:1] != new[:1] or len(runs) > 1
     # One is of the syntax tree, or both are of bytecode, by other Pythons.
     return python_of(old) != python_of(new)
 
