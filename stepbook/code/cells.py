@@ -25,6 +25,7 @@ class CellWalk(Walk):
         names: the notebook's names.
         tell: returns what a variable holds, as a text, and the functions and classes in it.
         everything: names by which code reaches every other name.
+        stub: the class of what stands for variables that could not be stored.
 
     Attributes:
         inputs: the variables, each as a text.
@@ -36,6 +37,7 @@ class CellWalk(Walk):
         names: dict[str, Any],
         tell: Callable[[str], tuple[str, Iterable[Any]]],
         everything: frozenset[str],
+        stub: type,
     ) -> None:
         super().__init__()
         self.inputs: dict[str, str] = {}
@@ -43,6 +45,7 @@ class CellWalk(Walk):
         self._names = names
         self._tell = tell
         self._everything = everything
+        self._stub = stub
         #: The variable through which what follows is reached.
         self._root = ""
 
@@ -86,6 +89,11 @@ class CellWalk(Walk):
         if name.partition(": ")[0].partition(".")[0] != self._root:
             name = f"{self._root}: {name}"
         return super()._label(name, value)
+
+    def _value(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
+        if isinstance(value, self._stub):
+            return self._content(label, value, get)
+        return super()._value(label, value, get)
 
     def _content(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         if self._names.get(label, MISSING) is not value:

@@ -29,7 +29,7 @@ _CLASS_NOISE: Final = frozenset(
     """
     __dict__ __weakref__ __doc__ __module__ __qualname__ __slots__ __hash__ __match_args__
     __abstractmethods__ _abc_impl __dataclass_params__ __static_attributes__ __firstlineno__
-    __orig_bases__ __parameters__ __type_params__ __annotate__ __annotations_cache__
+    __orig_bases__ __parameters__ __type_params__ __annotate__ __annotations_cache__ __slotnames__
     """.split()
 )
 #: What pydantic keeps of a class.

@@ -25,6 +25,7 @@ from .effects import EVERYTHING, nested_code
 from .history import LAST, variables_behind
 from .memory import is_hidden
 from .needs import needed
+from .stub import NotStored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -140,7 +141,7 @@ class Inputs:
         It is about to execute.
         """
         self._look_at_chance()
-        walk = CellWalk(self._names, self._brief, EVERYTHING)
+        walk = CellWalk(self._names, self._brief, EVERYTHING, NotStored)
         try:
             self._walk(walk, body)
             parts = walk.parts()
@@ -168,7 +169,7 @@ class Inputs:
         return Reading(body.fingerprint, parts, self._own(step), {**memory.origins})
 
     def _parts_of(self, body: Body) -> dict[str, dict[str, str]]:
-        walk = CellWalk(self._names, self._content, EVERYTHING)
+        walk = CellWalk(self._names, self._content, EVERYTHING, NotStored)
         self._follow(walk, body)
         told = walk.inputs.items()
         inputs = {name: self._with_origin(name, text) for name, text in told}
