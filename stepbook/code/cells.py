@@ -10,6 +10,7 @@ from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from .contents import NONE
+from .imports import package_of
 from .reads import reads_of
 from .walk import MISSING, Walk
 
@@ -55,8 +56,8 @@ class CellWalk(Walk):
         for chain in (*reads.chains, *reads.counters):
             if chain[0] in needed and chain[0] in self._names:
                 self._chain(self._names, chain)
-        for name in reads.imports:
-            self._import(name)
+        for one in reads.imports:
+            self._import(one, package_of(self._names))
 
     def variable(self, name: str) -> None:
         """Take in a variable, or a function or class under this name."""
