@@ -21,7 +21,6 @@ from .attributes import static
 from .behind import own_behind
 from .contents import MOST_PARTS_REACHED, NONE, Contents
 from .hashes import CODE, code_hash, name_of
-from .imports import stamp_of
 from .own import is_own, is_own_class, is_own_function
 from .walk import DATA, MISSING, Walk, content_of, defaults_of
 
@@ -191,8 +190,8 @@ class _Reached:
                 or function.__kwdefaults__ is not keywords
             ):
                 return False
-        for path, stamp in walk.stamps:
-            if stamp_of(path) != stamp:
+        for stamp in walk.stamps:
+            if not stamp.holds():
                 return False
         return all(
             len(items) == count and all(items.get(name) is value for name, value in code)

@@ -159,7 +159,7 @@ def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if old.startswith(PLAIN) and new.startswith(PLAIN):
         return f"{what}: {_short(old[1:])} -> {_short(new[1:])}"
     sizes = [part.partition(" ")[2] for part in (old, new) if part.startswith(HASH)]
-    more = f": {' -> '.join(sizes)}" if len({*sizes, ""}) > len(sizes) else ""
+    more = f": {' -> '.join(sizes)}" if sizes and len({*sizes, ""}) > len(sizes) else ""
     return f"{what} changed{more}"
 
 

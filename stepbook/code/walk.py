@@ -41,7 +41,7 @@ class Walk:
         cells: cells of closures, and what they had.
         functions: functions, with their code and defaults.
         classes: what classes have, how much that was, and the part of it that is code.
-        stamps: files of modules, and when they were written.
+        stamps: files of modules, as they were.
         seen: the code that was taken in, by id; held, so that no other gets that.
     """
 
@@ -52,7 +52,7 @@ class Walk:
         self.cells: list[tuple[types.CellType, Any]] = []
         self.functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
         self.classes: list[tuple[Mapping[str, Any], int, list[tuple[str, Any]]]] = []
-        self.stamps: list[tuple[str, Stamp]] = []
+        self.stamps: list[Stamp] = []
         self.seen: dict[int, Any] = {}
         self._labels: dict[str, int] = {}
         #: Code that is still to be followed; each in its turn, since it may be nested deeply.

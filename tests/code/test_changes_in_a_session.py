@@ -6,8 +6,10 @@ import collections
 import datetime as dt
 import decimal
 import gc
+import importlib
 import itertools
 import pathlib
+import sys
 import weakref
 
 import numpy as np
@@ -235,3 +237,20 @@ def test_nothing_of_an_object_of_the_person_s_is_called(base):
     ):
         assert '"?unknown"' not in told
     assert not ASKED
+
+
+def test_a_module_that_a_function_imports_counts_as_it_was_loaded(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "tools_of_a_session.py"
+    file.write_text("K = 1\n")
+    names = {"__name__": "__main__"}
+    exec("def call():\n    import tools_of_a_session\n    return tools_of_a_session.K", names)
+    first = of_call(names["call"], (), {})
+    names["call"]()
+    assert of_call(names["call"], (), {}) == first
+    file.write_text("K = 20\n")
+    assert of_call(names["call"], (), {}) == first
+    importlib.reload(sys.modules["tools_of_a_session"])
+    verdict = compare(first, of_call(names["call"], (), {}))
+    assert verdict.changes == ("import tools_of_a_session changed",)
+    del sys.modules["tools_of_a_session"]
