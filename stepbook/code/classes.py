@@ -67,6 +67,12 @@ def is_generated(items: Mapping[str, Any], name: str, part: types.FunctionType) 
     return is_one and part.__code__.co_filename == "<string>"
 
 
+def is_of_enum(cls: type, name: str) -> bool:
+    """Whether an attribute is a member of an enum, or what Python keeps of one."""
+    is_kept = name.startswith("_") and name.endswith("_")
+    return issubclass(cls, Enum) and (is_kept or name in vars(cls).get("_member_map_", ()))
+
+
 def told_of(cls: type, name: str, item: Any, contents: Contents) -> Any:
     """Return what tells of an attribute that says how a class is made; None for any other.
 

@@ -17,6 +17,8 @@ CODE: Final = "@"
 BYTECODE: Final = CODE + "b"
 THIS_BYTECODE: Final = f"{BYTECODE}{sys.version_info.major}{sys.version_info.minor}:"
 _MOST: Final = 4096
+#: Modules that stand for another one, on one system or the other.
+_PARTS: Final = {"posix": "os", "nt": "os", "posixpath": "os.path", "ntpath": "os.path"}
 #: The flags of functions that take any number of arguments.
 _TAKES: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 #: The flag of functions of which the first constant is the docstring; it is of later Pythons.
@@ -77,9 +79,15 @@ def name_of(value: Any) -> str:
     Where in the package it stands is left out: that is another place in another version.
     """
     module = getattr(value, "__module__", None)
-    package = module.partition(".")[0].lstrip("_") if isinstance(module, str) else ""
+    package = name_of_module(module).partition(".")[0] if isinstance(module, str) else ""
     name = str(value.__qualname__)
     return name if package in ("", "builtins") else f"{package}.{name}"
+
+
+def name_of_module(name: str) -> str:
+    """Return the name of a module of a library, whichever part of it this system has."""
+    package, dot, rest = name.partition(".")
+    return _PARTS.get(package, package.lstrip("_")) + dot + rest
 
 
 def is_of_bytecode(told: str) -> bool:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import builtins
 import functools
 import types
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.libraries import library
 from .attributes import static
 from .behind import own_behind
-from .classes import behind_descriptor, is_generated, is_noise, told_of
+from .classes import behind_descriptor, is_generated, is_noise, is_of_enum, told_of
 from .contents import FOR_EFFECTS, MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
-from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode, name_of
+from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode, name_of, name_of_module
 from .imports import files_of, package_of
 from .own import is_own, is_own_class, is_own_function, is_own_module
 from .reads import reads_of
@@ -166,7 +165,7 @@ class Walk:
         """Take in what a module of a library is called here, if that is not its name."""
         package = module.__name__.partition(".")[0]
         if label != module.__name__ and package not in _SKIPPED:
-            self.static[label] = CODE + module.__name__
+            self.static[self._label(label, module)] = CODE + name_of_module(module.__name__)
 
     def _asked(self, space: dict[str, Any], name: str) -> None:
         """Take in what a module of the person's own gives for a name that it has not."""
@@ -265,7 +264,7 @@ class Walk:
         is_code = issubclass(type(part), type) or _is_function(part)
         if is_code and not is_own(part) and not own_behind(part):
             return [[name, name_of(part)]]
-        if not issubclass(cls, Enum) or is_code:
+        if not is_of_enum(cls, name):
             self._attribute(f"{label}.{name}", vars(cls), name, part)
         return []
 

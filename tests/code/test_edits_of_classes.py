@@ -298,6 +298,31 @@ EDITS = {
         "2",
         "3",
     ),
+    "enum nonmember": Edit(
+        "import enum\nclass A(enum.Enum):\n    X = 1\n    k = enum.nonmember(5)\ndef call(): return A.k",
+        "5",
+        "6",
+    ),
+    "enum ignore / private": Edit(
+        "import enum\nclass A(enum.Enum):\n    X = 1\n    __k = 5\n    def go(self): return self.__k\ndef call(): return A.X.go()",
+        "5",
+        "6",
+    ),
+    "cached classmethod": Edit(
+        "import functools\nclass M:\n    @classmethod\n    @functools.cache\n    def go(cls): return 1\ndef call(): return M.go()",
+        "1",
+        "2",
+    ),
+    "cached class in code": Edit(
+        "import functools\n@functools.cache\nclass M:\n    def __init__(self): self.k = 1\ndef call(): return M().k",
+        "1",
+        "2",
+    ),
+    "cached property stack": Edit(
+        "import functools\nclass M:\n    @property\n    @functools.lru_cache\n    def go(self): return 1\ndef call(): return M().go",
+        "1",
+        "2",
+    ),
 }
 
 
