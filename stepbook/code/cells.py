@@ -10,6 +10,7 @@ from json import dumps
 from typing import TYPE_CHECKING, Any
 
 from .contents import NONE
+from .imports import package_of
 from .reads import reads_of
 from .walk import MISSING, Walk
 
@@ -59,9 +60,9 @@ class CellWalk(Walk):
         reads = reads_of(code)
         for chain in (*reads.chains, *reads.counters):
             if chain[0] in needed and chain[0] in self._names:
-                self._chain(self._names, chain)
-        for name in reads.imports:
-            self._import(name)
+                self._chain(self._names, chain, reads.given)
+        for one in reads.imports:
+            self._import(one, package_of(self._names))
 
     def variable(self, name: str) -> None:
         """Take in a variable, or a function or class under this name."""
@@ -77,16 +78,26 @@ class CellWalk(Walk):
             for chain in reads_of(value.__code__).counters:
                 self._chain(self._names, chain)
 
-    def _chain(self, space: dict[str, Any], chain: tuple[str, ...]) -> None:
+    def _chain(
+        self,
+        space: dict[str, Any],
+        chain: tuple[str, ...],
+        given: frozenset[str] = frozenset(),
+    ) -> None:
         before = self._root
         if space is self._names:
             self._root = chain[0]
-        super()._chain(space, chain)
+        super()._chain(space, chain, given)
+        self._root = before
+
+    def _follow(self, name: str, value: Any) -> None:
+        before, self._root = self._root, _root_of(name)
+        super()._follow(name, value)
         self._root = before
 
     def _label(self, name: str, value: Any) -> str:
         """Return *name*, with the variable through which it is reached: ``model: Model.fit``."""
-        if name.partition(": ")[0].partition(".")[0] != self._root:
+        if _root_of(name) != self._root:
             name = f"{self._root}: {name}"
         return super()._label(name, value)
 
@@ -104,6 +115,10 @@ class CellWalk(Walk):
             for item in code:
                 self.code_of(item)
         return True
+
+
+def _root_of(label: str) -> str:
+    return label.partition(": ")[0].partition(".")[0]
 
 
 def text_of(code: str, parts: dict[str, dict[str, str]]) -> str:

@@ -12,12 +12,16 @@ told by their members, tables by their columns.
 
 from __future__ import annotations
 
+import array
 import contextlib
 import enum
 import functools
+import gc
+import operator
 import pathlib
 import pickle
 import types
+import typing
 from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,10 +29,13 @@ import xxhash
 
 from ..model.libraries import library
 from ..values.plain import plain
-from ..values.types.living import slots_of
 from ..values.types.memory import owner_of
 from . import tables
-from .hashes import code_hash
+from .attributes import closure_of, fields_of, static
+from .behind import own_behind
+from .hashes import code_hash, name_of
+from .imports import module_hash
+from .instances import has_hidden_state, instances_of
 from .own import is_own_class, is_own_function
 
 if TYPE_CHECKING:
@@ -58,11 +65,21 @@ _SMALL: Final = frozenset({bool, int, float, complex, type(None)})
 _ATOMS: Final = frozenset({bool, int, float, complex, type(None), str, bytes, tuple, range, slice})
 #: What pickles by value, and can change.
 _CONTAINERS: Final = frozenset({list, dict, bytearray})
+#: What is used for its effects; which one it is says nothing about a result.
+FOR_EFFECTS: Final = frozenset({"logging", "tqdm", "warnings"})
 #: Modules of the standard library of which objects pickle by value.
-_BY_VALUE: Final = frozenset({"datetime", "decimal", "fractions", "ipaddress", "re", "uuid"})
-_ATOMS_EXTENDED: Final = (str, int, float, bytes)
-#: Built-in types that classes extend.
-_EXTENDED: Final = (dict, list, tuple, set, frozenset, *_ATOMS_EXTENDED)
+_BY_VALUE: Final = frozenset(
+    {"datetime", "decimal", "fractions", "ipaddress", "operator", "re", "uuid"}
+)
+#: Libraries of which objects are nothing but their attributes.
+_BY_ATTRIBUTES: Final = frozenset(
+    {"argparse", "builtins", "collections", "configparser", "string", "types"}
+    | {"annotated_types", "pydantic"}
+)
+#: Types of which there is one object.
+_ALONE: Final = frozenset({"PydanticUndefinedType"})
+#: Types of which the members of a set can be sorted, if it has no others.
+_SORTED: Final = frozenset({str, int, bytes})
 _TABLES: Final = (tables.array, tables.table)
 _COUNTED: Final = frozenset({list, dict, tuple, set, frozenset})
 _BUILT_IN: Final = (
@@ -90,33 +107,93 @@ class Contents:
     def __init__(self, most_parts: int = MOST_PARTS) -> None:
         self.most_parts = most_parts
         self.code: dict[Any, None] = {}
+        #: The value that is being told, and the type of a part of it that has no content.
+        self._value: Any = None
+        self._unknown = ""
+        #: What tells the value that the one which is being told is a part of.
+        self._outer: _Pickler | None = None
 
     def of(self, value: Any) -> str:
         """Return the text for a value."""
         kind = type(value)
         if kind in _SMALL or (kind is str and len(value) < _LONGEST):
-            text = repr(value)
-            if len(text) <= _LONGEST:
+            try:
+                text = repr(value)
+            except ValueError:  # of an int with thousands of digits
+                text = ""
+            if 0 < len(text) <= _LONGEST:
                 return PLAIN + text
         if (kind is dict or kind is list) and (small := plain(value)) and not _repeats(value):
             text = small[0]
             if len(text) <= _LONGEST:
                 return PLAIN + text
             return HASH + xxhash.xxh3_64_hexdigest(text.encode())
+        self._value, self._unknown = value, ""
         try:
-            return HASH + self.hash_of(value) + _size_of(value)
+            told = HASH + self.hash_of(value)
         except NoContentError as error:
             return NONE + str(error)
         except Exception:  # noqa: BLE001 - a value that cannot be told must not fail the step
             return NONE + kind.__qualname__
+        return f"{NONE}{self._unknown} {told}" if self._unknown else told + _size_of(value)
+
+    @property
+    def knows_a_part(self) -> bool:
+        """Whether the value that was told last has content beside what has none."""
+        return self._unknown != ""
 
     def hash_of(self, value: Any) -> str:
-        """Return the hash of the content of a value.
+        """Return the hash of the content of a value, or of a part of the one that is being told.
 
         Raises:
             NoContentError: it has none.
         """
-        return _Pickler(self).hash_of(value)
+        outer = self._outer
+        self._outer = pickler = _Pickler(self, outer)
+        try:
+            return pickler.hash_of(value)
+        finally:
+            self._outer = outer
+            if outer is not None:
+                outer.left = pickler.left
+
+    def make_room(self, parts: int) -> None:
+        """Refuse a container that is too big before it is looked through.
+
+        Raises:
+            NoContentError: it has more parts than the value may still have.
+        """
+        if self._outer is not None and parts > self._outer.left:
+            raise NoContentError(f"value of more than {self.most_parts:,} parts")
+
+    def without(self, name: str) -> tuple[str, ...]:
+        """Note that a part of the value has no content, and return what stands for it.
+
+        The rest of the value counts nevertheless: what is known to differ has changed.
+
+        Args:
+            name: of its type.
+        """
+        self._unknown = self._unknown or name
+        return ("unknown",)
+
+    def of_library(self, value: Any) -> Any:
+        """Return what stands for an object of a library that has no content.
+
+        Raises:
+            NoContentError: that is the whole value.
+        """
+        code = own_behind(value)
+        self.code |= dict.fromkeys(code)
+        told = [code_hash(part.__code__) for part in code if type(part) is types.FunctionType]
+        if told and static(value, "__wrapped__") is not None:
+            return "wrapped", told
+        if callable(value) and static(value, "__qualname__") is not None:
+            return "function", name_of(value)
+        name = f"{library(value)}.{type(value).__qualname__}".removeprefix("builtins.")
+        if value is self._value and not told:
+            raise NoContentError(name)
+        return (*self.without(name), told)
 
 
 def shared(values: dict[str, Any]) -> dict[frozenset[str], str]:
@@ -126,7 +203,7 @@ def shared(values: dict[str, Any]) -> dict[frozenset[str], str]:
     """
     contents, met = Contents(), {}
     for name, value in values.items():
-        pickler = _Pickler(contents)
+        pickler = _Pickler(contents, None)
         with contextlib.suppress(Exception):  # as in Contents.of
             pickler.dump(value)
             met[name] = pickler.met  # held to the end: an id is one object's for as long
@@ -144,7 +221,7 @@ def shared(values: dict[str, Any]) -> dict[frozenset[str], str]:
 
 def _size_of(value: Any) -> str:
     """Return how big a table, an array or a container is, for a message about a change."""
-    shape = value.shape if tables.how(value) in _TABLES else None
+    shape = value.shape if _HOW.get(type(value)) in _TABLES else None
     if shape:
         return " " + " x ".join(map(str, shape))
     return f" {len(value)} items" if type(value) in _COUNTED else ""
@@ -182,15 +259,21 @@ class _Pickler(pickle.Pickler):
         contents: takes in the code that is met.
         met: objects that can change, each with its number, and memory of arrays by its negative
             id; held, so that no other object gets the id.
+        above: the same of each value that this one is a part of.
+        left: objects that the value may still have.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, outer: _Pickler | None) -> None:
         self._sink = _Sink()
         super().__init__(self._sink, 5)
         self.fast = True
         self.contents = contents
         self.met: dict[int, tuple[int, Any]] = {}
-        self._left = contents.most_parts
+        self.above: tuple[dict[int, tuple[int, Any]], ...] = ()
+        self.left = contents.most_parts
+        if outer is not None:
+            self.above = *outer.above, outer.met
+            self.left = outer.left
 
     def hash_of(self, value: Any) -> str:
         """Return the hash of a value."""
@@ -199,8 +282,8 @@ class _Pickler(pickle.Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         """Return what is hashed in place of *value*; None for what pickles by value."""
-        self._left -= 1
-        if self._left < 0:
+        self.left -= 1
+        if self.left < 0:
             raise NoContentError(f"value of more than {self.contents.most_parts:,} parts")
         kind = type(value)
         if kind in _ATOMS:
@@ -216,11 +299,15 @@ class _Pickler(pickle.Pickler):
             return tell(self.contents, value), self._memory_of(value)
         return tell(self.contents, value)
 
-    def _again(self, value: Any) -> tuple[str, int] | None:
+    def _again(self, value: Any) -> tuple[Any, ...] | None:
         """Return which object this is, if it was met before in this value."""
         met = self.met.get(id(value))
         if met is not None:
             return "again", met[0]
+        for level, above in enumerate(self.above):
+            met = above.get(id(value))
+            if met is not None:
+                return "above", level, met[0]
         self.met[id(value)] = len(self.met), value
         return None
 
@@ -239,7 +326,21 @@ class _Pickler(pickle.Pickler):
 
 
 def _set(contents: Contents, value: Any) -> Any:
-    return type(value).__name__, sorted(map(contents.hash_of, value))
+    """Tell a set by its members, and take in their code, in an order that is the same each time."""
+    contents.make_room(len(value))
+    name = type(value).__name__
+    kinds = {*map(type, value)}
+    if len(kinds) == 1 and not kinds.isdisjoint(_SORTED):
+        return name, sorted(value)
+    code, told = contents.code, []
+    for member in value:
+        contents.code = {}
+        told.append((contents.hash_of(member), contents.code))
+    told.sort(key=operator.itemgetter(0))
+    for _, brought in told:
+        code |= brought
+    contents.code = code
+    return name, [text for text, _ in told]
 
 
 def _mapping(_: Contents, value: Any) -> Any:
@@ -252,21 +353,21 @@ def _deque(_: Contents, value: Any) -> Any:
 
 
 def _path(_: Contents, value: Any) -> Any:
-    return "path", str(value)
+    return "path", pathlib.PurePath.__str__(value)
 
 
 def _function(contents: Contents, value: Any) -> Any:
     if not is_own_function(value):
-        return "function", value.__qualname__
+        return contents.of_library(value)
     contents.code[value] = None
-    cells = [cell.cell_contents for cell in value.__closure__ or ()]
-    return "function", code_hash(value.__code__), value.__defaults__, value.__kwdefaults__, cells
+    given = value.__defaults__, value.__kwdefaults__, closure_of(value)
+    return "function", code_hash(value.__code__), *given
 
 
 def _built_in(_: Contents, value: Any) -> Any:
     owner = getattr(value, "__self__", None)
-    if isinstance(owner, (types.ModuleType, type(None))):
-        return "function", value.__qualname__
+    if owner is None or issubclass(type(owner), types.ModuleType):
+        return "function", name_of(value)
     return "function", value.__qualname__, owner
 
 
@@ -281,58 +382,50 @@ def _partial(_: Contents, value: Any) -> Any:
 def _class(contents: Contents, value: Any) -> Any:
     if is_own_class(value):
         contents.code[value] = None
-    return "class", value.__qualname__
+        return "class", value.__qualname__
+    return "class", name_of(value)
 
 
 def _module(_: Contents, value: Any) -> Any:
-    return "module", value.__name__
+    return "module", value.__name__, module_hash(value)
 
 
 def _member(_: Contents, value: Any) -> Any:
-    return "member", type(value), value.name
+    fields = fields_of(value) or {}
+    name = fields.get("_name_")
+    return "member", type(value), fields.get("_value_") if name is None else name
 
 
-def _instances_of(kind: type) -> Tell:
-    """Return what tells instances of a class of the person's by their attributes."""
-    name, slots, extends = kind.__qualname__, slots_of(kind), issubclass(kind, _EXTENDED)
-
-    def instance(contents: Contents, value: Any) -> Any:
-        contents.code[kind] = None
-        try:
-            fields = dict(object.__getattribute__(value, "__dict__"))
-        except AttributeError:
-            fields = None  # it has slots only
-        held = [_slot(value, slot) for slot in slots] if slots else None
-        return "object", name, fields, held, _inherited(value) if extends else None
-
-    return instance
+def _alias(_: Contents, value: Any) -> Any:
+    """Tell ``list[int]``, ``int | None`` and the like by what they are made of."""
+    origin = typing.get_origin(value)
+    return "alias", str(value) if origin is None else origin, typing.get_args(value)
 
 
-def _slot(value: Any, name: str) -> Any:
-    try:
-        return object.__getattribute__(value, name)
-    except AttributeError:
-        return None
+def _view(_: Contents, value: Any) -> Any:
+    return type(value).__name__, [*value]
 
 
-def _inherited(value: Any) -> Any:
-    """Return what an instance has as a built-in type that its class extends."""
-    if isinstance(value, dict):
-        return list(dict.items(value))
-    if isinstance(value, (list, tuple)):
-        return [*value]
-    if isinstance(value, (set, frozenset)):
-        return set(value)
-    bases: tuple[Any, ...] = _ATOMS_EXTENDED
-    return next((base(value) for base in bases if isinstance(value, base)), None)
+def _shown(_: Contents, value: Any) -> Any:
+    """Tell a view of a mapping by the mapping, which is not asked."""
+    return type(value).__name__, *gc.get_referents(value)
+
+
+def _memory(_: Contents, value: Any) -> Any:
+    view = memoryview(value)
+    return type(value).__name__, view.format, view.shape, view.tobytes()
+
+
+def _dispatch(_: Contents, value: Any) -> Any:
+    return "dispatch", value.dispatcher
 
 
 def _as_it_is(_: Contents, __: Any) -> Any:
     return None
 
 
-def _none(_: Contents, value: Any) -> Any:
-    raise NoContentError(f"{library(value)}.{type(value).__qualname__}".removeprefix("builtins."))
+def _none(contents: Contents, value: Any) -> Any:
+    return contents.of_library(value)
 
 
 #: What tells objects that can change, so that it matters whether two of them are one.
@@ -353,6 +446,12 @@ _HOW: Final[dict[type, Tell]] = {
     types.MethodType: _method,
     types.ModuleType: _module,
     functools.partial: _partial,
+    functools.partialmethod: _partial,
+    functools.singledispatchmethod: _dispatch,
+    types.MappingProxyType: _shown,
+    **dict.fromkeys((type({}.keys()), type({}.values()), type({}.items())), _view),
+    **dict.fromkeys((memoryview, array.array), _memory),
+    **dict.fromkeys((types.GenericAlias, types.UnionType), _alias),
     **dict.fromkeys(_BUILT_IN, _built_in),
 }
 
@@ -362,20 +461,26 @@ def _how(value: Any) -> Tell:
     kind = type(value)
     package = library(value)
     found: Tell = _none
-    if isinstance(value, type):
+    if issubclass(kind, type):
         found = _class
-    elif isinstance(value, enum.Enum):
+    elif issubclass(kind, enum.Enum):
         found = _member
-    elif isinstance(value, pathlib.PurePath):
+    elif issubclass(kind, pathlib.PurePath):
         found = _path
-    elif is_own_class(kind):
-        found = _instances_of(kind)
+    elif is_own_class(kind) or (package in _BY_ATTRIBUTES and not has_hidden_state(kind)):
+        found = instances_of(kind, is_own=is_own_class(kind))
         _CHANGEABLE.add(found)
     elif package in _BY_VALUE:
         found = _as_it_is
+    elif package in FOR_EFFECTS:
+        found = lambda _, __: ("for its effects",)  # noqa: E731 - one line
+    elif kind.__name__ in _ALONE:
+        found = lambda _, one: ("one of", type(one).__qualname__)  # noqa: E731 - the same
+    elif package == "typing":
+        found = _alias
     elif package == "zoneinfo":
         found = lambda _, zone: ("zone", str(zone))  # noqa: E731 - one line
     else:
-        found = tables.how(value) or _none
+        found = tables.how(kind) or _none
     _HOW[kind] = found
     return found

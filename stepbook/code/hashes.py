@@ -17,6 +17,10 @@ CODE: Final = "@"
 BYTECODE: Final = CODE + "b"
 THIS_BYTECODE: Final = f"{BYTECODE}{sys.version_info.major}{sys.version_info.minor}:"
 _MOST: Final = 4096
+#: Modules that stand for another one, on one system or the other.
+_PARTS: Final = {"posix": "os", "nt": "os", "posixpath": "os.path", "ntpath": "os.path"}
+#: The flags of functions that take any number of arguments.
+_TAKES: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
 #: The flag of functions of which the first constant is the docstring; it is of later Pythons.
 _HAS_DOCSTRING: Final = getattr(inspect, "CO_HAS_DOCSTRING", inspect.CO_NEWLOCALS)
 
@@ -54,7 +58,12 @@ def _bytecode(code: types.CodeType) -> tuple[Any, ...]:
     # Of a function it is the docstring, or nothing; comprehensions and lambdas have none.
     if code.co_flags & _HAS_DOCSTRING and not code.co_name.startswith("<"):
         constants = constants[1:]
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
+    takes = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount
+    flags = code.co_flags & _TAKES
+    return (
+        *(code.co_code, code.co_exceptiontable, takes, flags),
+        *(code.co_names, code.co_varnames, code.co_freevars, constants),
+    )
 
 
 def _constant(part: Any) -> Any:
@@ -62,6 +71,23 @@ def _constant(part: Any) -> Any:
         return _bytecode(part)
     # The order of a set is not the same each time it is compiled.
     return sorted(map(repr, part)) if isinstance(part, frozenset) else part
+
+
+def name_of(value: Any) -> str:
+    """Return what a function or class of a library counts by: its package and its name there.
+
+    Where in the package it stands is left out: that is another place in another version.
+    """
+    module = getattr(value, "__module__", None)
+    package = name_of_module(module).partition(".")[0] if isinstance(module, str) else ""
+    name = str(value.__qualname__)
+    return name if package in ("", "builtins") else f"{package}.{name}"
+
+
+def name_of_module(name: str) -> str:
+    """Return the name of a module of a library, whichever part of it this system has."""
+    package, dot, rest = name.partition(".")
+    return _PARTS.get(package, package.lstrip("_")) + dot + rest
 
 
 def is_of_bytecode(told: str) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
+import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..system.locate import is_library_file
-
-if TYPE_CHECKING:
-    import types
 
 _HERE: Final = str(Path(__file__).parents[1])
 
@@ -23,6 +21,8 @@ def is_own_module(name: Any) -> bool:
     if module is None or name.partition(".")[0] == "stepbook":
         return False
     path = getattr(module, "__file__", None)
+    if path is None:  # a folder of modules, without an __init__.py
+        path = next(iter(getattr(module, "__path__", ())), None)
     return isinstance(path, str) and not is_library_file(path)
 
 
@@ -30,6 +30,14 @@ def is_own_module(name: Any) -> bool:
 def is_own_file(name: str) -> bool:
     """Whether the file of a code object, or the cell that stands for one, is the person's."""
     return not (name.startswith(("<frozen", _HERE)) or is_library_file(name))
+
+
+def is_own(value: Any) -> bool:
+    """Whether a value is a function or class of the person's own."""
+    kind = type(value)  # what isinstance() asks a proxy for, the person's code answers
+    if issubclass(kind, type):
+        return is_own_class(value)
+    return kind is types.FunctionType and is_own_function(value)
 
 
 def is_own_function(value: types.FunctionType) -> bool:

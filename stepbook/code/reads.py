@@ -5,11 +5,14 @@ from __future__ import annotations
 import dis
 import functools
 import types
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from .imports import Import
 
 _LOADS: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _STORES: Final = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
+_CONSTANTS: Final = frozenset({"LOAD_CONST", "LOAD_SMALL_INT"})
 #: Operations between the parts of a chain of attributes that say nothing about it.
 _BETWEEN: Final = frozenset({"CACHE", "EXTENDED_ARG", "PUSH_NULL", "NOP"})
 
@@ -19,43 +22,65 @@ class Reads(NamedTuple):
 
     Attributes:
         chains: names, each with the attributes that are asked of it: ``("tools", "clean")``.
-        imports: modules that it imports itself.
+        imports: its own import statements.
         counters: the chains of names that it gives values to, too: ``global n; n += 1``.
+        given: the attributes that it gives values to, of whatever object.
     """
 
     chains: tuple[tuple[str, ...], ...]
-    imports: tuple[str, ...]
+    imports: tuple[Import, ...]
     counters: tuple[tuple[str, ...], ...]
+    given: frozenset[str]
 
 
 @functools.lru_cache(maxsize=4096)
 def reads_of(code: types.CodeType) -> Reads:
     """Return what *code*, and the functions in it, read."""
-    chains: dict[tuple[str, ...], None] = {}
-    imports: dict[str, None] = {}
-    stored: set[str] = set()
+    found = _Found()
     waiting = [code]
     while waiting:
         one = waiting.pop()
         waiting += [part for part in one.co_consts if isinstance(part, types.CodeType)]
+        found.look_through(one)
+    own = [chain for chain in found.chains if chain[0] not in found.stored]
+    both = [chain for chain in found.chains if chain[0] in found.stored]
+    return Reads(tuple(own), tuple(found.imports), tuple(both), frozenset(found.given))
+
+
+class _Found:
+    """What is read and given values to in the code that was looked through so far."""
+
+    def __init__(self) -> None:
+        self.chains: dict[tuple[str, ...], None] = {}
+        self.imports: dict[Import, None] = {}
+        self.stored: set[str] = set()
+        self.given: set[str] = set()
+
+    def look_through(self, code: types.CodeType) -> None:
+        """Take in what one code object does itself."""
         chain: list[str] = []
-        for step in dis.get_instructions(one):
+        constants: list[Any] = []  # before an import: how far above, and the names from there
+        for step in dis.get_instructions(code):
             if step.opname in _BETWEEN:
                 continue
             if chain and step.opname in _ATTRIBUTES:
                 chain.append(step.argval)
                 continue
             if chain:
-                chains[tuple(chain)] = None
-                chain = []
-            if step.opname in _LOADS:
-                chain = [step.argval]
-            elif step.opname == "IMPORT_NAME":
-                imports[step.argval] = None
-            elif step.opname in _STORES:
-                stored.add(step.argval)
+                self.chains[tuple(chain)] = None
+            chain = [step.argval] if step.opname in _LOADS else []
+            if step.opname in _CONSTANTS:
+                constants = [*constants[-1:], step.argval]
+            else:
+                self._take(step, constants)
         if chain:
-            chains[tuple(chain)] = None
-    own = [chain for chain in chains if chain[0] not in stored]
-    both = [chain for chain in chains if chain[0] in stored]
-    return Reads(tuple(own), tuple(imports), tuple(both))
+            self.chains[tuple(chain)] = None
+
+    def _take(self, step: dis.Instruction, constants: list[Any]) -> None:
+        if step.opname == "IMPORT_NAME":
+            level, names = constants
+            self.imports[Import(level, step.argval, tuple(names or ()))] = None
+        elif step.opname == "STORE_ATTR":
+            self.given.add(step.argval)
+        elif step.opname in _STORES:
+            self.stored.add(step.argval)

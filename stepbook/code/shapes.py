@@ -7,6 +7,7 @@ import hashlib
 from typing import Any, Final
 
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DOCUMENTED: Final = (*_DEFINITIONS, ast.Module)
 #: Fields that say nothing of what the code does, or that not every Python version has.
 _NOTHING: Final = frozenset({"ctx", "type_comment", "kind"})
 #: Hex digits of the hash of a function: 64 bits, among the handful that a step reaches.
@@ -43,7 +44,7 @@ def _shape(node: Any) -> Any:
     fields = []
     for name, value in ast.iter_fields(node):
         shown = value
-        if name == "body" and isinstance(node, _DEFINITIONS):
+        if name == "body" and isinstance(node, _DOCUMENTED):
             shown = _without_docstring(value)
         if shown not in (None, []) and name not in _NOTHING:
             fields.append([name, _shape(shown)])
@@ -51,7 +52,7 @@ def _shape(node: Any) -> Any:
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0]
+    first = body[0] if body else None
     if (
         isinstance(first, ast.Expr)
         and isinstance(first.value, ast.Constant)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
-from ..model.libraries import library
 from ..values.types.memory import parts_of
 
 if TYPE_CHECKING:
@@ -14,34 +13,53 @@ if TYPE_CHECKING:
 
     Tell = Callable[[Any, Any], Any]
 
+#: The types of floats and complex numbers of more than 64 bits.
+_LONG: Final = "gG"
 
-def how(value: Any) -> Tell | None:
-    """Return what tells values of this type, of a library of arrays or tables; None if nothing."""
-    package = library(value)
-    if package == "numpy":
-        return _numpy_how(value)
-    if package == "pandas":
-        return _pandas_how(value)
-    if package == "polars":
-        return _polars_how(value)
-    return _arrow_how(value) if package == "pyarrow" else None
+
+def how(kind: type) -> Tell | None:
+    """Return what tells values of a type, of a library of arrays or tables; None if nothing."""
+    find = _LIBRARIES.get(str(kind.__module__).partition(".")[0])
+    return None if find is None else find(kind)
+
+
+def extended(base: type) -> Callable[[Any], Any] | None:
+    """Return what tells what objects of a class have of the table or array that it extends."""
+    tell = how(base)
+    if tell is array:
+        import numpy as np  # noqa: PLC0415 - there is an array
+
+        return lambda value: _array(np.ndarray.view(value, np.ndarray))
+    return (lambda value: tell(None, value)) if tell in (table, _masked) else None
+
+
+def _first(kind: type, tells: list[tuple[Any, Tell]]) -> Tell | None:
+    """Return what tells values of the first of these types that *kind* is one of."""
+    return next((tell for types, tell in tells if issubclass(kind, types)), None)
 
 
 # ---- NumPy --------------------------------------------------------------------------------------
 
 
-def _numpy_how(value: Any) -> Tell | None:
+def _numpy_how(kind: type) -> Tell | None:
     import numpy as np  # noqa: PLC0415 - there is an array
 
-    if type(value) is np.ndarray:
+    if kind is np.ndarray:
         return array
-    if isinstance(value, np.generic):
-        return lambda _, item: ("scalar", item.dtype.str, item.tobytes())
-    if isinstance(value, np.dtype):
-        return lambda _, dtype: ("dtype", str(dtype))
-    if isinstance(value, np.ufunc):
-        return lambda _, function: ("function", function.__name__)
-    return None
+    return _first(
+        kind,
+        [
+            (np.ma.MaskedArray, _masked),
+            (
+                np.ndarray,
+                lambda _, held: (kind.__name__, _array(np.ndarray.view(held, np.ndarray))),
+            ),
+            ((np.void, np.longdouble, np.clongdouble), lambda _, one: _array(np.asarray(one))),
+            (np.generic, lambda _, one: ("scalar", one.dtype.str, one.tobytes())),
+            (np.dtype, lambda _, dtype: ("dtype", str(dtype))),
+            (np.ufunc, lambda _, function: ("function", function.__name__)),
+        ],
+    )
 
 
 def array(_: Any, value: Any) -> Any:
@@ -51,9 +69,34 @@ def array(_: Any, value: Any) -> Any:
 
 def _array(value: Any) -> Any:
     dtype = value.dtype
+    if dtype.names:  # between its fields there may be room, in which anything stands
+        fields = [(name, _array(value[name])) for name in dtype.names]
+        return "array", str(dtype), value.shape, fields
     if dtype.hasobject:
         return "array", str(dtype), value.shape, value.ravel().tolist()
-    return "array", str(dtype.descr if dtype.names else dtype.str), value.shape, _bytes(value)
+    if dtype.char in _LONG:
+        return "array", dtype.str, value.shape, _long_bytes(value)
+    return "array", dtype.str, value.shape, _bytes(value)
+
+
+def _masked(_: Any, value: Any) -> Any:
+    import numpy as np  # noqa: PLC0415 - there is an array
+
+    fill = value._fill_value  # noqa: SLF001 - to ask for it would set it
+    if fill is None:
+        fill = np.ma.default_fill_value(value.dtype)
+    data = _array(np.ndarray.view(value, np.ndarray))
+    told = repr(np.array(fill, value.dtype).tolist())
+    return "masked", data, _array(np.ma.getmaskarray(value)), told
+
+
+def _long_bytes(value: Any) -> list[bytes]:
+    """Return the digest of numbers that have more room than digits: as sums of two floats."""
+    import numpy as np  # noqa: PLC0415 - there is an array
+
+    with np.errstate(all="ignore"):
+        high = value.astype("f8" if value.dtype.kind == "f" else "c16")
+        return [_bytes(high), _bytes((value - high).astype(high.dtype))]
 
 
 def _bytes(value: Any) -> bytes:
@@ -69,19 +112,27 @@ def _bytes(value: Any) -> bytes:
 # ---- pandas -------------------------------------------------------------------------------------
 
 
-def _pandas_how(value: Any) -> Tell | None:
+def _pandas_how(kind: type) -> Tell | None:
     import pandas as pd  # noqa: PLC0415 - there is a table
 
-    if type(value) in (pd.DataFrame, pd.Series):
+    if kind in (pd.DataFrame, pd.Series):
         return table
-    if isinstance(value, pd.Index):
-        return lambda _, index: _index(index)
-    if isinstance(value, pd.api.extensions.ExtensionArray):
-        return lambda _, values: _column(values)
-    plain = pd.api.extensions.ExtensionDtype, pd.Timestamp, pd.Timedelta, pd.Period, pd.Interval
-    if isinstance(value, (*plain, pd.offsets.BaseOffset)) or value is pd.NA or value is pd.NaT:
-        return lambda _, item: (type(item).__name__, repr(item))
-    return None
+    shown = pd.api.extensions.ExtensionDtype, pd.Period, pd.Interval, pd.offsets.BaseOffset
+    return _first(
+        kind,
+        [
+            (pd.Index, lambda _, index: _index(index)),
+            (pd.api.extensions.ExtensionArray, lambda _, values: _column(values)),
+            (pd.CategoricalDtype, _categories),
+            ((pd.Timestamp, pd.Timedelta), lambda _, one: (kind.__name__, repr(one), one.unit)),
+            ((*shown, type(pd.NA), type(pd.NaT)), lambda _, one: (kind.__name__, repr(one))),
+        ],
+    )
+
+
+def _categories(_: Any, dtype: Any) -> Any:
+    held = dtype.categories
+    return "categories", dtype.ordered, None if held is None else _index(held)
 
 
 def table(_: Any, value: Any) -> Any:
@@ -134,24 +185,40 @@ def _column(values: Any) -> Any:
 # ---- Arrow --------------------------------------------------------------------------------------
 
 
-def _polars_how(value: Any) -> Tell | None:
+def _polars_how(kind: type) -> Tell | None:
     import polars as pl  # noqa: PLC0415 - there is a table
 
-    if isinstance(value, pl.DataFrame):
-        return lambda _, frame: ("polars", str(frame.schema), _arrow(frame.to_arrow()))
-    if isinstance(value, pl.Series):
-        return lambda _, one: ("polars", str(one.dtype), one.name, _arrow(one.to_arrow()))
-    return None
+    return _first(
+        kind,
+        [
+            (pl.DataFrame, lambda _, f: ("polars", str(f.schema), _polars(f, f.dtypes))),
+            (pl.Series, lambda _, s: ("polars", str(s.dtype), s.name, _polars(s, [s.dtype]))),
+            (pl.DataType, lambda _, dtype: ("dtype", repr(dtype))),
+        ],
+    )
 
 
-def _arrow_how(value: Any) -> Tell | None:
+def _polars(value: Any, dtypes: list[Any]) -> Any:
+    import polars as pl  # noqa: PLC0415 - there is a table
+
+    if pl.Object in dtypes:
+        raise TypeError("Arrow has of an object where it is in memory")
+    return _arrow(value.to_arrow())
+
+
+def _arrow_how(kind: type) -> Tell | None:
     import pyarrow as pa  # noqa: PLC0415 - there is a table
 
-    if isinstance(value, (pa.Table, pa.RecordBatch, pa.Array, pa.ChunkedArray)):
-        return lambda _, table: _arrow(table)
-    if isinstance(value, (pa.Schema, pa.DataType, pa.Field, pa.Scalar)):
-        return lambda _, item: (type(item).__name__, str(item))
-    return None
+    tables = pa.Table, pa.RecordBatch, pa.Array, pa.ChunkedArray
+    return _first(
+        kind,
+        [
+            (tables, lambda _, table: _arrow(table)),
+            (pa.Schema, lambda _, schema: ("schema", schema.serialize().to_pybytes())),
+            (pa.Field, lambda _, one: ("field", pa.schema([one]).serialize().to_pybytes())),
+            ((pa.DataType, pa.Scalar), lambda _, item: (kind.__name__, str(item))),
+        ],
+    )
 
 
 def _arrow(value: Any) -> Any:
@@ -187,3 +254,11 @@ class _Hashed:
 
     def close(self) -> None:
         """End."""
+
+
+_LIBRARIES: Final[dict[str, Callable[[type], Tell | None]]] = {
+    "numpy": _numpy_how,
+    "pandas": _pandas_how,
+    "polars": _polars_how,
+    "pyarrow": _arrow_how,
+}

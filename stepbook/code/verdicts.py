@@ -105,21 +105,28 @@ def parts_of(text: str | None) -> dict[tuple[str, str], str] | None:
     return found if all(type(part) is str for part in found.values()) else None
 
 
-def without_own_changes(before: str, after: str) -> str:
-    """Return a fingerprint without what the body itself has changed: a counter, a list of results.
+def without_own_changes(before: str, after: str, changed: set[str]) -> str:
+    """Return a fingerprint without what bodies change themselves: a counter, a cache of results.
 
     Args:
         before: of the call, before the body was executed.
         after: of the same call afterwards.
+        changed: the names of what bodies that were executed before have changed, and a replay of
+            them does not; takes in what this one has.
     """
-    if before == after:
+    if before == after and not changed:
         return before
     old, new = loads(before), loads(after)
     for kind in _KINDS:
         now = new.get(kind, {})
         for name, part in old.get(kind, {}).items():
+            is_argument = kind == "arguments" and not name.endswith("()")
             if now.get(name) != part:
-                old[kind][name] = BY_ITSELF
+                if not is_argument:
+                    changed.add(name.removesuffix("()"))
+            elif is_argument or name.removesuffix("()") not in changed:
+                continue
+            old[kind][name] = BY_ITSELF
     return dumps(old, separators=(",", ":"))
 
 
@@ -144,7 +151,8 @@ def _is_unknown(old: str | None, new: str | None) -> bool:
     if old == new == UNDEFINED:
         return False
     if (old or "").startswith(NONE) or (new or "").startswith(NONE):
-        return True
+        # What a value without content is a part of can be known to differ.
+        return _known_part(old) == _known_part(new) or not (_known_part(old) and _known_part(new))
     if old is None or new is None or old == new:
         return False
     if old.startswith(ORIGIN) or new.startswith(ORIGIN):
@@ -153,6 +161,11 @@ def _is_unknown(old: str | None, new: str | None) -> bool:
         return old[:1] != new[:1] or len(runs) > 1
     # One is of the syntax tree, or both are of bytecode, by other Pythons.
     return python_of(old) != python_of(new)
+
+
+def _known_part(text: str | None) -> str:
+    """Return the hash of what is known of a value of which a part has no content."""
+    return text.partition(f" {HASH}")[2] if text and text.startswith(NONE) else ""
 
 
 def _words(kind: str, name: str, old: str | None, new: str | None) -> str:

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
 import functools
-import importlib.machinery
-import inspect
-import sys
 import types
-from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..model.libraries import library
-from .contents import MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
-from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode
-from .own import is_own_class, is_own_file, is_own_function, is_own_module
+from .attributes import static
+from .behind import own_behind
+from .classes import behind_descriptor, is_generated, is_noise, is_of_enum, told_of
+from .contents import FOR_EFFECTS, MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
+from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode, name_of, name_of_module
+from .imports import files_of, package_of
+from .own import is_own, is_own_class, is_own_function, is_own_module
 from .reads import reads_of
-from .shapes import hash_of, short_hash
+from .shapes import short_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-#: What is used for its effects; which one it is says nothing about a result.
-_SKIPPED: Final = frozenset({"stepbook", "logging", "tqdm", "warnings"})
-_CLASS_NOISE: Final = frozenset(
-    """
-    __dict__ __weakref__ __doc__ __module__ __qualname__ __slots__ __hash__ __match_args__
-    __abstractmethods__ _abc_impl __dataclass_params__ __static_attributes__ __firstlineno__
-    __orig_bases__ __parameters__ __type_params__ __annotate__ __annotations_cache__ __slotnames__
-    """.split()
-)
-#: What pydantic keeps of a class.
-_PYDANTIC: Final = "__pydantic"
-#: What ``@dataclass`` writes into a class.
-_GENERATED: Final = frozenset(
-    """
-    __init__ __repr__ __eq__ __lt__ __le__ __gt__ __ge__ __setattr__ __delattr__ __replace__
-    """.split()
-)
+    from .imports import Import, Stamp
+
+_SKIPPED: Final = FOR_EFFECTS | {"stepbook"}
 #: Types of values that hold no code, most often.
 DATA: Final = frozenset({str, int, float, bool, type(None), bytes, list, dict, tuple, set})
 #: What a name has that has nothing.
@@ -56,6 +40,8 @@ class Walk:
         cells: cells of closures, and what they had.
         functions: functions, with their code and defaults.
         classes: what classes have, how much that was, and the part of it that is code.
+        stamps: files of modules, as they were.
+        seen: the code that was taken in, by id; held, so that no other gets that.
     """
 
     def __init__(self) -> None:
@@ -65,8 +51,12 @@ class Walk:
         self.cells: list[tuple[types.CellType, Any]] = []
         self.functions: list[tuple[types.FunctionType, Any, Any, Any]] = []
         self.classes: list[tuple[Mapping[str, Any], int, list[tuple[str, Any]]]] = []
+        self.stamps: list[Stamp] = []
+        self.seen: dict[int, Any] = {}
         self._labels: dict[str, int] = {}
-        self._seen: set[int] = set()
+        #: Code that is still to be followed; each in its turn, since it may be nested deeply.
+        self._waiting: list[tuple[str, Any]] = []
+        self._is_following = False
 
     def _label(self, name: str, value: Any) -> str:
         """Return *name*, told apart from another object of that name."""
@@ -78,10 +68,21 @@ class Walk:
 
     def code_of(self, value: Any) -> None:
         """Take in a function or class of the person's own."""
-        if id(value) in self._seen:
+        if id(value) in self.seen:
             return
-        self._seen.add(id(value))
+        self.seen[id(value)] = value
         name = self._label(value.__qualname__.rpartition("<locals>.")[2], value)
+        self._waiting.append((name, value))
+        if self._is_following:
+            return
+        self._is_following = True
+        try:
+            while self._waiting:
+                self._follow(*self._waiting.pop())
+        finally:
+            self._is_following = False
+
+    def _follow(self, name: str, value: Any) -> None:
         if isinstance(value, type):
             told = repr(self._class(name, value))
             mark = THIS_BYTECODE if is_of_bytecode(told) else CODE
@@ -90,12 +91,14 @@ class Walk:
         self.static[name] = code_hash(value.__code__)
         self._inside(value, f"{name}.")
 
-    def parts(self) -> dict[str, str]:
-        """Return all of it, what may have changed as it is now."""
-        if not self.changing:
-            return self.static
-        contents = Contents(MOST_PARTS_REACHED)
-        return self.static | {name: contents.of(get()) for name, get in self.changing.items()}
+    def parts(self, contents: Contents | None = None) -> dict[str, str]:
+        """Return all of it, what may have changed as it is now.
+
+        Args:
+            contents: tells that, and takes in the code in it.
+        """
+        told = contents or Contents(MOST_PARTS_REACHED)
+        return self.static | {name: told.of(get()) for name, get in self.changing.items()}
 
     def _inside(self, value: types.FunctionType, prefix: str) -> None:
         """Take in what a function reaches that others reach, and its defaults."""
@@ -112,9 +115,9 @@ class Walk:
         reads = reads_of(value.__code__)
         space = value.__globals__
         for chain in reads.chains:
-            self._chain(space, chain)
-        for name in reads.imports:
-            self._import(name)
+            self._chain(space, chain, reads.given)
+        for one in reads.imports:
+            self._import(one, package_of(space))
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
             found = content_of(cell) if closure else MISSING
             if found is not MISSING and self._value(
@@ -122,10 +125,15 @@ class Walk:
             ):
                 self.cells.append((cell, found))
         wrapped = vars(value).get("__wrapped__")
-        if _is_own(wrapped):
-            self.code_of(wrapped)
+        if wrapped is not None:
+            self._all_code(own_behind(wrapped))
 
-    def _chain(self, space: dict[str, Any], chain: tuple[str, ...]) -> None:
+    def _chain(
+        self,
+        space: dict[str, Any],
+        chain: tuple[str, ...],
+        given: frozenset[str] = frozenset(),
+    ) -> None:
         name, *rest = chain
         value = space.get(name, MISSING)
         if value is MISSING:
@@ -134,17 +142,47 @@ class Walk:
                 self.static[name] = UNDEFINED
             return
         label = name
-        while isinstance(value, types.ModuleType):
+        while issubclass(type(value), types.ModuleType):
             self.names.append((space, name, value))
-            if not is_own_module(value.__name__) or not rest:
+            if not is_own_module(value.__name__):
+                self._library(label, value)
+                return
+            if not rest:
+                self._files(label, [value.__name__])
                 return
             space, name = vars(value), rest.pop(0)
             label += "." + name
             value = space.get(name, MISSING)
             if value is MISSING:
+                self._asked(space, name)
                 return
         if self._value(label, value, functools.partial(space.get, name)):
             self.names.append((space, name, value))
+        if rest and rest[0] not in given and type(value) is types.FunctionType:
+            self._kept_on(label, value, rest[0])
+
+    def _library(self, label: str, module: types.ModuleType) -> None:
+        """Take in what a module of a library is called here, if that is not its name."""
+        package = module.__name__.partition(".")[0]
+        if label != module.__name__ and package not in _SKIPPED:
+            self.static[self._label(label, module)] = CODE + name_of_module(module.__name__)
+
+    def _asked(self, space: dict[str, Any], name: str) -> None:
+        """Take in what a module of the person's own gives for a name that it has not."""
+        self.names.append((space, name, MISSING))
+        give = space.get("__getattr__")
+        if is_own(give):
+            self.names.append((space, "__getattr__", give))
+            self.code_of(give)
+
+    def _kept_on(self, label: str, function: types.FunctionType, name: str) -> None:
+        """Take in an attribute that code reads of a function of the person's own."""
+        fields = vars(function)
+        value = fields.get(name, MISSING)
+        if value is not MISSING and is_own_function(function):
+            label, get = f"{label}.{name}", functools.partial(fields.get, name)
+            if self._value(label, value, get):
+                self.names.append((fields, name, value))
 
     def _value(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         """Take in a value that code reads.
@@ -158,15 +196,17 @@ class Walk:
             Whether it may be held, to be compared with what is there later. A table may not: it
             would outlive the notebook's own name for it.
         """
-        if _is_own(value):
+        kind = type(value)
+        if is_own(value):
             self.code_of(value)
-        elif type(value) in DATA:  # most values, and what follows takes microseconds
+        elif kind in DATA or is_own_class(kind):  # what follows takes microseconds
             return self._content(label, value, get)
-        elif _is_own(wrapped := _static(value, "__wrapped__")):
-            self.code_of(wrapped)  # by functools.cache, or a library's decorator
-        elif isinstance(value, type) or _is_function(value):
-            self.static[self._label(label, value)] = f"{CODE}{value.__qualname__}"
-        elif library(value) not in _SKIPPED and not isinstance(value, types.ModuleType):
+        elif behind := _wrapped(value):
+            for code in behind:
+                self.code_of(code)
+        elif issubclass(kind, type) or _is_function(value):
+            self.static[self._label(label, value)] = CODE + name_of(value)
+        elif library(value) not in _SKIPPED and not issubclass(kind, types.ModuleType):
             return self._content(label, value, get)
         return True
 
@@ -178,101 +218,97 @@ class Walk:
             self.static[name] = text
         else:
             self.changing[name] = get
-        for item in contents.code:
-            self.code_of(item)
+        self._all_code(contents.code)
         return name not in self.changing
 
     def _class(self, label: str, cls: type) -> list[Any]:
         """Return what a class is, beside what its methods reach."""
-        items = vars(cls)
+        items, bases = vars(cls), cls.__bases__
         code: list[tuple[str, Any]] = []
         self.classes.append((items, len(items), code))
-        for base in (*cls.__bases__, type(cls)):
+        for base in (*bases, type(cls)):
             if is_own_class(base):
                 self.code_of(base)
-        found: list[Any] = [[base.__qualname__ for base in cls.__bases__]]
-        if issubclass(cls, Enum):
-            found += [[member.name, Contents().of(member.value)] for member in cls]
-        is_dataclass = "__dataclass_params__" in items
+        contents = Contents()
+        found: list[Any] = [[b.__qualname__ if is_own(b) else name_of(b) for b in bases]]
         for name, item in sorted(items.items()):
-            if name in _CLASS_NOISE or name.startswith(_PYDANTIC):
+            if is_noise(name, item):
                 continue
-            for part in _behind(item):
+            told = told_of(cls, name, item, contents)
+            if told is not None:
+                found.append([name, told])
+                continue
+            for part in behind_descriptor(item):
                 if callable(part):
                     code.append((name, item))
-                if not isinstance(part, types.FunctionType):
+                if type(part) is not types.FunctionType:
                     found += self._other(label, cls, name, part)
-                    continue
-                if not (is_dataclass and name in _GENERATED and _has_no_file(part)):
+                elif not is_generated(items, name, part):
                     found += self._method(f"{label}.{name}.", name, part)
+        self._all_code(contents.code)
         return found
 
     def _method(self, prefix: str, name: str, part: types.FunctionType) -> list[Any]:
-        if not is_own_function(part) or part.__code__.co_filename.startswith("<namedtuple"):
-            return []
-        self._inside(part, prefix)
-        return [[name, code_hash(part.__code__)]]
+        if is_own_function(part):
+            self._inside(part, prefix)
+            return [[name, code_hash(part.__code__)]]
+        behind = own_behind(part)
+        self._all_code(behind)
+        # What a library gives a class by itself has such a name, another in another version.
+        is_given = name.startswith("__") and name.endswith("__")
+        return [] if behind or is_given else [[name, name_of(part)]]
 
     def _other(self, label: str, cls: type, name: str, part: Any) -> list[Any]:
-        if name == "__annotations__":
-            return [[name, sorted((k, _annotation(v)) for k, v in part.items())]]
-        if name == "__dataclass_fields__":
-            return [[k, _annotation(v.type), _factory(v)] for k, v in part.items()]
         if library(part) in _SKIPPED:
             return []  # what stands for something that could not be stored
-        if callable(part) and not isinstance(part, type):
-            return [[name, _static(part, "__qualname__") or type(part).__qualname__]]
-        if not issubclass(cls, Enum):
+        is_code = issubclass(type(part), type) or _is_function(part)
+        if is_code and not is_own(part) and not own_behind(part):
+            return [[name, name_of(part)]]
+        if not is_of_enum(cls, name):
             self._attribute(f"{label}.{name}", vars(cls), name, part)
         return []
 
     def _attribute(self, label: str, items: Mapping[str, Any], name: str, value: Any) -> None:
         """Take in what a class has that is no code: it may be given another value at any time."""
         contents = Contents(MOST_PARTS_REACHED)
-        if not contents.of(value).startswith(NONE):
-            self.changing[label] = functools.partial(items.get, name)
-        for item in contents.code:
+        if not contents.of(value).startswith(NONE) or contents.knows_a_part:
+            held = items.get(name)
+            get = functools.partial(items.get, name) if held is value else None
+            self.changing[label] = get or functools.partial(_itself, value)
+        self._all_code(contents.code)
+
+    def _all_code(self, code: Iterable[Any]) -> None:
+        for item in code:
             self.code_of(item)
 
-    def _import(self, name: str) -> None:
-        """Take in a module of the person's own that a function imports."""
-        if name in sys.modules:
-            if is_own_module(name):
-                path = getattr(sys.modules[name], "__file__", None)
-                self.static[f"import {name}"] = _file_hash(path)
-            return
-        top = name.partition(".")[0]
-        if top in sys.stdlib_module_names:
-            return
-        try:
-            spec = importlib.machinery.PathFinder.find_spec(top)
-        except (ImportError, ValueError):
-            spec = None
-        path = getattr(spec, "origin", None)
-        if isinstance(path, str) and is_own_file(path):
-            self.static[f"import {name}"] = _file_hash(path)
+    def _import(self, one: Import, package: str) -> None:
+        """Take in the modules of the person's own that an import statement in a function names."""
+        modules = one.modules(package)
+        if modules:
+            self._files(f"import {modules[0]}", modules)
+
+    def _files(self, label: str, modules: list[str]) -> None:
+        files = files_of(modules)
+        if files.hash:
+            self.static[label] = CODE + files.hash
+            self.stamps += files.stamps
 
 
-def _is_own(value: Any) -> bool:
-    """Whether a value is a function or class of the person's own."""
-    if isinstance(value, type):
-        return is_own_class(value)
-    return isinstance(value, types.FunctionType) and is_own_function(value)
-
-
-def _static(value: Any, name: str) -> Any:
-    """Return an attribute without calling anything of the value's, as a proxy would have it."""
-    return inspect.getattr_static(value, name, None)
+def _wrapped(value: Any) -> list[Any]:
+    """Return the code of the person's own behind a function that a library has made of it."""
+    if type(value) is types.FunctionType or static(value, "__wrapped__") is not None:
+        return own_behind(value)
+    return []
 
 
 def _is_function(value: Any) -> bool:
     """Whether a value is a function of a library, by whatever it was made."""
-    is_bound = isinstance(value, types.MethodType)
-    return callable(value) and not is_bound and _static(value, "__qualname__") is not None
-
-
-def _has_no_file(function: types.FunctionType) -> bool:
-    return function.__code__.co_filename == "<string>"
+    if not callable(value) or type(value) is types.MethodType:
+        return False
+    if type(value) is types.BuiltinFunctionType and type(value.__self__) is not types.ModuleType:
+        # A method: of an object that has content, such as a dict, it counts by that.
+        return value.__self__ is None or Contents().of(value.__self__).startswith(NONE)
+    return static(value, "__qualname__") is not None
 
 
 def _itself(value: Any) -> Any:
@@ -285,35 +321,6 @@ def content_of(cell: types.CellType) -> Any:
         return cell.cell_contents
     except ValueError:
         return MISSING
-
-
-def _annotation(value: Any) -> str:
-    return value.__qualname__ if isinstance(value, type) else str(value)
-
-
-def _factory(field: Any) -> str:
-    make = field.default_factory
-    code = getattr(make, "__code__", None)
-    return code_hash(code) if code is not None else getattr(make, "__qualname__", "")
-
-
-def _behind(item: Any) -> Iterator[Any]:
-    """Yield the functions behind a descriptor of a class; anything else itself."""
-    if isinstance(item, (staticmethod, classmethod)):
-        yield item.__func__
-    elif isinstance(item, property):
-        yield from (part for part in (item.fget, item.fset, item.fdel) if part is not None)
-    elif isinstance(item, functools.cached_property):
-        yield item.func
-    else:
-        yield item
-
-
-def _file_hash(path: str | None) -> str:
-    try:
-        return CODE + hash_of(ast.parse(Path(path or "").read_bytes()))
-    except (OSError, SyntaxError, ValueError):
-        return NONE + "module"
 
 
 def defaults_of(function: types.FunctionType) -> list[tuple[str, Any]]:

@@ -52,6 +52,7 @@ class Holder(Protocol):
     codec: Codec
     ledger: Ledger | None
     lock: threading.RLock
+    changed: set[str]
 
     @property
     def book(self) -> Kept:

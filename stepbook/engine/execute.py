@@ -65,12 +65,13 @@ class Call:
         return self._fingerprint
 
     def settle(self, attempt: Attempt) -> None:
-        """Leave out of the fingerprint what the body itself has changed."""
+        """Leave out of the fingerprint what the body itself has changed, or one before it."""
         before = self.fingerprint
         if '"reached"' in before or any(mark in before for mark in _CHANGEABLE):
             after = of_call(*self.parts)
-            if after != before:
-                text = without_own_changes(before, after)
+            changed_so_far = attempt.run.changed
+            if after != before or changed_so_far:
+                text = without_own_changes(before, after, changed_so_far)
                 attempt.row = attempt.row._replace(fingerprint=text)
 
     def settle_failed(self, attempt: Attempt, error: BaseException) -> None:

@@ -43,6 +43,7 @@ class OpenRun:
             half of what is free on the disk.
         lock: guards what follows.
         executing: the attempts of which a body executes, by step.
+        changed: the names of what bodies have changed in this process: a cache, a list.
     """
 
     def __init__(self, book: OpenBook, row: RunRow) -> None:
@@ -58,6 +59,7 @@ class OpenRun:
         self.max_size: int | None = None
         self.lock = threading.RLock()
         self.executing: dict[str, Attempt] = {}
+        self.changed: set[str] = set()
         #: What the person was told of once: functions that change an argument, steps that are
         #: not stored.
         self.told: set[tuple[object, ...]] = set()

@@ -270,8 +270,8 @@ class Inputs:
     def _with_origin(self, name: str, text: str) -> str:
         """Return the text of a variable with where it comes from; only that, if it has no other."""
         if text.startswith(NONE):
-            maker = self._memory.maker(name)
-            return ORIGIN + maker if maker else text
+            maker, known = self._memory.maker(name), text.partition(" ")[2]
+            return f"{ORIGIN}{maker} {known}".rstrip() if maker else text
         origin = self._memory.origins.get(name)
         return f"{text}{MADE_BY}{origin}" if origin else text
 

@@ -229,3 +229,69 @@ def test_what_a_failing_body_changes_itself_makes_nothing_stale(book, capfd):
     assert len(seen) == 1
     assert "has changed since" not in capfd.readouterr().err
     assert not run.steps()["stale"].any()
+
+
+FILLS = """
+    import sys
+    import stepbook
+
+    CACHE = {}
+
+    def load(name):
+        if name not in CACHE:
+            CACHE[name] = name * 2
+        return CACHE[name]
+
+    def count(name):
+        return len(load(name))
+
+    def first(name):
+        return load(name)[0]
+
+    run = stepbook.connect(sys.argv[1]).run("review", key="k")
+    run.do("Count", count, "ab")
+    run.do("First", first, "ab")
+    print(run.steps()["stale"].tolist())
+    run.close()
+"""
+
+
+def test_what_an_earlier_body_has_filled_makes_nothing_stale(child, path):
+    for _ in range(2):
+        code, out, err = child(FILLS, path, name="fills.py").end()
+        assert (code, out) == (0, "[False, False]\n"), err
+        assert "has changed" not in err
+
+
+IMPORTS = """
+    import sys
+    import stepbook
+
+    def first():
+        import tools
+        return tools.K
+
+    def second():
+        import tools
+        return tools.K + 1
+
+    run = stepbook.connect(sys.argv[1]).run("review", key="k")
+    run.do("First", first)
+    run.do("Second", second)
+    print(run.steps()["stale"].tolist())
+    run.close()
+"""
+
+
+def test_what_an_earlier_body_has_imported_makes_nothing_stale(child, path):
+    folder = path.parent / "tools"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from .constants import K\n")
+    (folder / "constants.py").write_text("K = 1\n")
+    for _ in range(2):
+        code, out, err = child(IMPORTS, path, name="imports.py").end()
+        assert (code, out) == (0, "[False, False]\n"), err
+    (folder / "constants.py").write_text("K = 20\n")
+    code, out, err = child(IMPORTS, path, name="imports.py").end()
+    assert (code, out) == (0, "[True, True]\n"), err
+    assert "import tools changed" in err
