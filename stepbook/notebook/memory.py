@@ -55,7 +55,9 @@ class Memory:
         self._residue: dict[str, str] = {}
         #: What plain code may have changed since it was looked at.
         self._mentioned: set[str] = set()
-        #: The same, looked at, and no step has executed since.
+        #: What it has given a value.
+        self._rebound: set[str] = set()
+        #: What it may have changed, looked at, and no step has executed since.
         self._pending: set[str] = set()
         self._mentions_all = False
         self._unseen: set[str] = set()
@@ -82,6 +84,7 @@ class Memory:
         mentioned = self._people() if effects.everything else effects.reads | effects.binds
         self._marks.update(dict.fromkeys(mentioned, mark))
         self._mentioned |= effects.reads | effects.binds
+        self._rebound |= effects.binds
         self._mentions_all |= effects.everything
 
     def arrive(self, step: str) -> None:
@@ -102,8 +105,9 @@ class Memory:
         """Look at what plain code may have changed since the last time."""
         fresh = self._dirty()
         self._survey(fresh | self._unseen)
+        rebound, self._rebound = self._rebound, set()
         for name in fresh & self._looks.keys():
-            if self._known.get(name) != self._state(name):
+            if name in rebound or self._known.get(name) != self._state(name):
                 self._writers[name] = _PLAIN + self._marks.get(name, "")
                 self.origins.pop(name, None)
         self._pending |= fresh

@@ -1,0 +1,240 @@
+"""After an edit a cell is executed or replayed, and one line says why."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stepbook.notebook.needs import needed
+
+if TYPE_CHECKING:
+    from driver import Kernel
+
+
+class Bodies:
+    """Which steps were executed, as the record says: what was brought back was not."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._known: set[tuple[str, int]] = set()
+
+    def ran(self) -> list[str]:
+        """Return the steps that were executed since the last time."""
+        rows = self._kernel.value("run.attempts()[['name', 'attempt', 'progress']].values.tolist()")
+        executed = [(name, n) for name, n, progress in rows if "made_by" not in (progress or "")]
+        found = [one for one in executed if one not in self._known]
+        self._known.update(found)
+        return [name for name, _ in found]
+
+
+def step(name: str, text: str) -> str:
+    """Return a cell that is a step."""
+    return f"%%step {name}\n{text}"
+
+
+def again(kernel: Kernel) -> None:
+    """Forget all names and this session, as a new kernel would, and open the run again."""
+    kernel.ok("%reset -f")
+    kernel.ok("%reload_ext stepbook\n%stepbook run tests")
+
+
+def test_an_edit_executes_what_depends_on_it_and_says_why(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    cells = [step("Load", "rows = [3, 1, 2]"), step("Sort", "rows.sort()"), step("Other", "k = 1")]
+    for cell in cells:
+        kernel.ok(cell)
+    assert bodies.ran() == ["Load", "Sort", "Other"]
+    again(kernel)
+    edited = [cells[0].replace("[3,", "[4, 3,"), *cells[1:]]
+    told = [kernel.ok(cell).text() for cell in edited]
+    assert told == [
+        "stepbook: 'Load': its code changed; it is executed again.\n",
+        "stepbook: 'Sort': input rows: [3,1,2] -> [4,3,1,2]; it is executed again.\n",
+        "",
+    ]
+    assert bodies.ran() == ["Load", "Sort"]
+    assert kernel.value("rows") == [1, 2, 3, 4]
+
+
+def test_an_edit_that_is_undone_replays_the_earlier_attempts(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    before = [step("Load", "rows = [3, 1, 2]"), step("Sort", "rows.sort(); print(rows)")]
+    after = [before[0].replace("3", "9"), before[1]]
+    for cells in (before, after):
+        for cell in cells:
+            kernel.ok(cell)
+    assert bodies.ran() == ["Load", "Load", "Sort", "Sort"]
+    for _ in range(2):
+        again(kernel)
+        told = [kernel.ok(cell).text() for cell in before]
+        assert "[1, 2, 3]\n" in told[1]
+        assert kernel.value("rows") == [1, 2, 3]
+        assert bodies.ran() == []
+    assert "as it was in its attempt 1, which is replayed" not in told[0]
+    attempts = kernel.value("run.attempts()[['name', 'attempt', 'progress']].values.tolist()")
+    assert [(name, n) for name, n, _ in attempts] == [
+        (c, n) for c in ("Load", "Sort") for n in (1, 2, 3)
+    ]
+    assert attempts[2][2] == {"made_by": 1}
+    assert kernel.value("run.steps()['attempt'].tolist()") == [3, 3]
+    kernel.ok(after[0])
+    kernel.ok(before[0].replace("3", "7"))
+    assert bodies.ran() == ["Load"]
+    assert kernel.value("int(run.attempts()['attempt'].max())") == 5, "no attempt was overwritten"
+
+
+def test_inputs_that_come_out_equal_again_replay_what_is_behind(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    cells = [
+        step("Raw", "raw = ' x '"),
+        step("Clean", "t = raw.strip()"),
+        step("Use", "n = len(t)"),
+    ]
+    for cell in cells:
+        kernel.ok(cell)
+    bodies.ran()
+    again(kernel)
+    for cell in (cells[0].replace("' x '", "'  x'"), *cells[1:]):
+        kernel.ok(cell)
+    assert bodies.ran() == ["Raw", "Clean"]
+
+
+def test_going_back_to_a_cell_is_no_edit_and_says_so(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok("%%step Load\nrows = [1, 2, 3]")
+    drop, last = step("Drop", "rows = rows[1:]"), step("More", "rows.append(9)")
+    assert kernel.ok(drop).text() == ""
+    said = kernel.ok(drop).text()
+    assert said.startswith("stepbook: 'Drop' is replayed. Since then rows has changed:")
+    assert "%stepbook redo Drop" in said
+    assert kernel.value("rows") == [2, 3]
+    kernel.ok(last)
+    kernel.ok(drop)
+    assert kernel.value("rows") == [2, 3]
+    assert bodies.ran() == ["Load", "Drop", "More"]
+    kernel.ok("%stepbook redo Drop")
+    kernel.ok(drop)
+    assert kernel.value("rows") == [3]
+    assert bodies.ran() == ["Drop"]
+    again(kernel)
+    kernel.ok("%%step Load\nrows = [1, 2, 3]")
+    assert kernel.ok(drop).text() == ""
+    assert kernel.value("rows") == [3], "what was done again by hand stays"
+    assert bodies.ran() == []
+
+
+def test_a_step_that_is_inserted_above_counts(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    first, use = "%%step First\nk = 1", step("Use", "n = k * 10")
+    for cell in (first, use):
+        kernel.ok(cell)
+    inserted = "%%step Between\nk = 2"
+    kernel.ok(inserted)  # tried first, behind the others
+    for cell in (first, inserted, use):
+        kernel.ok(cell)
+    assert kernel.value("n") == 20
+    assert bodies.ran() == ["First", "Use", "Use", "Between"]
+
+
+@pytest.mark.parametrize("on_change", ["ignore", "warn", "error"])
+def test_on_change_decides_about_inputs_too(kernel: Kernel, on_change: str) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok("k = 1")
+    use = step(f"Use -- --on-change {on_change}", "n = k * 10")
+    kernel.ok(use)
+    kernel.ok("k = 2")
+    result = kernel.run(use)
+    assert bodies.ran() == ["Use"]
+    if on_change == "error":
+        assert result.error is not None
+        assert result.error["ename"] == "StaleStepError"
+        assert "input k: 1 -> 2" in result.error["evalue"]
+        return
+    assert kernel.value("n") == 10
+    said = result.text()
+    assert ("input k: 1 -> 2. What was recorded is used." in said) == (on_change == "warn")
+    assert kernel.value("run.steps()['stale'].tolist()") == [on_change == "warn"]
+
+
+def test_a_cell_that_never_executes_again_does_not_even_if_it_is_edited(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok(step("Send -- --on-change ignore", "sent = 1"))
+    kernel.ok(step("Send -- --on-change ignore", "sent = 2"))
+    assert bodies.ran() == ["Send"]
+    assert kernel.value("sent") == 1
+
+
+def test_what_has_no_content_counts_by_the_attempt_that_made_it(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok("%%step Open\nimport threading\nlock = threading.Lock()")
+    use = step("Use", "free = lock.acquire(False); lock.release()")
+    kernel.ok(use)
+    assert "~Open, attempt 1 of run_" in kernel.value("run.steps()['fingerprint'].tolist()")[1]
+    assert kernel.ok(use).text() == ""
+    kernel.ok("%stepbook redo Open")
+    kernel.ok("%%step Open\nimport threading\nlock = threading.Lock()")
+    assert "input lock changed" in kernel.ok(use).text()
+    assert bodies.ran() == ["Open", "Open", "Use", "Use"]
+
+
+def test_a_recorded_cell_without_inputs_is_compared_by_its_code_alone(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok("k = 1")
+    use = step("Use", "n = k")
+    kernel.ok(use)
+    kernel.ok(
+        "_ledger = run._opened.owned(); _row = _ledger.state.steps['Use']\n"
+        "import json\n"
+        "_ledger.note(_row._replace(fingerprint=json.loads(_row.fingerprint)['code']))"
+    )
+    kernel.ok("k = 2")
+    assert kernel.ok(use).text() == ""
+    assert bodies.ran() == ["Use"]
+
+
+def test_a_sealed_value_of_an_earlier_attempt_is_loaded(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    made = step("Make", "import statistics\nd = statistics.NormalDist(3)")
+    kernel.ok(made)
+    kernel.ok(made.replace("3", "4"))
+    again(kernel)
+    assert "attempt 1, which is replayed" in kernel.ok(made).text()
+    assert kernel.value("d.mean") == 3.0
+    assert bodies.ran() == ["Make", "Make"]
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        ("x = y", "y"),
+        ("x = 1\ny = x", ""),
+        ("x += 1", "x"),
+        ("for i in rows: print(i)", "print rows"),
+        ("if a:\n    b = 1\nc = b", "a b"),
+        ("if a:\n    b = 1\nelse:\n    b = 2\nc = b", "a"),
+        ("if a:\n    raise E\nelse:\n    b = 2\nc = b", "E a"),
+        ("try:\n    b = f()\nexcept E as e:\n    b = e\nc = b", "E f"),
+        ("with open(p) as fh:\n    t = fh.read()\nt", "open p"),
+        ("[q for q in xs if q]", "xs"),
+        ("ys = [z := q for q in xs]", "xs"),
+        ("def f(n):\n    return f(n - 1) + k", "k n"),
+        ("class C(B):\n    a = 1\n    b = a", "B"),
+        ("df['a'] = 1", "df"),
+        ("a.b.c = 1", "a"),
+        ("if (m := f()): m", "f"),
+        ("a and (b := 1)\nb", "a b"),
+        ("del x", ""),
+        ("while x:\n    y = 1\ny", "x y"),
+        ("import numpy as np\nnp.pi", ""),
+        ("match p:\n    case [x, y]:\n        x", "p"),
+        ("get_ipython().run_cell_magic('time', '', 'u = v\\nw = u')", "get_ipython v"),
+        ("x: int = 1\nx", "int"),
+        ("lambda a=k: a", "a k"),
+    ],
+)
+def test_a_cell_needs_what_it_may_read_before_it_has_bound_it(code: str, names: str) -> None:
+    assert sorted(needed(ast.parse(code).body) - {"get_ipython"}) == sorted(
+        {*names.split()} - {"get_ipython"}
+    )
