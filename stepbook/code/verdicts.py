@@ -137,7 +137,12 @@ def _is_of_one_attempt(old: str | None, new: str | None) -> bool:
 
 
 def _content(part: str | None) -> str | None:
-    return None if part is None else part.partition(MADE_BY)[0]
+    return None if part is None else content_of(part)
+
+
+def content_of(part: str) -> str:
+    """Return a part of a fingerprint without the attempt that has made it."""
+    return part.partition(MADE_BY)[0]
 
 
 def _is_told(names: str, before: dict[tuple[str, str], str]) -> bool:
@@ -157,8 +162,8 @@ def _is_unknown(old: str | None, new: str | None) -> bool:
         return False
     if old.startswith(ORIGIN) or new.startswith(ORIGIN):
         # Where something comes from can be compared within one run.
-        runs = {part.rpartition(_OF_RUN)[2] for part in (old, new) if _OF_RUN in part}
-        return old[:1] != new[:1] or len(runs) > 1
+        parts = (part.rpartition(_OF_RUN)[2] for part in (old, new) if _OF_RUN in part)
+        return old[:1] != new[:1] or len({part.partition(" ")[0] for part in parts}) > 1
     # One is of the syntax tree, or both are of bytecode, by other Pythons.
     return python_of(old) != python_of(new)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..code.cells import CellWalk, text_of
 from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
-from ..code.verdicts import AND, parts_of
+from ..code.verdicts import AND, content_of, parts_of
 from ..code.walk import DATA
 from .chance import changed, hidden
 from .effects import EVERYTHING, nested_code
@@ -90,7 +90,7 @@ class Reading:
             for name, part in inputs.items()
             if self._is_own(name)
             and not name.startswith(_CHANCE)
-            and before.get(("inputs", name), part) != part
+            and content_of(before.get(("inputs", name), part)) != content_of(part)
         )
 
     def _is_own(self, label: str) -> bool:

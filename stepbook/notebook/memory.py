@@ -136,6 +136,8 @@ class Memory:
         """Note that an attempt of a step has failed: it may have changed what it reaches."""
         reached = self._reach(effects) | effects.binds
         self._residue.update(dict.fromkeys(reached, step))
+        for name in reached:
+            self.origins.pop(name, None)
         self._unseen |= reached
 
     def after(

@@ -125,6 +125,22 @@ def test_going_back_to_a_cell_is_no_edit_and_says_so(kernel: Kernel) -> None:
     assert bodies.ran() == []
 
 
+def test_what_a_failed_attempt_of_another_step_has_changed_counts(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok(step("Load", "rows = [1]"))
+    failed = kernel.run(step("Grow", "rows.append(2); 1 / 0"))
+    assert failed.error is not None
+    count = step("Count", "n = len(rows)")
+    kernel.ok(count)
+    assert kernel.value("n") == 2
+    again(kernel)
+    kernel.ok(step("Load", "rows = [1]"))
+    kernel.ok(step("Grow", "pass"))
+    kernel.ok(count)
+    assert kernel.value("n") == 1
+    assert bodies.ran() == ["Load", "Grow", "Grow", "Count", "Count"]
+
+
 def test_a_step_that_is_inserted_above_counts(kernel: Kernel) -> None:
     bodies = Bodies(kernel)
     first, use = "%%step First\nk = 1", step("Use", "n = k * 10")
