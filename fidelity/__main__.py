@@ -133,7 +133,8 @@ def _search(options: argparse.Namespace) -> int:
 def _print_sessions(verdict: Verdict) -> None:
     for label, seen, truth in verdict.sessions:
         print(f"--- {label}: executed {seen.executed}" + (f", {seen.died}" if seen.died else ""))
-        for line in (*seen.errors, *seen.said):
+        because = [f"cell {number}: {why}" for number, why in seen.because.items()]
+        for line in (*seen.errors, *because, *seen.said):
             print(f"    {line}")
         for look, text in seen.looks.items():
             print(f"    {look}: {text}")

@@ -10,7 +10,7 @@ import re
 import signal
 from typing import TYPE_CHECKING, Any
 
-from .sessions import BOOK, Seen, code_of, is_plain, said
+from .sessions import BOOK, Seen, code_of, is_plain
 
 if TYPE_CHECKING:
     from .sessions import Session
@@ -91,7 +91,7 @@ def _perform(session: Session, manager: Any, client: Any) -> Seen:
     seen.executed = sorted(int(n) for n, last in after.items() if last > before.get(n, 0))
     if session.folds and session.recorded:
         run("import stepbook; stepbook.connect().close()")
-    seen.said = said("".join(printed))
+    seen.hear("".join(printed))
     return seen
 
 

@@ -43,6 +43,8 @@ class Stage:
         turns: what it executes.
         truth: what a plain session executes that must look the same.
         executes: numbers of the cells that must execute, if that is known.
+        on_from: whether cells behind those may execute too, if their inputs have changed: what has
+            no content is another with each attempt.
         folds: whether its book is closed at the end.
         settled: whether it is compared only if no cell fails plain. What has failed at last
             executes once more in a replay, from what was recorded: no plain session does that.
@@ -52,6 +54,7 @@ class Stage:
     turns: tuple[Turn, ...]
     truth: tuple[Turn, ...]
     executes: tuple[int, ...] | None = None
+    on_from: bool = False
     folds: bool = False
     settled: bool = False
 
@@ -131,8 +134,11 @@ def _edit(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
             Stage("fresh", turns, turns),
             Stage("edited", edited, edited, executes=case.executes),
             Stage("edited, replay", edited, edited, executes=()),
+            Stage("edit undone", turns, turns, executes=None if case.executes is None else ()),
         ),
     )
+    # Run All, an edit, and Run All in the same session.
+    yield Chain("edit", (Stage("edited in the session", (*turns, *edited), edited),))
 
 
 def _twice(case: Case, _: random.Random, *, every: bool) -> Iterator[Chain]:
@@ -208,7 +214,7 @@ def _redo(case: Case, chance: random.Random, *, every: bool) -> Iterator[Chain]:
         redone = (*turns[:k], replace(turns[k], redo=True), *turns[k + 1 :])
         label = f"redo {k}"
         stages += [
-            Stage(label, redone, turns, executes=(k,)),
+            Stage(label, redone, turns, executes=(k,), on_from=True),
             Stage(f"{label}, replay", turns, turns, executes=()),
         ]
     if steps[-1] == len(turns) - 1:

@@ -73,6 +73,7 @@ class Seen:
         looks: what each expression gave, or the error it raised after a ``!``.
         errors: of cells that failed although they should not.
         executed: numbers of the cells that executed as steps.
+        because: why cells were executed again, by their numbers.
         said: what stepbook has told the person.
         died: how the process ended, if it did not end by itself.
     """
@@ -80,8 +81,14 @@ class Seen:
     looks: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     executed: list[int] = field(default_factory=list)
+    because: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     died: str | None = None
+
+    def hear(self, printed: str) -> None:
+        """Take in what was printed."""
+        self.said = said(printed)
+        self.because = dict(_BECAUSE.findall(printed))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -135,8 +142,10 @@ def _kill_at(count: int) -> None:
 
 #: Lines that say what is going on, not what is inexact.
 _ROUTINE = re.compile(
-    r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again)"
+    r"stepbook: (recording to |in step |'fidelity' again|.*will be executed again"
+    r"|.*it is executed again|.*, which is replayed|.* is replayed\. Since then)"
 )
+_BECAUSE = re.compile(r"stepbook: 'cell (\d+)': (.*); it is executed again")
 
 
 def said(printed: str) -> list[str]:
@@ -204,7 +213,7 @@ def perform(session: Session, printed: Path) -> Seen:  # noqa: C901, PLR0912 - o
             _close()
     sys.stdout.flush()
     sys.stderr.flush()
-    seen.said = said(printed.read_text(errors="replace"))
+    seen.hear(printed.read_text(errors="replace"))
     return seen
 
 
@@ -237,7 +246,7 @@ def attempts() -> dict[int, int]:
 
     runs = open_runs()
     steps = runs[-1].look().steps if runs else {}
-    return {int(n.split()[-1]): s.attempt for n, s in steps.items() if n.startswith("cell ")}
+    return {int(n.split()[-1]): s.made_by for n, s in steps.items() if n.startswith("cell ")}
 
 
 def _close() -> None:

@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from ..engine import execute, revise, stored, waits
+from ..engine import differences, execute, revise, runs, stored, waits
 from ..engine.attempt import check_name, log_row
 from ..engine.hooks import HOOKS
 from ..engine.options import DEFAULTS, OnChange, Options, checked
 from ..engine.process import StaysHere
 from ..errors import StepbookError
 from ..model.rows import DEFAULT_SCAN, Level
-from ..record.tables import queries
+from ..record.tables import frames, queries
 from ..seen import seen
-from ..show import html
+from ..show import changes, html
 from ..show import text as show_text
 from ..system.console import stable, tell
 
@@ -381,6 +381,56 @@ class Run(StaysHere):
     def logs(self) -> pd.DataFrame:
         """Return the messages: level, message, step, metadata, created_at."""
         return self._frame("logs")
+
+    def diff(self, other: Run | str) -> pd.DataFrame:
+        """Return the steps of this run and of another one side by side.
+
+        One row per step of either run: those of this one in their order, then those that only the
+        other has. ``change`` is how many seconds longer the other took. ``fingerprint`` says what
+        has changed in code and arguments, ``differs`` what has changed in how the step ended, its
+        value and, of a cell, its variables. Both are empty where nothing has. Tables and arrays in
+        files are not read: they are told apart by shape, dtypes and hash.
+
+        Args:
+            other: a run, also of another book; or a text that names one, as for ``Book.get``.
+
+        Raises:
+            RunNotFoundError: there is no such run, or it was deleted.
+            InvalidInputError: *other* is no run and no text.
+
+        Example:
+            >>> changed = run.diff("run_7k2m9q4xw3hd").query("differs != '' or fingerprint != ''")
+        """
+        book = self._opened.book
+        meant = other._opened if isinstance(other, Run) else runs.get(book, other)  # noqa: SLF001 - of this class
+        rows = differences.of_runs(self._opened, meant)
+        return frames.of_rows(rows, changes.OF_RUNS)
+
+    def diff_attempts(
+        self, name: str, first: int | None = None, second: int | None = None
+    ) -> pd.DataFrame:
+        """Return what has changed from one attempt of a step to another.
+
+        A row for each fact (status, started_at, seconds), for each difference of the return, of the
+        error and of a cell's variables, for what has changed in code and arguments, and for each
+        line in which the sources of a cell differ. The columns are what, where, first, second and
+        change; all of them hold text.
+
+        Args:
+            name: the step.
+            first: the number of an attempt.
+            second: the number of the other. Without numbers it is the last two; beside one number
+                it is the last of the others.
+
+        Raises:
+            StepNotFoundError: the run has no such step.
+            InvalidInputError: the step has no such attempt, or not two of them.
+
+        Example:
+            >>> run.diff_attempts("Train", 1, 3)
+        """
+        rows = differences.of_attempts(self._opened, name, first, second)
+        return frames.of_rows(rows, changes.OF_ATTEMPTS)
 
     def _frame(self, table: str) -> pd.DataFrame:
         return self._opened.book.frame(queries.of_run(table), [self.id], parse=True)

@@ -18,7 +18,7 @@ from ..model.durations import seconds
 from ..model.sizes import size_in_bytes
 from ..record import listing
 from ..seen import seen
-from . import options, terminal
+from . import diff, options, terminal
 from .terminal import Column
 
 if TYPE_CHECKING:
@@ -343,6 +343,9 @@ def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
     found = listing.steps(book.records, run_id, loop)
     columns = _STEP_COLUMNS if run is not None else (*_WHOSE_STEP, *_STEP_COLUMNS)
     terminal.rows(found, columns, form, listing.STEP_COLUMNS)
+
+
+cli.add_command(diff.diff)
 
 
 @cli.command(

@@ -26,6 +26,7 @@ class CellWalk(Walk):
         names: the notebook's names.
         tell: returns what a variable holds, as a text, and the functions and classes in it.
         everything: names by which code reaches every other name.
+        stub: the class of what stands for variables that could not be stored.
 
     Attributes:
         inputs: the variables, each as a text.
@@ -37,6 +38,7 @@ class CellWalk(Walk):
         names: dict[str, Any],
         tell: Callable[[str], tuple[str, Iterable[Any]]],
         everything: frozenset[str],
+        stub: type,
     ) -> None:
         super().__init__()
         self.inputs: dict[str, str] = {}
@@ -44,6 +46,9 @@ class CellWalk(Walk):
         self._names = names
         self._tell = tell
         self._everything = everything
+        self._stub = stub
+        #: The variable through which what follows is reached.
+        self._root = ""
 
     def cell(self, code: types.CodeType, needed: Collection[str]) -> None:
         """Take in what a cell reads.
@@ -55,7 +60,7 @@ class CellWalk(Walk):
         reads = reads_of(code)
         for chain in (*reads.chains, *reads.counters):
             if chain[0] in needed and chain[0] in self._names:
-                self._chain(self._names, chain)
+                self._chain(self._names, chain, reads.given)
         for one in reads.imports:
             self._import(one, package_of(self._names))
 
@@ -73,6 +78,34 @@ class CellWalk(Walk):
             for chain in reads_of(value.__code__).counters:
                 self._chain(self._names, chain)
 
+    def _chain(
+        self,
+        space: dict[str, Any],
+        chain: tuple[str, ...],
+        given: frozenset[str] = frozenset(),
+    ) -> None:
+        before = self._root
+        if space is self._names:
+            self._root = chain[0]
+        super()._chain(space, chain, given)
+        self._root = before
+
+    def _follow(self, name: str, value: Any) -> None:
+        before, self._root = self._root, _root_of(name)
+        super()._follow(name, value)
+        self._root = before
+
+    def _label(self, name: str, value: Any) -> str:
+        """Return *name*, with the variable through which it is reached: ``model: Model.fit``."""
+        if _root_of(name) != self._root:
+            name = f"{self._root}: {name}"
+        return super()._label(name, value)
+
+    def _value(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
+        if isinstance(value, self._stub):
+            return self._content(label, value, get)
+        return super()._value(label, value, get)
+
     def _content(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         if self._names.get(label, MISSING) is not value:
             return super()._content(label, value, get)
@@ -82,6 +115,10 @@ class CellWalk(Walk):
             for item in code:
                 self.code_of(item)
         return True
+
+
+def _root_of(label: str) -> str:
+    return label.partition(": ")[0].partition(".")[0]
 
 
 def text_of(code: str, parts: dict[str, dict[str, str]]) -> str:

@@ -13,6 +13,7 @@ told by their members, tables by their columns.
 from __future__ import annotations
 
 import array
+import contextlib
 import enum
 import functools
 import gc
@@ -48,6 +49,8 @@ HASH: Final = "#"
 NONE: Final = "?"
 #: Of a value that has no content: which step, or which code, has made it.
 ORIGIN: Final = "~"
+#: Stands behind a content, before the attempt of a step that has made it.
+MADE_BY: Final = "\n"
 #: What a name has that nothing is bound to.
 UNDEFINED: Final = NONE + "undefined"
 #: Of a value that the body itself changes: how it was before says nothing.
@@ -199,6 +202,29 @@ class Contents:
         return (*self.without(name), told)
 
 
+def shared(values: dict[str, Any]) -> dict[frozenset[str], str]:
+    """Return which names share an object that can change, or memory, and what each such group has.
+
+    Names of which the value has no content are left out.
+    """
+    contents, met = Contents(), {}
+    for name, value in values.items():
+        pickler = _Pickler(contents, None)
+        with contextlib.suppress(Exception):  # as in Contents.of
+            pickler.dump(value)
+            met[name] = pickler.met  # held to the end: an id is one object's for as long
+    groups: list[set[str]] = []
+    for name, ids in met.items():
+        near = [group for group in groups if any(not ids.keys().isdisjoint(met[n]) for n in group)]
+        groups = [group for group in groups if group not in near]
+        groups.append({name}.union(*near))
+    return {
+        frozenset(group): contents.of(tuple(values[name] for name in sorted(group)))
+        for group in groups
+        if len(group) > 1
+    }
+
+
 def _size_of(value: Any) -> str:
     """Return how big a table, an array or a container is, for a message about a change."""
     shape = value.shape if _HOW.get(type(value)) in _TABLES else None
@@ -237,7 +263,8 @@ class _Pickler(pickle.Pickler):
 
     Attributes:
         contents: takes in the code that is met.
-        met: objects that can change, each with its number; held, so that no other gets its id.
+        met: objects that can change, each with its number, and memory of arrays by its negative
+            id; held, so that no other object gets the id.
         above: the same of each value that this one is a part of.
         left: objects that the value may still have.
     """

@@ -6,15 +6,19 @@ import functools
 from json import dumps, loads
 from typing import Final, Literal, NamedTuple
 
-from .contents import BY_ITSELF, HASH, NONE, ORIGIN, PLAIN, UNDEFINED
+from .contents import BY_ITSELF, HASH, MADE_BY, NONE, ORIGIN, PLAIN, UNDEFINED
 from .hashes import python_of
 
 #: The parts of a fingerprint, beside the code itself: other code that it reaches, what it reads and
 #: is given, and what names share.
 _CODE: Final = ("code", "reached")
 _KINDS: Final = ("reached", "inputs", "arguments", "shared")
+#: Stands between names that share something.
+AND: Final = ", "
 #: How a fingerprint begins that has nothing but the code of a cell, as earlier versions made it.
 _CELL: Final = "cell:"
+#: Stands before the run in what stands for an attempt.
+_OF_RUN: Final = " of run_"
 #: Changes in a message.
 _MOST_TOLD: Final = 6
 #: Characters of a name or value in a message.
@@ -69,9 +73,10 @@ def compare(recorded: str | None, current: str) -> Verdict:
     bare = (recorded or "").startswith(_CELL)
     for key in [*now, *(key for key in before if key not in now)]:
         old, new = before.get(key), now.get(key)
-        if bare and old is None:
+        if (bare and old is None) or _is_of_one_attempt(old, new):
             continue
-        if _is_unknown(old, new):
+        old, new = _content(old), _content(new)
+        if _is_unknown(old, new) or (key[0] == "shared" and not _is_told(key[1], before)):
             unknown.append(key[1] or "its code")
         elif old != new:
             changes.append((key[0], _words(*key, old, new)))
@@ -125,6 +130,22 @@ def without_own_changes(before: str, after: str, changed: set[str]) -> str:
     return dumps(old, separators=(",", ":"))
 
 
+def _is_of_one_attempt(old: str | None, new: str | None) -> bool:
+    """Whether both are what one attempt of a step has left, as executed or as brought back."""
+    made_by = (old or "").partition(MADE_BY)[2]
+    return made_by != "" and made_by == (new or "").partition(MADE_BY)[2]
+
+
+def _content(part: str | None) -> str | None:
+    return None if part is None else part.partition(MADE_BY)[0]
+
+
+def _is_told(names: str, before: dict[tuple[str, str], str]) -> bool:
+    """Whether the record tells what names that share something held."""
+    held = [before.get(("inputs", name), "") for name in names.split(AND)]
+    return not any(part.startswith(NONE) for part in held)
+
+
 def _is_unknown(old: str | None, new: str | None) -> bool:
     """Whether nobody can say if two parts are the same."""
     if old == new == UNDEFINED:
@@ -134,8 +155,10 @@ def _is_unknown(old: str | None, new: str | None) -> bool:
         return _known_part(old) == _known_part(new) or not (_known_part(old) and _known_part(new))
     if old is None or new is None or old == new:
         return False
-    if old.startswith(ORIGIN) != new.startswith(ORIGIN):
-        return True
+    if old.startswith(ORIGIN) or new.startswith(ORIGIN):
+        # Where something comes from can be compared within one run.
+        runs = {part.rpartition(_OF_RUN)[2] for part in (old, new) if _OF_RUN in part}
+        return old[:1] != new[:1] or len(runs) > 1
     # One is of the syntax tree, or both are of bytecode, by other Pythons.
     return python_of(old) != python_of(new)
 
@@ -148,7 +171,7 @@ def _known_part(text: str | None) -> str:
 def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if kind == "code":
         return "its code changed"
-    name = _short(name)
+    name = _short(name.rpartition(": ")[2])  # without the variable through which it is reached
     if kind == "shared":
         return f"what {name} share changed"
     what = {"arguments": f"argument {name}", "inputs": f"input {name}"}.get(kind, name)
@@ -159,7 +182,7 @@ def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if old.startswith(PLAIN) and new.startswith(PLAIN):
         return f"{what}: {_short(old[1:])} -> {_short(new[1:])}"
     sizes = [part.partition(" ")[2] for part in (old, new) if part.startswith(HASH)]
-    more = f": {' -> '.join(sizes)}" if sizes and len({*sizes, ""}) > len(sizes) else ""
+    more = f": {' -> '.join(sizes)}" if len({*sizes} - {""}) > 1 else ""
     return f"{what} changed{more}"
 
 

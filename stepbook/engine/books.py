@@ -162,9 +162,9 @@ class OpenBook:
         """Return what a cell has left, from the tables."""
         return self.records.cell(run_id, name, attempt)
 
-    def successes(self, run_id: str, name: str) -> list[StepRow]:
-        """Return the attempts of a step that have succeeded and stored something, newest first."""
-        return self.records.successes(run_id, name)
+    def attempts(self, run_id: str, name: str) -> list[StepRow]:
+        """Return the attempts of a step that have begun, oldest first, without their values."""
+        return self.records.attempts(run_id, name)
 
     # ---- many -----------------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ def bring_back(run: OpenRun, earlier: StepRow, **fields: Any) -> StepRow:
 
     Args:
         run: the run.
-        earlier: that attempt, with its value.
+        earlier: that attempt; its value may have been left on disk.
         **fields: columns that are not as they were.
     """
     name = earlier.name
@@ -101,7 +101,7 @@ def bring_back(run: OpenRun, earlier: StepRow, **fields: Any) -> StepRow:
         old = ledger.state.steps[name]
         number = old.attempt + (old.status != PENDING)
         progress = {**fields_of(earlier.progress), MADE_BY: earlier.made_by}
-        row = earlier._replace(
+        row = run.book.whole(run.id, earlier)._replace(
             seq=old.seq,
             attempt=number,
             stale=False,
@@ -127,6 +127,7 @@ def _reset(run: OpenRun, steps: list[StepRow]) -> None:
                     attempt=step.attempt + 1,
                     parent=step.parent,
                     item=step.item,
+                    fingerprint=step.fingerprint,
                     cell_id=step.cell_id,
                 )
                 for step in steps

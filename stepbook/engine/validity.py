@@ -38,7 +38,7 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
     verdict = compare(step.fingerprint, fingerprint)
     if verdict.kind != "stale":
         if verdict.kind == "same":
-            mark(run, step, stale=False)
+            mark(run, step, stale=False, reads=False)
         return False
     why = verdict.words
     if on_change == "rerun" or (not verdict.in_code and _follows_new_work(run, step)):
@@ -50,7 +50,7 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
             f"the step {shorten(step.name)} was recorded with other code or arguments: {why}. "
             f'{line} executes it again; on_change="warn" uses what was recorded.'
         )
-    mark(run, step, stale=True)
+    mark(run, step, stale=True, reads=False)  # it may be one of thousands
     _warn(run, step, verdict, line)
     return False
 
@@ -62,16 +62,22 @@ def _follows_new_work(run: OpenRun, step: StepRow) -> bool:
     return any(row.seq < step.seq and (row.started_at or 0) > ended for row in rows)
 
 
-def mark(run: OpenRun, step: StepRow, *, stale: bool) -> None:
-    """Record whether a step is stale."""
+def mark(run: OpenRun, step: StepRow, *, stale: bool, reads: bool = True) -> None:
+    """Record whether a step is stale.
+
+    Args:
+        run: the run.
+        step: its row.
+        stale: whether it is.
+        reads: whether a value that was left on disk may be read, to be recorded again.
+    """
     if step.stale is stale:
         return
-    ledger, marked = run.owned(), step._replace(stale=stale)
-    if step.left_on_disk:
-        # To record it again, its value would have to be read: for each of thousands of steps.
-        ledger.state.steps[step.name] = marked
+    ledger = run.owned()
+    if step.left_on_disk and not reads:
+        ledger.state.steps[step.name] = step._replace(stale=stale)
     else:
-        ledger.note(marked)
+        ledger.note(run.book.whole(run.id, step)._replace(stale=stale))
 
 
 def _warn(run: OpenRun, step: StepRow, verdict: Verdict, line: str) -> None:

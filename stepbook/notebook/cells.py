@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -140,12 +139,10 @@ class CellStep:
         Args:
             step: what is recorded of it, which tells the generators of random numbers it has used.
         """
-        inputs, run = self._session.inputs, self._running
+        inputs = self._session.inputs
         if self._reading is None:
             with calm():
-                self._reading = inputs.of_step(
-                    self._name, self._body, functools.partial(_maker, run)
-                )
+                self._reading = inputs.of_step(self._name, self._body)
         draws = inputs.draws(None if step is None else step.fingerprint, self._name)
         return self._reading.with_draws(draws)
 
@@ -328,8 +325,9 @@ class CellStep:
                     )
                 cell = CellRow(attempt.name, attempt.number, self._request.source, outputs=shown)
                 recording.complete(run, attempt, self._value, None, seconds, cell, policy=policy)
-            session.memory.plain(self._reached)
-            session.memory.plain(self._body.effects)
+            mark = short_hash(attempt.row.fingerprint or "")
+            session.memory.plain(self._reached, mark)
+            session.memory.plain(self._body.effects, mark)
             session.made_each_time(attempt.name, self._body.effects.binds)
             self._end()
         self._follow(run, attempt, recorder)
@@ -360,7 +358,9 @@ class CellStep:
     def _bring_back(self, variables: str, attempt: Attempt, alive: Callable[[str], Any]) -> None:
         restorer = self._restores(variables, attempt.name, attempt.number, alive)
         restorer.finish()
-        self._session.memory.restored(attempt.name, restorer.names)
+        self._session.memory.restored(
+            attempt.name, _origin(attempt.row, attempt.run.id), restorer.names
+        )
 
     def _restores(
         self, variables: str | None, step: str, attempt: int, alive: Callable[[str], Any]
@@ -391,7 +391,9 @@ class CellStep:
         storer = Storer(
             writer, self._session.notebook, memory, strict=self._request.out is not None
         )
-        groups = memory.after(attempt.name, self._reached, self._before)
+        groups = memory.after(
+            attempt.name, _origin(attempt.row, attempt.run.id), self._reached, self._before
+        )
         storer.add_around(around)
         storer.add_attributes(effects.attributes)
         places = self._session.places
@@ -436,7 +438,7 @@ class CellStep:
             if attempt is not None:
                 recording.fail(self._running, attempt, error)
                 with calm():
-                    self._session.memory.failed(self._reached)
+                    self._session.memory.failed(attempt.name, self._reached)
                 self._session.draws.end(attempt.name, self._chance)
                 self._session.surroundings.end()
                 self._session.places.failed()
@@ -520,7 +522,7 @@ class CellStep:
             restored, bound = self._restorer.names, self._body.effects.binds
             history.follow(self._shell, self._held, restored - bound)
             imported = session.places.imported_from(session.places.end())
-            session.memory.restored(step.name, restored | bound | imported)
+            session.memory.restored(step.name, _origin(step, run.id), restored | bound | imported)
         session.draws.end(step.name, self._chance)
         session.inputs.passed(step.name, self._restorer.drew)
         session.surroundings.end()
@@ -538,10 +540,6 @@ class CellStep:
                 )
 
 
-def _maker(run: OpenRun, step: str) -> str:
+def _origin(row: StepRow, run_id: str) -> str:
     """Return what stands for the attempt that has made what a step has left."""
-    row = run.look().steps.get(step)
-    if row is None:
-        return ""
-    # One that is executed in each pass counts by what it is executed with.
-    return f"attempt {row.made_by}" if row.policy is None else short_hash(row.fingerprint or "")
+    return f"{row.name}, attempt {row.made_by} of {run_id}"

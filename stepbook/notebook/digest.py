@@ -9,6 +9,7 @@ as pickle asks; one that has none counts by its identity.
 from __future__ import annotations
 
 import array
+import functools
 import gc
 import io
 import itertools
@@ -241,7 +242,7 @@ class _Pickler(pickle.Pickler):
             value.__closure__,
             value.__dict__ or None,
         )
-        return _stand, (hash(value.__code__),), state
+        return _stand, (_number(value.__code__),), state
 
     def _class(self, value: type) -> Any:
         if not self._is_own(value):
@@ -435,6 +436,15 @@ def names_in(code: types.CodeType) -> set[str]:
 
 
 _fresh: Final = itertools.count()
+
+
+@functools.lru_cache(maxsize=4096)
+def _number(_: types.CodeType) -> int:
+    """Return a number for a function's code, the same for equal code.
+
+    Its hash says less: Python 3.11 leaves the instructions out.
+    """
+    return next(_fresh)
 
 
 def look(value: Any, is_own: Callable[[Any], bool]) -> Look:

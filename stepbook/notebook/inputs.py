@@ -11,31 +11,29 @@ have. That is no change: such inputs are taken to be what they were when the ste
 from __future__ import annotations
 
 import ast
+import types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.cells import CellWalk, text_of
-from ..code.contents import BY_ITSELF, NONE, ORIGIN, PLAIN, Contents
+from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
-from ..code.verdicts import parts_of
+from ..code.verdicts import AND, parts_of
 from ..code.walk import DATA
 from .chance import changed, hidden
 from .effects import EVERYTHING, nested_code
-from .history import LAST
+from .history import LAST, variables_behind
 from .memory import is_hidden
 from .needs import needed
+from .stub import NotStored
 
 if TYPE_CHECKING:
-    import types
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Mapping
 
     from .memory import Memory
+    from .places import Places
     from .transform import Body
 
-    MadeBy = Callable[[str], str]
-
-#: Names of a group that a message shows.
-_SHOWN: Final = 3
 #: What is in the name of a function that gives random generators a state.
 _SEEDING: Final = ("seed", "setstate", "set_state")
 #: The input that a draw of random numbers is.
@@ -49,12 +47,14 @@ class Reading:
     Attributes:
         code: stands for its code.
         parts: what it reaches, reads and shares.
-        own: the inputs that the step itself, or one behind it, has changed last.
+        own: the names that the step itself, or one behind it, has changed last.
+        origins: the attempt of a step that a name comes from.
     """
 
     code: str
     parts: dict[str, dict[str, str]] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def after(self, recorded: str | None) -> str:
         """Return the fingerprint, with the step's own inputs as they were when it was recorded.
@@ -63,29 +63,53 @@ class Reading:
             recorded: a fingerprint of the step; None if there is none.
         """
         before = parts_of(recorded) or {}
-        parts = {kind: dict(found) for kind, found in self.parts.items()}
-        for name in self.own:
-            for kind, found in parts.items():
-                if name in found:
-                    found[name] = before.get((kind, name), BY_ITSELF)
+        parts: dict[str, dict[str, str]] = {}
+        for kind, found in self.parts.items():
+            parts[kind] = kept = {
+                name: BY_ITSELF if self._is_own(name) else part for name, part in found.items()
+            }
+            kept.update(
+                (name, part)
+                for (k, name), part in before.items()
+                if k == kind and (self._is_own(name) or _is_as_then(name, part, self.origins))
+            )
         return text_of(self.code, parts)
 
     def with_draws(self, draws: Reading) -> Reading:
         """Return this with what :meth:`Inputs.draws` has told."""
         inputs = self.parts.get("inputs", {}) | draws.parts["inputs"]
-        return Reading(self.code, {**self.parts, "inputs": inputs}, self.own | draws.own)
+        parts = {**self.parts, "inputs": inputs}
+        return Reading(self.code, parts, self.own | draws.own, self.origins)
 
     def returned(self, recorded: str | None) -> list[str]:
         """Return the step's own inputs that are not what they were when it was recorded."""
         before = parts_of(recorded) or {}
-        found = ((kind, name) for kind, part in self.parts.items() for name in part)
+        inputs = self.parts.get("inputs", {})
         return sorted(
-            key[1]
-            for key in found
-            if key[1] in self.own
-            and not key[1].startswith(_CHANCE)
-            and before.get(key, "") != self.parts[key[0]][key[1]]
+            name
+            for name, part in inputs.items()
+            if self._is_own(name)
+            and not name.startswith(_CHANCE)
+            and before.get(("inputs", name), part) != part
         )
+
+    def _is_own(self, label: str) -> bool:
+        """Whether a part is of a name of the step's own, or of several of which one is."""
+        root, _, inside = label.partition(": ")
+        names = [*root.split(AND), inside]
+        return any(name in self.own or name.partition(".")[0] in self.own for name in names)
+
+
+def _is_as_then(label: str, part: str, origins: Mapping[str, str]) -> bool:
+    """Whether names that share something are what the same attempts have left as then.
+
+    Not all sharing comes back: what was brought back may look otherwise.
+    """
+    return AND in label and part.partition(MADE_BY)[2] == _hash_of(label.split(AND), origins)
+
+
+def _hash_of(names: list[str], origins: Mapping[str, str]) -> str:
+    return short_hash(repr([origins.get(name) for name in names]))
 
 
 class Inputs:
@@ -94,14 +118,16 @@ class Inputs:
     Args:
         names: the notebook's names.
         memory: follows them.
+        places: follows what is in modules.
     """
 
-    def __init__(self, names: dict[str, Any], memory: Memory) -> None:
+    def __init__(self, names: dict[str, Any], memory: Memory, places: Places) -> None:
         self._names = names
+        self._places = places
         self._memory = memory
         #: For each name how it looked, its text, and the functions and classes in it.
         self._told: dict[str, tuple[bytes, str, tuple[Any, ...]]] = {}
-        self._shared: dict[frozenset[str], tuple[bytes, str]] = {}
+        self._shared: dict[frozenset[str], tuple[bytes, list[tuple[str, str]]]] = {}
         #: The generators of random numbers that are in a state that comes back.
         self._seeded: set[str] = set()
         #: How they were before a plain cell that gives some a state.
@@ -115,7 +141,7 @@ class Inputs:
         It is about to execute.
         """
         self._look_at_chance()
-        walk = CellWalk(self._names, self._brief, EVERYTHING)
+        walk = CellWalk(self._names, self._brief, EVERYTHING, NotStored)
         try:
             self._walk(walk, body)
             parts = walk.parts()
@@ -125,38 +151,43 @@ class Inputs:
             self._before_seed = hidden()
         return short_hash(repr((fingerprint(body), parts, walk.inputs)))
 
-    def of_step(self, step: str, body: Body, made_by: MadeBy) -> Reading:
+    def of_step(self, step: str, body: Body) -> Reading:
         """Return what a step is executed with.
 
         Args:
             step: its name.
             body: its code.
-            made_by: returns what stands for the attempt that has made what a step has left.
         """
         memory = self._memory
         self._look_at_chance()
         memory.arrive(step)
         memory.observe()
-        walk = CellWalk(self._names, self._content, EVERYTHING)
         try:
-            self._follow(walk, body)
-            reached = walk.parts()
+            parts = self._parts_of(body)
         except Exception as error:  # noqa: BLE001 - of an object of a library: the cell executes
-            reached = {"its inputs": f"{NONE}{type(error).__name__}"}
-        inputs = {
-            name: self._with_origin(name, text, made_by) for name, text in walk.inputs.items()
-        }
-        groups = {memory.group(name) for name in inputs if not is_hidden(name)}
-        shared = {
-            _label(group): self._sharing(group, made_by) for group in groups if len(group) > 1
-        }
-        own = {name for name in inputs if memory.is_behind(name, step)}
-        own |= {_label(g) for g in groups if any(memory.is_behind(name, step) for name in g)}
-        return Reading(
-            body.fingerprint,
-            {"reached": reached, "inputs": inputs, "shared": shared},
-            frozenset(own),
+            parts = {"reached": {"its inputs": f"{NONE}{type(error).__name__}"}}
+        return Reading(body.fingerprint, parts, self._own(step), {**memory.origins})
+
+    def _parts_of(self, body: Body) -> dict[str, dict[str, str]]:
+        walk = CellWalk(self._names, self._content, EVERYTHING, NotStored)
+        self._follow(walk, body)
+        told = walk.inputs.items()
+        inputs = {name: self._with_origin(name, text) for name, text in told}
+        groups = {self._memory.group(name) for name in inputs if not is_hidden(name)}
+        found = [pair for group in groups if len(group) > 1 for pair in self._sharing(group)]
+        sharing = {label: self._with_origins(label, text) for label, text in found}
+        return {"reached": walk.parts(), "inputs": inputs, "shared": sharing}
+
+    def _own(self, step: str) -> frozenset[str]:
+        """Return the names that the step itself, or one behind it, has changed last."""
+        own = self._memory.behind(step)
+        places = self._places.written_behind(
+            lambda writer: self._memory.stands_behind(writer, step)
         )
+        for name, value in self._names.items() if places else ():
+            if isinstance(value, types.ModuleType):
+                own |= {f"{name}.{word}" for module, word in places if module == value.__name__}
+        return own | LAST if variables_behind(set(LAST), self._names) & own else own
 
     def _follow(self, walk: CellWalk, body: Body) -> None:
         self._walk(walk, body.statements)
@@ -176,7 +207,8 @@ class Inputs:
             before: the states of all of them before it.
             step: its name.
         """
-        return self._chance({_CHANCE + name for name in states}, before, step)
+        # One that was not there before is as it comes.
+        return self._chance({_CHANCE + name for name in states if name in before}, before, step)
 
     def draws(self, recorded: str | None, step: str) -> Reading:
         """Return the same for a step that was recorded, as its fingerprint tells what it used."""
@@ -201,8 +233,9 @@ class Inputs:
     def _look_at_chance(self) -> None:
         """See which generators a plain cell has given a state."""
         before, self._before_seed = self._before_seed, None
-        if before is not None:
-            self._seeded.update(changed(before, hidden()))
+        if before is not None and (states := changed(before, hidden())):
+            self._seeded.update(states)
+            self._drew = ""
 
     # ---- inside ---------------------------------------------------------------------------------
 
@@ -234,40 +267,34 @@ class Inputs:
         value = self._names[name]
         return (Contents(_SMALL).of(value) if type(value) in DATA else NONE), ()
 
-    def _with_origin(self, name: str, text: str, made_by: MadeBy) -> str:
-        """Return the text of a variable; if it has no content, where it comes from."""
-        writer = self._memory.writer(name) if text.startswith(NONE) else ""
-        if not writer:
-            return text
-        return (
-            f"{ORIGIN}{writer}, {made_by(writer)}"
-            if self._memory.is_step(writer)
-            else ORIGIN + writer
-        )
+    def _with_origin(self, name: str, text: str) -> str:
+        """Return the text of a variable with where it comes from; only that, if it has no other."""
+        if text.startswith(NONE):
+            maker, known = self._memory.maker(name), text.partition(" ")[2]
+            return f"{ORIGIN}{maker} {known}".rstrip() if maker else text
+        origin = self._memory.origins.get(name)
+        return f"{text}{MADE_BY}{origin}" if origin else text
 
-    def _sharing(self, group: frozenset[str], made_by: MadeBy) -> str:
-        """Return what a group of names holds, and which objects in it are one."""
-        names = sorted(group)
-        state = self._memory.state(names[0])
+    def _sharing(self, group: frozenset[str]) -> list[tuple[str, str]]:
+        """Return which names of a group share something, and what they hold.
+
+        The memory's groups may be too big: they are of what looked alike for a moment.
+        """
+        state = self._memory.state(min(group))
         known = self._shared.get(group)
         if known is None or known[0] != state:
-            text = Contents().of(tuple(self._names[name] for name in names))
-            known = self._shared[group] = state, text
-        if not known[1].startswith(NONE):
-            return known[1]
-        origins = [self._with_origin(name, NONE, made_by) for name in names]
-        return NONE if NONE in origins else ORIGIN + short_hash(repr(origins))
+            found = shared({name: self._names[name] for name in sorted(group)})
+            told = [(AND.join(sorted(names)), text) for names, text in found.items()]
+            known = self._shared[group] = state, told
+        return known[1]
+
+    def _with_origins(self, label: str, text: str) -> str:
+        names, origins = label.split(AND), self._memory.origins
+        return f"{text}{MADE_BY}{_hash_of(names, origins)}" if origins.keys() >= {*names} else text
 
 
 #: Objects in a value that takes no time to tell.
 _SMALL: Final = 100
-
-
-def _label(group: frozenset[str]) -> str:
-    names = sorted(group)
-    if len(names) > _SHOWN + 1:
-        names[_SHOWN:] = [f"{len(names) - _SHOWN} more"]
-    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _seeds(body: list[ast.stmt]) -> bool:

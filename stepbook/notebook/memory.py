@@ -51,8 +51,8 @@ class Memory:
         self._states: dict[str, bytes] = {}
         #: What a replay would have here.
         self._known: dict[str, bytes] = {}
-        #: What attempts that failed may have changed since.
-        self._residue: set[str] = set()
+        #: What attempts that failed may have changed since, with their steps.
+        self._residue: dict[str, str] = {}
         #: What plain code may have changed since it was looked at.
         self._mentioned: set[str] = set()
         #: The same, looked at, and no step has executed since.
@@ -61,6 +61,8 @@ class Memory:
         self._unseen: set[str] = set()
         self._imports: dict[str, bytes] = {}
         self._writers: dict[str, str] = {}
+        #: For each name the attempt of a step that it comes from, executed or brought back.
+        self.origins: dict[str, str] = {}
         #: What stands for the code of the plain cells that have mentioned a name last.
         self._marks: dict[str, str] = {}
         #: The steps of this session in the order of the notebook, as far as it can be told.
@@ -103,6 +105,7 @@ class Memory:
         for name in fresh & self._looks.keys():
             if self._known.get(name) != self._state(name):
                 self._writers[name] = _PLAIN + self._marks.get(name, "")
+                self.origins.pop(name, None)
         self._pending |= fresh
 
     def before(self, step: str, effects: Effects) -> None:
@@ -110,31 +113,35 @@ class Memory:
         self.observe()
         again = step in self._succeeded
         dirty, self._pending = self._pending, set()
+        behind = self._written_behind(step)
         for name in self._reach(effects):
             state = self._state(name)
             # A step that executes once more: it and those behind it have left their marks.
-            if again and self.is_behind(name, step):
+            if again and name in behind:
                 self._known.pop(name, None)
-                self._residue.add(name)
+                self._residue[name] = step
             elif name in dirty and name in self._residue:
                 self._known.pop(name, None)
             elif (name not in self._known and name not in self._residue) or name in dirty:
                 self._known[name] = state
-        for name in dirty - self._residue:
+        for name in dirty - self._residue.keys():
             if name in self._known and name in self._looks:
                 self._known[name] = self._state(name)
 
-    def failed(self, effects: Effects) -> None:
-        """Note that an attempt has failed: it may have changed what it reaches."""
+    def failed(self, step: str, effects: Effects) -> None:
+        """Note that an attempt of a step has failed: it may have changed what it reaches."""
         reached = self._reach(effects) | effects.binds
-        self._residue |= reached
+        self._residue.update(dict.fromkeys(reached, step))
         self._unseen |= reached
 
-    def after(self, step: str, effects: Effects, before: frozenset[str]) -> list[frozenset[str]]:
+    def after(
+        self, step: str, origin: str, effects: Effects, before: frozenset[str]
+    ) -> list[frozenset[str]]:
         """Return the groups of names that a replay must be given, of a cell that has succeeded.
 
         Args:
             step: its name.
+            origin: stands for the attempt.
             effects: of its text.
             before: the names that were there before.
         """
@@ -149,17 +156,18 @@ class Memory:
         touched = bound | {n for n in reached | seen if self._state(n) != self._known.get(n)}
         groups = {self.group(name) for name in touched}
         for group in groups:
-            self._settle(group, step)
-        self._residue -= reached | bound
+            self._settle(group, step, origin)
+        for name in reached | bound:
+            self._residue.pop(name, None)
         self._succeeded.add(step)
         return sorted(groups, key=sorted)
 
-    def restored(self, step: str, names: Iterable[str]) -> None:
-        """Note that the record of a step was brought back."""
+    def restored(self, step: str, origin: str, names: Iterable[str]) -> None:
+        """Note that what an attempt of a step, for which *origin* stands, was brought back."""
         names = set(names)
         self._survey(names | self._unseen)
         for name in names:
-            self._settle(self.group(name) & names, step)
+            self._settle(self.group(name) & names, step, origin)
         self._succeeded.add(step)
 
     def baseline(self, names: Iterable[str]) -> None:
@@ -168,7 +176,7 @@ class Memory:
         self._survey(names)
         for name in names:
             self._known[name] = self._imports[name] = self._state(name)
-            self._residue.discard(name)
+            self._residue.pop(name, None)
 
     def is_import(self, name: str) -> bool:
         """Whether a name holds what an import of this cell has given it."""
@@ -176,22 +184,26 @@ class Memory:
 
     def is_settled(self, names: Iterable[str]) -> bool:
         """Whether no attempt that failed may have changed one of these names."""
-        return self._residue.isdisjoint(names)
+        return self._residue.keys().isdisjoint(names)
 
-    def writer(self, name: str) -> str:
-        """Return the step that has changed a name last, or what stands for a plain cell that has.
+    def maker(self, name: str) -> str:
+        """Return the attempt of a step that a name comes from, else the code of a plain cell.
 
-        Nothing if no cell of this session is known to have.
+        Nothing if no cell of this session is known to have given it its value.
         """
-        return self._writers.get(name, "")
+        return self.origins.get(name) or self._writers.get(name, "").lstrip(_PLAIN)
 
-    def is_behind(self, name: str, step: str) -> bool:
-        """Whether a name was changed last by a step itself, or by one that stands behind it."""
-        return self.stands_behind(self._writers.get(name, ""), step)
+    def behind(self, step: str) -> frozenset[str]:
+        """Return the names that a step itself, or one that stands behind it, has changed last.
 
-    def is_step(self, writer: str) -> bool:
-        """Whether what :meth:`writer` gives is a step."""
-        return not writer.startswith(_PLAIN)
+        Also what an attempt of one that has failed may have changed.
+        """
+        found = self._written_behind(step)
+        found |= {n for n, failed in self._residue.items() if self.stands_behind(failed, step)}
+        return frozenset(found)
+
+    def _written_behind(self, step: str) -> set[str]:
+        return {n for n, writer in self._writers.items() if self.stands_behind(writer, step)}
 
     def stands_behind(self, other: str, step: str) -> bool:
         """Whether a step is *step*, or stands behind it."""
@@ -232,14 +244,15 @@ class Memory:
     def _people(self) -> set[str]:
         return {name for name in self._names if not is_hidden(name)}
 
-    def _settle(self, group: Iterable[str], step: str) -> None:
+    def _settle(self, group: Iterable[str], step: str, origin: str) -> None:
         for name in group:
             if name in self._looks:
                 self._known[name] = self._state(name)
             else:
                 self._known.pop(name, None)
             self._writers[name] = step
-            self._residue.discard(name)
+            self.origins[name] = origin
+            self._residue.pop(name, None)
 
     def _dirty(self) -> set[str]:
         """Return what plain code may have changed since the last time."""

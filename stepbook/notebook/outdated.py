@@ -10,6 +10,7 @@ from ..engine.attempt import shorten
 from ..engine.validity import mark, tell_stale
 from ..errors import StaleStepError
 from ..model.durations import describe
+from ..model.rows import SUCCEEDED
 from ..system.console import stable, tell
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ def usable(
 
 def _matching(run: OpenRun, step: StepRow, read: Read) -> StepRow | None:
     """Return the step as an attempt has left it that was made with what is here now."""
-    for earlier in run.book.successes(run.id, step.name):
-        if earlier.attempt == step.attempt or earlier.kind != "cell":
+    for earlier in reversed(run.book.attempts(run.id, step.name)):
+        usable = earlier.status == SUCCEEDED and earlier.kind == "cell" and earlier.policy is None
+        if not usable or earlier.attempt == step.attempt:
             continue
         now = read(earlier).after(earlier.fingerprint)
         if compare(earlier.fingerprint, now).kind == "same":

@@ -295,6 +295,10 @@ class Places:
         held = [self._names[name] for name in reach.words & self._names.keys()]
         return reach.words, [*held, *reach.owners.values()]
 
+    def written_behind(self, is_behind: Callable[[str], bool]) -> set[Place]:
+        """Return the places where a step has written last that stands behind another one."""
+        return {place for place, writer in self._writers.items() if is_behind(writer)}
+
     # ---- sharing and setting --------------------------------------------------------------------
 
     def shared(self, names: Iterable[str]) -> dict[Place, str]:

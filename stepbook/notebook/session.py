@@ -91,8 +91,8 @@ class Session:
         self.surroundings = Surroundings()
         self.files = Files()
         self.memory = Memory(shell.user_ns, self.notebook.is_own)
-        self.inputs = Inputs(shell.user_ns, self.memory)
         self.places = Places(shell.user_ns, self.notebook.is_own, self.memory.look)
+        self.inputs = Inputs(shell.user_ns, self.memory, self.places)
         self.code = Code(
             self.lines, self._prepare, self._plain, lambda: shell.ast_node_interactivity
         )

@@ -395,11 +395,11 @@ class Records(Lookup):
         with self.store.reading() as reader:
             return reader.cell(run_id, step, attempt)
 
-    def successes(self, run_id: str, name: str) -> list[StepRow]:
-        """Return the attempts of a step that have succeeded and stored something, newest first."""
+    def attempts(self, run_id: str, name: str) -> list[StepRow]:
+        """Return the attempts of a step that have begun, oldest first, without their values."""
         self.fold_open()
         with self.store.reading() as reader:
-            return reader.successes(run_id, name)
+            return reader.attempts(run_id, name)
 
     def remove(self, run_id: str) -> None:
         """Remove a run that nobody holds, with its journals, slots and lock.

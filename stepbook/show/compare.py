@@ -14,16 +14,15 @@ from ..errors import StepbookError
 from ..values import sealed
 from ..values.nodes import TAG, step
 from . import tables
-from .tables import GONE, NEW
 from .values import readable
-from .words import contrast, counted
+from .words import Contrast, change, contrast, counted, counts, one_sided, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..values.codec import Codec
 
-#: Differences of one value that are looked for.
+#: Differences of one value that are told; the others are counted.
 _MOST: Final = 100
 _SHORT: Final = 60
 #: Fields of nodes that hold what a value is made of: a path does not name them.
@@ -42,7 +41,7 @@ class Difference(NamedTuple):
     """
 
     where: str
-    text: str
+    text: str | Contrast
 
 
 class Value(NamedTuple):
@@ -50,7 +49,8 @@ class Value(NamedTuple):
 
     Attributes:
         node: its JSON, parsed.
-        codec: reads its files.
+        codec: reads its files. With one that has none, values in files are told apart by what the
+            record says of them.
         graph: the JSON that it is a part of, which may hold parts that it shares.
     """
 
@@ -65,20 +65,33 @@ class Compared(NamedTuple):
     Attributes:
         differences: what differs; nothing if they are the same.
         skipped: what could not be compared, and why.
+        more: how many further differences there are.
     """
 
     differences: tuple[Difference, ...] = ()
     skipped: tuple[Difference, ...] = ()
+    more: int = 0
 
 
-def compare(recorded: Value, now: Value) -> Compared:
-    """Return how two recorded values compare."""
-    found = _Comparison(_Side(recorded), _Side(now))
+def in_python(key: Any) -> str:
+    """Return the part of a place that stands for *key*, as Python writes it."""
+    return f"[{key!r}]" if isinstance(key, str) and len(key) <= _SHORT else step(key)
+
+
+def compare(recorded: Value, now: Value, place: Callable[[Any], str] = in_python) -> Compared:
+    """Return how two recorded values compare.
+
+    Args:
+        recorded: the one that is the measure.
+        now: the other.
+        place: writes the part of a place that stands for the key of a dict.
+    """
+    found = _Comparison(_Side(recorded), _Side(now), place)
     try:
         found.walk("", recorded.node, now.node)
     except RecursionError:
         found.differs("", "differs, nested too deeply to say where")
-    return Compared(tuple(found.differences), tuple(found.skipped))
+    return Compared(tuple(found.differences), tuple(found.skipped), found.more)
 
 
 def short(node: Any) -> str:
@@ -136,29 +149,39 @@ def _shared_in(graph: Any) -> Iterator[tuple[int, Any]]:
 
 
 class _Comparison:
-    def __init__(self, recorded: _Side, now: _Side) -> None:
+    def __init__(self, recorded: _Side, now: _Side, place: Callable[[Any], str]) -> None:
         self._recorded, self._now = recorded, now
+        self._place = place
+        self._reads = None not in (recorded.codec.artifacts, now.codec.artifacts)
         self.differences: list[Difference] = []
         self.skipped: list[Difference] = []
+        self.more = 0
         self._met: set[tuple[int, int]] = set()
         # Files that differ and were told of where the value names them.
         self._told: set[tuple[Any, ...]] = set()
 
-    def differs(self, where: str, text: str) -> None:
+    def differs(self, where: str, text: str | Contrast) -> None:
         if len(self.differences) < _MOST:
             self.differences.append(Difference(where, text))
+        else:
+            self.more += 1
 
     def _differ(self, where: str, recorded: Any, now: Any) -> None:
+        if len(self.differences) >= _MOST:
+            self.more += 1  # without the words for it, which take the longest
+            return
+        if isinstance(recorded, str) and isinstance(now, str):
+            self.differs(where, texts(recorded, now))
+            return
         before, after = short(recorded), short(now)
         kinds = _kind(recorded), _kind(now)
         if before == after and kinds[0] != kinds[1]:
             self.differs(where, contrast(*(f"{before} ({kind})" for kind in kinds)))
         elif before == after:  # they differ behind what is shown of them
-            self.differs(where, f"the content differs, shown as {before} both times")
-        elif isinstance(recorded, str) and isinstance(now, str):
-            self.differs(where, texts(recorded, now))
+            self.differs(where, Contrast(before, after))
         else:
-            self.differs(where, contrast(before, after))
+            apart = change(*map(_number, (recorded, now)))
+            self.differs(where, Contrast(before, after, change=apart))
 
     def walk(self, where: str, recorded: Any, now: Any) -> None:
         """Compare two nodes."""
@@ -178,7 +201,7 @@ class _Comparison:
 
     def _lists(self, where: str, recorded: list[Any], now: list[Any]) -> None:
         if len(recorded) != len(now):
-            self.differs(where, contrast(counted(len(recorded), "item"), f"{len(now):,}"))
+            self.differs(where, counts(len(recorded), len(now), "item"))
         for index, items in enumerate(zip(recorded, now, strict=False)):
             self.walk(f"{where}[{index}]", *items)
 
@@ -219,25 +242,27 @@ class _Comparison:
         self, where: str, recorded: dict[str, tuple[Any, Any]], now: dict[str, tuple[Any, Any]]
     ) -> None:
         for text, (key, value) in recorded.items():
-            place = where + _subscript(key)
+            place = where + self._place(key)
             if text in now:
                 self.walk(place, value, now[text][1])
             else:
-                self.differs(place, GONE)
-        for text, (key, _) in now.items():
+                self.differs(place, one_sided(self._short(self._recorded, value), is_new=False))
+        for text, (key, value) in now.items():
             if text not in recorded:
-                self.differs(where + _subscript(key), NEW)
+                told = one_sided(self._short(self._now, value), is_new=True)
+                self.differs(where + self._place(key), told)
+
+    def _short(self, side: _Side, value: Any) -> str:
+        return "" if len(self.differences) >= _MOST else short(side.plain(value))
 
     def _sets(self, where: str, recorded: list[Any], now: list[Any]) -> None:
         before, after = ({dumps(item): item for item in side} for side in (recorded, now))
-        for words, left, right in (
-            ("only in the record", before, after),
-            ("only now", after, before),
-        ):
+        for is_new, left, right in ((False, before, after), (True, after, before)):
             only = [short(item) for text, item in left.items() if text not in right]
             if only:
                 more = f" and {len(only) - 3:,} more" if len(only) > 3 else ""  # noqa: PLR2004
-                self.differs(where, f"{words}: {', '.join(only[:3])}{more}")
+                told = ", ".join(only[:3]) + more
+                self.differs(where, one_sided(told, is_new=is_new, members=True))
 
     def _fields(self, where: str, recorded: dict[str, Any], now: dict[str, Any]) -> None:
         """Compare what two nodes of one kind tell; scalars of their own stand as a whole."""
@@ -277,8 +302,10 @@ class _Comparison:
             values = [side.codec.decode(dumps(node)) for side, node in self._both(recorded, now)]
             found = list(tables.differences(*values))
         except (StepbookError, TypeError, ValueError) as error:
-            self.skipped.append(Difference(where, f"it cannot be read: {error}"))
-            return
+            if self._reads:
+                self.skipped.append(Difference(where, f"it cannot be read: {error}"))
+                return
+            found = list(tables.told_differences(recorded, now)) or [tables.UNKNOWN]
         if found == [tables.UNKNOWN]:
             self._differ(where, recorded, now)
             return
@@ -297,7 +324,9 @@ class _Comparison:
             files = before.get(name), after.get(name)
             hashes = tuple(file and file.get("sha256") for file in files)
             if files[0] is None or files[1] is None:
-                self.differs(f"{where}, file {name}", NEW if files[0] is None else GONE)
+                is_new = files[0] is None
+                told = one_sided(_content(files[is_new]), is_new=is_new)
+                self.differs(f"{where}, file {name}", told)
             elif hashes[0] != hashes[1] and (name, *hashes) not in self._told:
                 self.differs(f"{where}, file {name}", contrast(*map(_content, files)))
 
@@ -324,28 +353,15 @@ def _kind(node: Any) -> str:
     return type(node).__name__
 
 
+def _number(node: Any) -> Any:
+    """Return the number that a node of NumPy's scalars tells, and any other node as it is."""
+    is_scalar = isinstance(node, dict) and node.get(TAG) == "numpy.scalar"
+    return node.get("value") if is_scalar else node
+
+
 def _plain(name: str, value: Any) -> Any:
     """Return a scalar of a node; a class without its module, which may be the one executed."""
     return value.rpartition(":")[2] if name == "class" and isinstance(value, str) else value
-
-
-def texts(recorded: str, now: str) -> str:
-    """Return how two texts differ: by their first line that does, if they have several."""
-    before, after = recorded.splitlines(), now.splitlines()
-    if len(before) < 2 and len(after) < 2:  # noqa: PLR2004
-        if recorded.rstrip() != now.rstrip():
-            recorded, now = recorded.rstrip(), now.rstrip()
-        return contrast(short(recorded), short(now))
-    for number, (left, right) in enumerate(zip(before, after, strict=False), start=1):
-        if left != right:
-            return f"line {number:,}, {contrast(short(left), short(right))}"
-    if len(before) == len(after):
-        return "only the line endings differ"
-    return contrast(counted(len(before), "line"), f"{len(after):,}")
-
-
-def _subscript(key: Any) -> str:
-    return f"[{key!r}]" if isinstance(key, str) and len(key) <= _SHORT else step(key)
 
 
 def _keyed(items: Any) -> dict[str, tuple[Any, Any]]:

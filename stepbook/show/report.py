@@ -133,7 +133,7 @@ def _step(
         )
     why: dict[str, list[str]] = {}
     for skipped in verdict.skipped:
-        why.setdefault(skipped.text, []).append(skipped.part + skipped.where)
+        why.setdefault(str(skipped.text), []).append(skipped.part + skipped.where)
     for text, parts in why.items():
         named = ", ".join(filter(None, parts))
         told = f"not compared: {named} ({text})" if named else text
@@ -190,10 +190,14 @@ def as_json(report: Report) -> dict[str, Any]:
             {
                 "name": verdict.name or None,
                 "verdict": words.get(verdict.kind, verdict.kind),
-                "differences": [one._asdict() for one in verdict.differences],
-                "not_compared": [one._asdict() for one in verdict.skipped],
+                "differences": list(map(_data, verdict.differences)),
+                "not_compared": list(map(_data, verdict.skipped)),
                 "notes": verdict.notes,
             }
             for verdict in report.verdicts
         ],
     }
+
+
+def _data(finding: Finding) -> dict[str, str]:
+    return {**finding._asdict(), "text": str(finding.text)}

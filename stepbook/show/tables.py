@@ -8,20 +8,18 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from .words import contrast, counted
+from .words import Contrast, change, contrast, counted, counts, one_sided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: What only one of the two sides has.
-GONE: Final = "in the record, but missing now"
-NEW: Final = "new, not in the record"
 #: What :func:`differences` yields for values that it does not know.
-UNKNOWN: Final = ("", "")
+UNKNOWN: Final[Found] = ("", "")
 _SHORT: Final = 60
 _MOST_COLUMNS: Final = 3
 
-Found = tuple[str, str]
+#: A place in the table, and what is to be said of it.
+Found = tuple[str, str | Contrast]
 
 
 def differences(recorded: Any, now: Any) -> Iterator[Found]:
@@ -45,6 +43,36 @@ def differences(recorded: Any, now: Any) -> Iterator[Found]:
         yield UNKNOWN
 
 
+def told_differences(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[Found]:
+    """Yield where two values in files differ as far as their records tell; reads no file.
+
+    Nothing if only their content differs.
+
+    Args:
+        recorded: the node of the one.
+        now: the node of the other, of the same kind.
+    """
+    if recorded.get("of") == now.get("of") and recorded.get("length") != now.get("length"):
+        noun = "character" if now.get("of") == "str" else "item"
+        yield "", counts(recorded["length"], now["length"], noun)
+    shape, shape_now = (tuple(node.get("shape") or ()) for node in (recorded, now))
+    before, after = (node.get("dtypes") or {"": node.get("dtype")} for node in (recorded, now))
+    if len(shape) == len(shape_now) == 2 and "dtypes" in now:  # noqa: PLR2004
+        if shape[0] != shape_now[0]:
+            yield "", counts(shape[0], shape_now[0], "row")
+        for column in {**before, **after}:
+            if column not in before or column not in after:
+                yield _named(column), one_sided("", is_new=column in after)
+            elif before[column] != after[column]:
+                yield _named(column), contrast(before[column], after[column], of="dtype")
+        return
+    if shape != shape_now:
+        yield "", contrast(shape, shape_now, of="shape")
+    types = [next(iter(types.values()), None) for types in (before, after)]
+    if types[0] != types[1]:
+        yield "", contrast(types[0], types[1], of="dtype")
+
+
 def _familiar(value: Any) -> Any:
     """Return a table of another library as one of pandas, whose values can be looked at."""
     if type(value).__module__.partition(".")[0] in ("polars", "pyarrow"):
@@ -55,7 +83,7 @@ def _familiar(value: Any) -> Any:
 
 def _bytes(recorded: bytes | bytearray, now: bytes | bytearray) -> Iterator[Found]:
     if len(recorded) != len(now):
-        yield "", contrast(counted(len(recorded), "byte"), f"{len(now):,}")
+        yield "", counts(len(recorded), len(now), "byte")
         return
     both = enumerate(zip(recorded, now, strict=True))
     first = next(place for place, (left, right) in both if left != right)
@@ -64,10 +92,10 @@ def _bytes(recorded: bytes | bytearray, now: bytes | bytearray) -> Iterator[Foun
 
 def _frames(recorded: Any, now: Any) -> Iterator[Found]:
     if len(recorded) != len(now):
-        yield "", contrast(counted(len(recorded), "row"), f"{len(now):,}")
+        yield "", counts(len(recorded), len(now), "row")
     before, after = list(recorded.columns), list(now.columns)
-    yield from ((_named(c), GONE) for c in before if c not in after)
-    yield from ((_named(c), NEW) for c in after if c not in before)
+    yield from ((_named(c), one_sided("", is_new=False)) for c in before if c not in after)
+    yield from ((_named(c), one_sided("", is_new=True)) for c in after if c not in before)
     if before != after and sorted(map(repr, before)) == sorted(map(repr, after)):
         yield "", "the same columns in another order"
     yield from _index(recorded.index, now.index)
@@ -86,7 +114,7 @@ def _named(column: Any) -> str:
 
 def _index(recorded: Any, now: Any) -> Iterator[Found]:
     if list(recorded.names) != list(now.names):
-        yield ", index", "its names, " + contrast(list(recorded.names), list(now.names))
+        yield ", index", contrast(list(recorded.names), list(now.names), of="its names")
     if len(recorded) == len(now) and not recorded.equals(now):
         yield from _column(", index", recorded.to_series(index=range(len(recorded))),
                            now.to_series(index=range(len(now))))  # fmt: skip
@@ -95,10 +123,10 @@ def _index(recorded: Any, now: Any) -> Iterator[Found]:
 def _column(where: str, recorded: Any, now: Any) -> Iterator[Found]:
     """Compare the values of two columns, row by row."""
     if recorded.dtype != now.dtype:
-        yield where, "dtype, " + contrast(_type(recorded), _type(now))
+        yield where, contrast(_type(recorded), _type(now), of="dtype")
     if len(recorded) != len(now):
         if where == "":
-            yield where, contrast(counted(len(recorded), "value"), f"{len(now):,}")
+            yield where, counts(len(recorded), len(now), "value")
         return
     unequal = _unequal(recorded, now)
     rows = unequal.nonzero()[0]
@@ -107,7 +135,7 @@ def _column(where: str, recorded: Any, now: Any) -> Iterator[Found]:
         items = _item(recorded.iloc[row]), _item(now.iloc[row])
         place = f"row {_shown(_item(recorded.index[row]))}"
         told = _first(len(rows), len(unequal), place, *items)
-        yield where, told + _spread(recorded, now, unequal)
+        yield where, told._replace(note=_spread(recorded, now, unequal))
 
 
 def _type(column: Any) -> str:
@@ -139,9 +167,9 @@ def _arrays(recorded: Any, now: Any) -> Iterator[Found]:
     import numpy as np  # noqa: PLC0415 - its values are here
 
     if recorded.dtype != now.dtype:
-        yield "", "dtype, " + contrast(recorded.dtype, now.dtype)
+        yield "", contrast(recorded.dtype, now.dtype, of="dtype")
     if recorded.shape != now.shape:
-        yield "", "shape, " + contrast(recorded.shape, now.shape)
+        yield "", contrast(recorded.shape, now.shape, of="shape")
         return
     try:
         with np.errstate(all="ignore"):
@@ -157,16 +185,13 @@ def _arrays(recorded: Any, now: Any) -> Iterator[Found]:
     items = _item(recorded[place]), _item(now[place])
     named = f"[{', '.join(map(str, place))}]"
     told = _first(int(unequal.sum()), recorded.size, named, *items)
-    yield "", told + _spread(recorded, now, unequal)
+    yield "", told._replace(note=_spread(recorded, now, unequal))
 
 
-def _first(count: int, total: int, place: str, recorded: Any, now: Any) -> str:
+def _first(count: int, total: int, place: str, recorded: Any, now: Any) -> Contrast:
     """Return how many values differ, and the first of them."""
-    values = contrast(_shown(recorded), _shown(now))
-    if total == 1:
-        return f"{place}, {values}"
-    verb = "differs" if count == 1 else "differ"
-    return f"{count:,} of {counted(total, 'value')} {verb}; {place}, {values}"
+    sides = _shown(recorded), _shown(now)
+    return Contrast(*sides, of=place, change=change(recorded, now), tally=(count, total))
 
 
 def _item(value: Any) -> Any:
@@ -197,4 +222,4 @@ def _spread(recorded: Any, now: Any, unequal: Any) -> str:
     with np.errstate(all="ignore"):
         apart = np.abs(before - after) / largest
     finite = np.isfinite(apart).all()
-    return " (only rounding)" if finite and (apart < 1e-9).all() else ""  # noqa: PLR2004
+    return "only rounding" if finite and (apart < 1e-9).all() else ""  # noqa: PLR2004

@@ -16,12 +16,11 @@ from ..errors import ArtifactError
 from ..model import failures
 from ..model.rows import FAILED, SUCCEEDED
 from ..values.nodes import TAG
-from .compare import Compared, Value, compare, texts
-from .tables import GONE, NEW
-from .words import contrast, counted, unstored
+from .compare import Compared, Difference, Value, compare, in_python
+from .words import Contrast, contrast, counts, one_sided, texts, unstored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from ..model.rows import CellRow, RunRow, StepRow
     from ..values.codec import Codec
@@ -89,10 +88,10 @@ class Finding(NamedTuple):
 
     part: str
     where: str
-    text: str
+    text: str | Contrast
 
     def __str__(self) -> str:
-        return f"{self.part}{self.where}: {self.text}" if self.part else self.text
+        return f"{self.part}{self.where}: {self.text}" if self.part else str(self.text)
 
 
 @dataclass(slots=True)
@@ -105,6 +104,7 @@ class Verdict:
         differences: what differs.
         skipped: what was not compared, and why.
         notes: what helps to understand it.
+        more: how many further differences there are.
     """
 
     name: str
@@ -112,11 +112,13 @@ class Verdict:
     differences: list[Finding] = field(default_factory=list)
     skipped: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    more: int = 0
 
     def take(self, part: str, found: Compared) -> None:
         """Take in how a part of the step compares."""
         self.differences += [Finding(part, *one) for one in found.differences]
         self.skipped += [Finding(part, *one) for one in found.skipped]
+        self.more += found.more
 
     def settled(self) -> Verdict:
         """Return this, with the kind that its findings make it."""
@@ -146,43 +148,53 @@ class Report:
         return all(verdict.kind in ("same", "skipped") for verdict in self.verdicts)
 
 
-def judge(recorded: Side, now: Side, *, outputs: bool = True) -> Report:
+def judge(
+    recorded: Side,
+    now: Side,
+    *,
+    outputs: bool = True,
+    place: Callable[[Any], str] = in_python,
+) -> Report:
     """Compare two executions.
 
     Args:
         recorded: the one that is the measure.
         now: the other.
         outputs: whether what cells have shown counts.
+        place: writes the part of a place in a value that stands for the key of a dict.
     """
-    before, after = _Names(recorded.codec), _Names(now.codec)
-    steps = {step.name: step for step in now.steps}
+    names = _Names(recorded.codec), _Names(now.codec)
+    before, after = ({step.name: step for step in side.steps} for side in (recorded, now))
     verdicts: dict[str, Verdict] = {}
-    for name in _in_order(recorded.steps, now.steps):
-        step = steps.get(name)
-        known = next((one for one in recorded.steps if one.name == name), None)
-        if known is None:
+    for name in _in_order(before, after):
+        if name not in before:
             verdicts[name] = Verdict(name, "new")
-        elif step is None:
+        elif name not in after:
             verdicts[name] = Verdict(name, "gone")
         else:
-            pair = _Pair(known, recorded), _Pair(step, now)
+            pair = _Pair(before[name], recorded), _Pair(after[name], now)
             try:
-                verdicts[name] = _step(pair, (before, after), outputs=outputs)
+                verdicts[name] = _step(pair, names, outputs=outputs, place=place)
             except _DAMAGED as error:
-                why = f"its record is damaged: {type(error).__name__}: {error}"
-                verdicts[name] = Verdict(name, "skipped", skipped=[Finding("", "", why)])
+                why = Finding("", "", _damaged(error))
+                verdicts[name] = Verdict(name, "skipped", skipped=[why])
     return Report(recorded.run, (*verdicts.values(), *_whole(recorded, now)))
 
 
-def _in_order(recorded: Iterable[StepRow], now: Iterable[StepRow]) -> list[str]:
+def _damaged(error: Exception) -> str:
+    return f"its record is damaged: {type(error).__name__}: {error}"
+
+
+def _in_order(recorded: Collection[str], now: Iterable[str]) -> list[str]:
     """Return the names of the record in their order, each new one behind the one before it."""
-    names = [step.name for step in recorded]
-    place = 0
-    for step in now:
-        if step.name not in names:
-            names.insert(place, step.name)
-        place = names.index(step.name) + 1
-    return names
+    behind: dict[str | None, list[str]] = {None: []}
+    last = None
+    for name in now:
+        if name in recorded:
+            last = name
+        else:
+            behind.setdefault(last, []).append(name)
+    return [*behind[None], *(n for name in recorded for n in (name, *behind.get(name, ())))]
 
 
 # ---- one step -------------------------------------------------------------------------------
@@ -209,13 +221,19 @@ class _Pair(NamedTuple):
         return [] if text is None else self.side.codec.decode(text, where=self.step.name)
 
 
-def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: bool) -> Verdict:
+def _step(
+    pair: tuple[_Pair, _Pair],
+    names: tuple[_Names, _Names],
+    *,
+    outputs: bool,
+    place: Callable[[Any], str],
+) -> Verdict:
     recorded, now = pair
     verdict = Verdict(recorded.step.name)
     if None not in (recorded.step.fingerprint, now.step.fingerprint):  # noqa: SIM102
         if recorded.step.fingerprint != now.step.fingerprint:
             verdict.notes.append("the code has changed since it was recorded")
-    drawn = _variables(verdict, pair, names)
+    drawn = _variables(verdict, pair, names, place)
     if recorded.step.status not in (SUCCEEDED, FAILED):
         why = "nothing to compare with: the recorded step did not finish, or is to run again"
         verdict.skipped.append(Finding("", "", why))
@@ -224,7 +242,7 @@ def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: b
     elif recorded.step.executes_again or now.step.executes_again:
         verdict.skipped.append(Finding("value", "", unstored(recorded.step.policy)))
     else:
-        _value(verdict, pair)
+        _value(verdict, pair, place)
     # With too little room for its value there may have been none for what it has shown.
     if outputs and not any(one.step.executes_again and not one.outputs for one in pair):
         _outputs(verdict, *pair)
@@ -235,13 +253,13 @@ def _step(pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names], *, outputs: b
     return verdict.settled()
 
 
-def _value(verdict: Verdict, pair: tuple[_Pair, _Pair]) -> None:
+def _value(verdict: Verdict, pair: tuple[_Pair, _Pair], place: Callable[[Any], str]) -> None:
     recorded, now = pair
     unread = [one.side.unread[one.step.name] for one in pair if one.step.name in one.side.unread]
     if unread:
         verdict.skipped.append(Finding("value", "", unread[0]))
     elif recorded.step.value != now.step.value:
-        verdict.take("value", compare(recorded.value, now.value))
+        verdict.take("value", compare(recorded.value, now.value, place))
 
 
 def _ends(verdict: Verdict, recorded: StepRow, now: StepRow) -> None:
@@ -321,7 +339,12 @@ def _drawn(states: Any) -> dict[str, Any]:
     return found
 
 
-def _variables(verdict: Verdict, pair: tuple[_Pair, _Pair], names: tuple[_Names, _Names]) -> bool:
+def _variables(
+    verdict: Verdict,
+    pair: tuple[_Pair, _Pair],
+    names: tuple[_Names, _Names],
+    place: Callable[[Any], str],
+) -> bool:
     """Compare what two cells have left; return whether random numbers were drawn otherwise."""
     before, after = names
     changed = [side.take(one.cell) for side, one in zip(names, pair, strict=True)]
@@ -333,7 +356,7 @@ def _variables(verdict: Verdict, pair: tuple[_Pair, _Pair], names: tuple[_Names,
         if recorded is None or now is None:
             if name.endswith(" (a setting)"):
                 continue  # set before, elsewhere: nothing is known of the other side
-            text = NEW if recorded is None else GONE
+            text = one_sided("", is_new=recorded is None)
             verdict.differences.append(Finding(part, "", text))
         elif "missing" in recorded or "missing" in now:
             why = recorded.get("missing") or now.get("missing")
@@ -343,7 +366,7 @@ def _variables(verdict: Verdict, pair: tuple[_Pair, _Pair], names: tuple[_Names,
             text = contrast(*words)
             verdict.differences.append(Finding(part, "", text))
         elif recorded != now:
-            verdict.take(part, compare(before.value(recorded), after.value(now)))
+            verdict.take(part, compare(before.value(recorded), after.value(now), place))
     return bool(before.drawn != after.drawn)
 
 
@@ -359,7 +382,7 @@ def _outputs(verdict: Verdict, recorded: _Pair, now: _Pair) -> None:
             verdict.differences.append(Finding(part, "", texts(*streams)))
     shown = [[o for o in outputs if "data" in o] for outputs in (before, after)]
     if len(shown[0]) != len(shown[1]):
-        text = contrast(counted(len(shown[0]), "display"), len(shown[1]))
+        text = counts(len(shown[0]), len(shown[1]), "display")
         verdict.differences.append(Finding("output", "", text))
         return
     for number, (left, right) in enumerate(zip(*shown, strict=True), start=1):
@@ -372,7 +395,7 @@ def _stream(outputs: Any, name: str) -> str:
     return _OWN.sub("", found)
 
 
-def _display(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
+def _display(recorded: dict[str, Any], now: dict[str, Any]) -> Iterator[str | Contrast]:
     before, after = recorded["data"], now["data"]
     if before.keys() != after.keys():
         yield contrast(*(" and ".join(sorted(side)) for side in (before, after)))
@@ -403,8 +426,11 @@ def _whole(recorded: Side, now: Side) -> Iterator[Verdict]:
         if part == "output" and not recorded.run.status == now.run.status == SUCCEEDED:
             continue
         if left != right:
-            sides = (Value(loads(t or "null"), s.codec) for t, s in
-                     ((left, recorded), (right, now)))  # fmt: skip
-            verdict.take(f"{part} of the run", compare(*sides))
+            try:
+                before, after = (loads(text or "null") for text in (left, right))
+                found = compare(Value(before, recorded.codec), Value(after, now.codec))
+            except _DAMAGED as error:
+                found = Compared(skipped=(Difference("", _damaged(error)),))
+            verdict.take(f"{part} of the run", found)
     if verdict.differences or verdict.skipped:
         yield verdict.settled()

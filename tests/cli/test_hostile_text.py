@@ -90,6 +90,7 @@ def test_every_command_writes_text_and_as_many_rows_as_there_are(recorded, tmp_p
     assert len(lines("steps", tabs=6)) == 1 + 5
     assert len(lines("runs", "--format", "csv")) == 1 + 2
     assert len(lines("steps", "--format", "csv")) == 1 + 5
+    assert len(lines("diff", run, run, tabs=3)) == 1 + 5
     lines("runs", "--format", "json")
     lines("steps", "--format", "json")
     shown = lines("show", run, "--logs", "--outputs")

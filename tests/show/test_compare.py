@@ -51,6 +51,10 @@ DIFFERENT = [
     (True, 1, ["recorded: true, now: 1"]),
     (NAN, 1.0, ["recorded: NaN, now: 1.0"]),
     ("a", "b", ["recorded: 'a', now: 'b'"]),
+    ("long " * 20 + "a", "long " * 20 + "b",  # a line longer than what is shown
+     ["character 101, recorded: '…long long long long a', now: '…long long long long b'"]),
+    ("x\n" + "long " * 20 + "a", "x\n" + "long " * 20 + "b",
+     ["line 2, character 101, recorded: '…long long long long a', now: '…long long long long b'"]),
     ("one\ntwo", "one\n2", ["line 2, recorded: 'two', now: '2'"]),
     ("one\ntwo", "one\ntwo\nthree", ["recorded: 2 lines, now: 3"]),
     ([1, 2, 3], [1, 5], ["recorded: 3 items, now: 2", "[1]: recorded: 2, now: 5"]),
@@ -189,3 +193,25 @@ def test_a_record_that_is_not_as_stepbook_writes_it_is_named_and_stops_nothing(
     found = judge(hostile, fine).verdicts
     assert found[0].kind in ("skipped", "differs")
     assert found[1].kind == "same"
+
+
+def test_what_only_one_side_has_stands_behind_the_step_before_it() -> None:
+    recorded = execution(("A", {}), ("B", {}), ("C", {}))
+    now = execution(("X", {}), ("B", {}), ("Y", {}), ("Z", {}), ("A", {}), ("W", {}))
+    assert kinds(recorded, now) == {
+        "X": "new", "A": "same", "W": "new", "B": "same", "Y": "new", "Z": "new", "C": "gone",
+    }  # fmt: skip
+    assert list(kinds(recorded, now)) == ["X", "A", "W", "B", "Y", "Z", "C"]
+
+
+def test_an_input_that_is_no_json_is_named_and_stops_nothing() -> None:
+    fine = execution(("A", {}))
+    hostile = fine._replace(run=RUN._replace(input="no json"))
+    step, run = judge(hostile, fine).verdicts
+    assert (step.kind, run.differences) == ("same", [])
+    assert str(run.skipped[0]).startswith("input of the run: its record is damaged")
+
+
+def test_differences_beyond_those_that_are_told_are_counted() -> None:
+    found = compare(value(list(range(300))), value(list(range(1, 301))))
+    assert (len(found.differences), found.more) == (100, 200)

@@ -9,13 +9,14 @@ from ...model.rows import LEVELS, Kind, ScanStatus, Status, TriggerType
 from .columns import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
 
 #: Ordered as they come about; a column of other values stays as it is.
 _CATEGORIES: Final = {
     "status": (get_args(Status), get_args(ScanStatus)),
+    "status_other": (get_args(Status),),
     "kind": (get_args(Kind),),
     "level": (LEVELS,),
     "trigger_type": (get_args(TriggerType),),
@@ -25,6 +26,18 @@ _TEXT: Final = frozenset({"tags", "environment", "results", "variables", "output
 #: Columns of JSON that are parsed.
 JSON_COLUMNS: Final = JSON - _TEXT
 _PLAIN_JSON: Final = ("error", "progress", "metadata")
+
+
+def of_rows(rows: Sequence[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """Return rows that were made here as a DataFrame, shaped as those of the tables are.
+
+    Args:
+        rows: each by the names of the columns.
+        columns: their dtypes.
+    """
+    import pandas as pd  # noqa: PLC0415 - as in shape
+
+    return shape(pd.DataFrame(rows, columns=list(columns)).astype(columns))
 
 
 def shape(frame: pd.DataFrame, parse: Callable[[str], Any] | None = None) -> pd.DataFrame:

@@ -135,12 +135,48 @@ class Reader:
         )
         return rows[0][0] if rows else None
 
-    def successes(self, run_id: str, name: str) -> list[StepRow]:
-        """Return the attempts of a step that have succeeded and stored something, newest first."""
-        query = f"""SELECT {_columns(StepRow)} FROM attempts
-                    WHERE run_id = $1 AND name = $2 AND status = 'succeeded' AND policy IS NULL
-                    ORDER BY attempt DESC"""
+    def outlines(self, run_id: str) -> list[StepRow]:
+        """Return the current row of every step, with the SHA-256 of each value in its place."""
+        columns = _columns(StepRow, **{"return": 'sha256(CAST("return" AS VARCHAR))'})
+        query = f"SELECT {columns} FROM steps WHERE run_id = $1 ORDER BY seq"
+        return list(map(StepRow._make, self._rows(query, [run_id])))
+
+    def values_of(self, run_id: str, names: Sequence[str], budget: int) -> dict[str, str]:
+        """Return what some steps have returned, by name.
+
+        Args:
+            run_id: the run.
+            names: of the steps.
+            budget: characters to read; what is beyond is left out.
+        """
+        rows = self._rows(
+            """SELECT name, "return" FROM (
+                 SELECT name, "return", sum(length("return")) OVER (ORDER BY seq) AS size
+                 FROM steps WHERE run_id = $1 AND "return" IS NOT NULL
+                   AND name IN (SELECT unnest($2::VARCHAR[])))
+               WHERE size <= $3""",
+            [run_id, list(names), budget],
+        )
+        return dict(rows)
+
+    def attempts(self, run_id: str, name: str) -> list[StepRow]:
+        """Return the attempts of a step that have begun, oldest first, without their values."""
+        columns = _columns(StepRow, **{"return": "NULL"})
+        query = f"""SELECT {columns} FROM attempts
+                    WHERE run_id = $1 AND name = $2 AND status <> 'pending' ORDER BY attempt"""
         return list(map(StepRow._make, self._rows(query, [run_id, name])))
+
+    def variables(self, run_id: str) -> list[CellRow]:
+        """Return the variables that the cells of a run have left, each by its current attempt."""
+        columns = _columns(CellRow, source="''", outputs="NULL")
+        rows = self._rows(
+            f"""SELECT {columns} FROM (
+                 SELECT c.* FROM cells AS c JOIN steps AS s
+                   ON s.run_id = c.run_id AND s.name = c.step AND s.attempt = c.attempt
+                 WHERE c.run_id = $1 AND s.kind = 'cell' AND c.variables IS NOT NULL)""",
+            [run_id],
+        )
+        return list(map(CellRow._make, rows))
 
     def cells(self, run_id: str, budget: int) -> list[CellRow]:
         """Return what the cells of a run have done, those that succeeded, without their source.
