@@ -89,6 +89,12 @@ _BUILT_IN: Final = (
     types.ClassMethodDescriptorType,
 )
 
+_VIEWS: Final = tuple(
+    type(view)
+    for made in (dict[str, str](), OrderedDict[str, str]())
+    for view in (made.keys(), made.values(), made.items())
+)
+
 
 class NoContentError(Exception):
     """A value, or a part of it, has no content; the message is its type."""
@@ -449,7 +455,7 @@ _HOW: Final[dict[type, Tell]] = {
     functools.partialmethod: _partial,
     functools.singledispatchmethod: _dispatch,
     types.MappingProxyType: _shown,
-    **dict.fromkeys((type({}.keys()), type({}.values()), type({}.items())), _view),
+    **dict.fromkeys(_VIEWS, _view),
     **dict.fromkeys((memoryview, array.array), _memory),
     **dict.fromkeys((types.GenericAlias, types.UnionType), _alias),
     **dict.fromkeys(_BUILT_IN, _built_in),
