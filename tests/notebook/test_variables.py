@@ -156,3 +156,12 @@ def test_variables_come_back(kernel: Kernel, name: str, line: str) -> None:
         else output
         for output, new in zip(first.outputs, second.outputs, strict=True)
     ]
+
+
+def test_a_class_that_namedtuple_makes_comes_back_without_a_warning(kernel: Kernel) -> None:
+    cell = "%%step A\nfrom collections import namedtuple\nP = namedtuple('P', 'x y')\np = P(1, 2)"
+    assert kernel.ok(cell).text("stderr") == ""
+    kernel.ok("%reset -f")
+    kernel.ok("%stepbook run tests")
+    kernel.ok(cell)
+    assert kernel.value("(p.x, p.y, type(p) is P)") == (1, 2, True)

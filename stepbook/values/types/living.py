@@ -20,6 +20,7 @@ from collections import (
     UserString,
     defaultdict,
     deque,
+    namedtuple,
 )
 from dataclasses import dataclass
 from enum import Enum
@@ -320,9 +321,15 @@ def _is_state(w: GraphWriter, cls: type, name: str, item: Any) -> bool:
         return not str(getattr(of, "__qualname__", "")).startswith(f"{cls.__qualname__}.")
     if issubclass(cls, Enum) and (name.startswith("_") or name in cls.__members__):
         return False
-    return not hasattr(type(item), "__set_name__") and not isinstance(
-        item, types.MemberDescriptorType | types.GetSetDescriptorType
-    )
+    return not hasattr(type(item), "__set_name__") and not isinstance(item, _BY_STATEMENT)
+
+
+#: What class statements and ``namedtuple`` make of fields.
+_BY_STATEMENT: Final = (
+    types.MemberDescriptorType,
+    types.GetSetDescriptorType,
+    type(vars(namedtuple("Example", "field"))["field"]),  # noqa: PYI024 - its kind of field
+)
 
 
 def _is_of_metaclass(cls: type, name: str, item: Any) -> bool:
