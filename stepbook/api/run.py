@@ -333,6 +333,24 @@ class Run(StaysHere):
         """
         tell(revise.rewind(self._opened, name))
 
+    def accept(self, name: str) -> None:
+        """Have what is recorded of a step stand for its code as it is now; says so.
+
+        For an edit that changes nothing of the result: a ``print`` added to a cell that takes six
+        hours. The next pass replays the step, whatever its code, arguments and inputs are then, and
+        they count as recorded from there on. If the last attempt has failed or was interrupted,
+        what the last success has left is used.
+
+        Raises:
+            StepNotFoundError: the run has no such step, or no attempt of it has succeeded.
+            StepError: the step is executing right now.
+
+        Example:
+            >>> run.accept("Train")
+            stepbook: what is recorded of 'Train' stands for its code as it is in the next pass.
+        """
+        tell(revise.accept(self._opened, name))
+
     def resolve(self, name: str, value: Any) -> None:
         """Mark a step as succeeded with a value given by hand; recorded as such.
 

@@ -18,7 +18,7 @@ from ..model.durations import seconds
 from ..model.sizes import size_in_bytes
 from ..record import listing
 from ..seen import seen
-from . import diff, options, terminal
+from . import diff, options, revising, terminal
 from .terminal import Column
 
 if TYPE_CHECKING:
@@ -346,6 +346,9 @@ def steps(run: str | None, loop: str | None, form: terminal.Format) -> None:
 
 
 cli.add_command(diff.diff)
+cli.add_command(revising.redo)
+cli.add_command(revising.rewind)
+cli.add_command(revising.accept)
 
 
 @cli.command(
@@ -390,30 +393,6 @@ def _needs_notebooks() -> None:
             import nbclient  # noqa: F401, PLC0415
     except ImportError as error:
         raise _Failure(f"{error}. To execute notebooks: pip install 'stepbook[run]'") from error
-
-
-@cli.command()
-@options.run_argument
-@click.argument("step", shell_complete=options.complete_step)
-@options.book_option
-def redo(run: str, step: str) -> None:
-    """Have the next pass execute one step again.
-
-    Later steps keep their results; `stepbook rewind` executes them again, too.
-    """
-    options.book().get(run).redo(step)
-
-
-@cli.command()
-@options.run_argument
-@click.argument("step", required=False, shell_complete=options.complete_step)
-@options.book_option
-def rewind(run: str, step: str | None) -> None:
-    """Have the next pass execute a step and all after it again.
-
-    Without STEP it executes everything again. Earlier attempts stay in the history.
-    """
-    options.book().get(run).rewind(step)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""Changing what was recorded, by hand: redo, rewind, resolve."""
+"""Changing what was recorded, by hand: redo, rewind, accept, resolve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepError, StepNotFoundError
-from ..model.rows import MADE_BY, PENDING, SUCCEEDED, StepRow, fields_of, now_us
+from ..model.rows import ACCEPTED, MADE_BY, PENDING, SUCCEEDED, StepRow, fields_of, now_us
 from ..model.spelling import spelled
 from ..show.words import counted
 from ..system.interrupts import section
@@ -49,6 +49,47 @@ def rewind(run: OpenRun, name: str | None) -> str:
     steps = [step for step in run.state().steps.values() if step.seq >= first]
     _reset(run, steps)
     return f"stepbook: {counted(len(steps), 'step')} will be executed again in the next pass."
+
+
+def accept(run: OpenRun, name: str) -> str:
+    """See ``Run.accept``; returns what to tell."""
+    step = known(run.state(), run.id, name)
+    with section(run.lock):
+        _refuse_executing(run, [step.name])
+        if step.status == SUCCEEDED and step.policy is None:
+            progress = {**fields_of(step.progress), ACCEPTED: True}
+            row = run.book.whole(run.id, step)._replace(
+                fingerprint=None,
+                stale=False,
+                progress=dumps(progress, ensure_ascii=False),
+            )
+            run.owned().commit(row)
+        else:
+            earlier = _last_success(run, step)
+            bring_back(run, earlier, fingerprint=None, progress={ACCEPTED: True})
+        run.owned().note(log_row(f"step {step.name!r} was accepted", "info", step.name, None))
+    return (
+        f"stepbook: what is recorded of {step.name!r} stands for its code as it is in the next "
+        "pass."
+    )
+
+
+def _last_success(run: OpenRun, step: StepRow) -> StepRow:
+    for earlier in reversed(run.book.attempts(run.id, step.name)):
+        if earlier.status == SUCCEEDED and earlier.policy is None:
+            return earlier
+    raise StepNotFoundError(
+        f"no attempt of the step {shorten(step.name)} of run {run.id} has stored a value, so there "
+        "is nothing to accept. The next pass executes it."
+    )
+
+
+def adopt(run: OpenRun, step: StepRow, fingerprint: str) -> bool:
+    """Have an accepted step count as recorded with what is here now; return whether it is one."""
+    if not step.is_accepted or step.fingerprint is not None:
+        return False
+    run.owned().note(run.book.whole(run.id, step)._replace(fingerprint=fingerprint))
+    return True
 
 
 def resolve(run: OpenRun, name: str, value: Any) -> None:

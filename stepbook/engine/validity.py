@@ -10,6 +10,7 @@ from ..model.durations import describe
 from ..model.rows import now_us
 from ..system.console import stable, tell
 from .attempt import shorten
+from .revise import adopt
 
 if TYPE_CHECKING:
     from ..code.verdicts import Verdict
@@ -33,7 +34,7 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
     Raises:
         StaleStepError: they do, and *on_change* is ``error``.
     """
-    if on_change == "ignore":
+    if on_change == "ignore" or adopt(run, step, fingerprint):
         return False
     verdict = compare(step.fingerprint, fingerprint)
     if verdict.kind != "stale":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import contextlib
 import sys
@@ -24,7 +25,7 @@ from . import history, missing, names, outdated, settings
 from .calm import calm, warn
 from .chance import changed
 from .definitions import Definitions
-from .effects import effects_of
+from .effects import defined_names, effects_of
 from .late import Late
 from .listen import listener
 from .memory import is_hidden
@@ -508,7 +509,10 @@ class CellStep:
                 effects_of([body.definitions[number]]).reads,
             )
         if self._changed:
-            return self._body.top[number] is not None
+            node = body.definitions[number]
+            if not isinstance(node, ast.ClassDef | ast.Import | ast.ImportFrom):
+                self._restorer.leave(defined_names(node))
+            return body.top[number] is not None
         return number in self._restorer.ran
 
     def replayed(self) -> None:

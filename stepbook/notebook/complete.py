@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _STEP: Final = re.compile(r"(?:%%step[ \t]+|#\|[ \t]*step:[ \t]*)(.*)$")
 _STEPBOOK: Final = re.compile(r"%stepbook(?:[ \t]+(.*))?$")
-_NAMES_A_STEP: Final = re.compile(r"(?:redo|rewind)[ \t]+(.*)$")
+_NAMES_A_STEP: Final = re.compile(r"(?:redo|rewind|accept)[ \t]+(.*)$")
 _NAMES_A_LOOP: Final = re.compile(r"run[ \t]+([^-].*|)$")
 _VALUES: Final = {"--reopen": ("unfinished",), "--on-change": ON_CHANGE}
 

@@ -38,6 +38,7 @@ HELP: Final = """\
 %stepbook status        how much was replayed, and what that saved
 %stepbook redo NAME     execute a step again, the next time its cell is executed
 %stepbook rewind [NAME] the same for a step and all after it; without a name, all
+%stepbook accept NAME   what is recorded of a step stands for its code as it is now
 %stepbook verify        execute this session's cells again in a new process, for real, and
                         compare with the record; --ignore-output, --json
 %stepbook trust [RUN]   load sealed values and show outputs that somebody else has recorded;
@@ -54,6 +55,7 @@ COMMANDS: Final = (
     "status",
     "redo",
     "rewind",
+    "accept",
     "verify",
     "trust",
     "finish",
@@ -280,6 +282,14 @@ class StepbookMagics(Magics):
 
     def _rewind(self, text: str) -> None:
         run_of(self._session.current()).rewind(_unquoted(text) or None)
+
+    def _accept(self, text: str) -> None:
+        name = _unquoted(text)
+        if not name:
+            raise UsageError(
+                "%stepbook accept needs the name of a step: %stepbook accept Load profile"
+            )
+        run_of(self._session.current()).accept(name)
 
     def _verify(self, text: str) -> None:
         folder = self._shell.user_ns.get("_dh", ["."])[0]

@@ -52,9 +52,9 @@ def usable(
     """
     reading = read(step)
     now = reading.after(step.fingerprint)
-    verdict = compare(step.fingerprint, now)
-    if on_change == "ignore":
+    if on_change == "ignore" or revise.adopt(run, step, now):
         return step
+    verdict = compare(step.fingerprint, now)
     if verdict.kind != "stale":
         if verdict.kind == "same":
             mark(run, step, stale=False)

@@ -32,7 +32,7 @@ from .variables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..values.codec import Codec
     from ..values.seals import Address
@@ -119,6 +119,11 @@ class Restorer:
                 f"{type(error).__name__}: {error}. %stepbook redo {self._step} executes the cell "
                 "again."
             ) from error
+
+    def leave(self, names: Iterable[str]) -> None:
+        """Leave names as they are: their definitions are not what they were."""
+        for name in names:
+            self._entries.pop(name, None)
 
     def up_to(self, number: int, order: dict[str, int], reads: set[str]) -> None:
         """Bring back what a definition at statement *number* reads of what is bound before it."""

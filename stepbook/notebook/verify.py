@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 #: A cell without an id is known by the step that it names, else by its text.
 _NAMES_A_STEP: Final = re.compile(r"\s*(%%step\s.*|#\|\s*step:.*)")
 #: What has no place where each cell is executed once.
-_LEFT_OUT: Final = re.compile(r"^[ \t]*%stepbook[ \t]+(?:verify|redo|rewind)\b.*$", re.MULTILINE)
+_LEFT_OUT: Final = re.compile(
+    r"^[ \t]*%stepbook[ \t]+(?:verify|redo|rewind|accept)\b.*$", re.MULTILINE
+)
 _OPTIONS: Final = ("--ignore-output", "--json")
 
 

@@ -295,3 +295,31 @@ def test_what_an_earlier_body_has_imported_makes_nothing_stale(child, path):
     code, out, err = child(IMPORTS, path, name="imports.py").end()
     assert (code, out) == (0, "[True, True]\n"), err
     assert "import tools changed" in err
+
+
+def test_an_accepted_step_stands_for_its_code_as_it_is_in_the_next_pass(path, capfd):
+    def load(text):
+        return text.upper()
+
+    with stepbook.connect(path).run("accepting") as run:
+        assert run.do("Load", load, "a") == "A"
+    book = stepbook.connect(path)
+    with book.run("accepting") as run:
+        run.accept("Load")
+        assert "stands for its code" in capfd.readouterr().err
+        assert run.do("Load", load, "b") == "A"
+    assert capfd.readouterr().err == ""
+    with book.run("accepting") as run:
+        assert run.do("Load", load, "b") == "A"
+    assert "has changed" not in capfd.readouterr().err
+    with book.run("accepting") as run:
+        assert run.do("Load", load, "c") == "A"
+    assert "argument text: 'b' -> 'c'" in capfd.readouterr().err
+
+
+def test_nothing_is_accepted_of_a_step_that_has_never_succeeded(path):
+    run = stepbook.connect(path).run("accepting")
+    with pytest.raises(ZeroDivisionError):
+        run.do("Fail", lambda: 1 / 0)
+    with pytest.raises(stepbook.StepNotFoundError, match="nothing to accept"):
+        run.accept("Fail")

@@ -182,6 +182,39 @@ def test_a_cell_that_never_executes_again_does_not_even_if_it_is_edited(kernel: 
     assert kernel.value("sent") == 1
 
 
+def test_an_accepted_step_replays_with_its_new_code(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok(step("Train", "model = 1\ndef score(): return 1"))
+    edited = step("Train", "print('now')\nmodel = 1\ndef score(): return 2")
+    kernel.ok("%stepbook accept Train")
+    assert kernel.ok(edited).text() == ""
+    assert kernel.value("(model, score())") == (1, 2), "definitions come from the code"
+    for _ in range(2):
+        again(kernel)
+        assert kernel.ok(edited).text() == ""
+    assert bodies.ran() == ["Train"]
+    assert kernel.value("run.logs()['message'].tolist()") == ["step 'Train' was accepted"]
+    assert "its code changed" in kernel.ok(step("Train", "model = 2")).text()
+
+
+def test_after_an_interrupted_rerun_the_earlier_success_can_be_accepted(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    kernel.ok("go = True")
+    train = (
+        "if not go: raise KeyboardInterrupt\nimport statistics\nmodel = statistics.NormalDist(3)"
+    )
+    kernel.ok(step("Train", train))
+    kernel.ok("go = False")
+    stopped = kernel.run(step("Train", train))
+    assert stopped.error is not None
+    kernel.ok("%stepbook accept Train")
+    assert kernel.ok(step("Train", train)).text() == ""
+    assert kernel.value("model.mean") == 3.0
+    assert bodies.ran() == ["Train", "Train"]
+    attempts = kernel.value("run.attempts()[['attempt', 'status']].values.tolist()")
+    assert attempts == [[1, "succeeded"], [2, "failed"], [3, "succeeded"]]
+
+
 def test_what_has_no_content_counts_by_the_attempt_that_made_it(kernel: Kernel) -> None:
     bodies = Bodies(kernel)
     kernel.ok("%%step Open\nimport threading\nlock = threading.Lock()")
