@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from ..errors import ArtifactError
 from ..model import failures
-from ..model.rows import FAILED, SUCCEEDED
+from ..model.rows import FAILED, SUCCEEDED, fields_of
 from ..values.nodes import TAG
 from .compare import Compared, Difference, Value, compare, in_python
 from .words import Contrast, contrast, counts, one_sided, texts, unstored
@@ -230,9 +230,9 @@ def _step(
 ) -> Verdict:
     recorded, now = pair
     verdict = Verdict(recorded.step.name)
-    if None not in (recorded.step.fingerprint, now.step.fingerprint):  # noqa: SIM102
-        if recorded.step.fingerprint != now.step.fingerprint:
-            verdict.notes.append("the code has changed since it was recorded")
+    codes = _code(recorded.step.fingerprint), _code(now.step.fingerprint)
+    if None not in codes and codes[0] != codes[1]:
+        verdict.notes.append("the code has changed since it was recorded")
     drawn = _variables(verdict, pair, names, place)
     if recorded.step.status not in (SUCCEEDED, FAILED):
         why = "nothing to compare with: the recorded step did not finish, or is to run again"
@@ -337,6 +337,14 @@ def _drawn(states: Any) -> dict[str, Any]:
     if isinstance(state, dict) and state.get("pos") in _FRESH:
         del found["numpy"]
     return found
+
+
+def _code(fingerprint: str | None) -> Any:
+    """Return what stands for the code in a fingerprint, without arguments and inputs; or None."""
+    if fingerprint is None or not fingerprint.startswith("{"):
+        return fingerprint
+    told = fields_of(fingerprint)
+    return told.get("code"), told.get("reached")
 
 
 def _variables(
