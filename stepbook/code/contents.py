@@ -37,6 +37,7 @@ from .hashes import code_hash, name_of
 from .imports import module_hash
 from .instances import has_hidden_state, instances_of
 from .own import is_own_class, is_own_function
+from .trees import tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ UNDEFINED: Final = NONE + "undefined"
 #: Of a value that the body itself changes: how it was before says nothing.
 BY_ITSELF: Final = NONE + "changed by the step"
 _LONGEST: Final = 80
+#: Bytes of a tree that may be short as text.
+_SHORT_TREE: Final = 1_000
 #: Objects in one value: as an argument, and where code reaches it by a name, since each step that
 #: does so tells it anew.
 MOST_PARTS: Final = 1_000_000
@@ -129,11 +132,13 @@ class Contents:
                 text = ""
             if 0 < len(text) <= _LONGEST:
                 return PLAIN + text
-        if (kind is dict or kind is list) and (small := plain(value)) and not _repeats(value):
-            text = small[0]
-            if len(text) <= _LONGEST:
-                return PLAIN + text
-            return HASH + xxhash.xxh3_64_hexdigest(text.encode())
+        if kind is dict or kind is list or kind is tuple:
+            tree = tree_of(value, self.most_parts)
+            if tree is not None:
+                small = plain(value) if len(tree) <= _SHORT_TREE else None
+                if small is not None and len(small[0]) <= _LONGEST:
+                    return PLAIN + small[0]
+                return HASH + xxhash.xxh3_128_hexdigest(tree)[:20] + _size_of(value)
         self._value, self._unknown = value, ""
         try:
             told = HASH + self.hash_of(value)
@@ -231,20 +236,6 @@ def _size_of(value: Any) -> str:
     if shape:
         return " " + " x ".join(map(str, shape))
     return f" {len(value)} items" if type(value) in _COUNTED else ""
-
-
-def _repeats(value: Any) -> bool:
-    """Whether a list or dict stands twice in a value of nothing but lists, dicts and atoms."""
-    met: set[int] = set()
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in met:
-            return True
-        met.add(id(one))
-        parts = one.values() if type(one) is dict else one
-        waiting += [part for part in parts if type(part) in _CONTAINERS]
-    return False
 
 
 class _Sink:
