@@ -123,7 +123,7 @@ def test_an_edited_cell_executes_and_says_so_in_one_line(notebook, loop):
     nb.run_all()
     edit(nb, 3, f"#| step: Double\n{signed(loop, 'triple')}\ndf['b'] = df['a'] * 3\nweights = [1]")
     nb.run_all()
-    assert executed(nb, loop) == ["load", "double", "plot", "triple"]
+    assert executed(nb, loop) == ["load", "double", "plot", "triple", "plot"]
     (said,) = outputs(nb, 3)
     assert "".join(said["text"]) == "stepbook: 'Double': its code changed; it is executed again.\n"
 
