@@ -31,6 +31,7 @@ class CellWalk(Walk):
     Attributes:
         inputs: the variables, each as a text.
         reaches_all: whether some of the code reaches every name.
+        stubs: the variables that could not be stored: nothing can be told of them.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CellWalk(Walk):
         super().__init__()
         self.inputs: dict[str, str] = {}
         self.reaches_all = False
+        self.stubs: set[str] = set()
         self._names = names
         self._tell = tell
         self._everything = everything
@@ -103,7 +105,8 @@ class CellWalk(Walk):
 
     def _value(self, label: str, value: Any, get: Callable[[], Any]) -> bool:
         if issubclass(type(value), self._stub):  # which asks a proxy for nothing
-            return self._content(label, value, get)
+            self.stubs.add(label)
+            return True
         return super()._value(label, value, get)
 
     def _content(self, label: str, value: Any, get: Callable[[], Any]) -> bool:

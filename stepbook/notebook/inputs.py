@@ -162,14 +162,16 @@ class Inputs:
         self._look_at_chance()
         memory.arrive(step)
         memory.observe()
+        walk = CellWalk(self._names, self._content, EVERYTHING, NotStored)
         try:
-            parts = self._parts_of(body)
+            parts = self._parts_of(walk, body)
         except Exception as error:  # noqa: BLE001 - of an object of a library: the cell executes
             parts = {"reached": {"its inputs": f"{NONE}{type(error).__name__}"}}
-        return Reading(body.fingerprint, parts, self._own(step), {**memory.origins})
+        # What has a stub was brought back as it was recorded.
+        own = self._own(step) | walk.stubs
+        return Reading(body.fingerprint, parts, own, {**memory.origins})
 
-    def _parts_of(self, body: Body) -> dict[str, dict[str, str]]:
-        walk = CellWalk(self._names, self._content, EVERYTHING, NotStored)
+    def _parts_of(self, walk: CellWalk, body: Body) -> dict[str, dict[str, str]]:
         self._follow(walk, body)
         told = walk.inputs.items()
         inputs = {name: self._with_origin(name, text) for name, text in told}
