@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import BookBusyError, BookError, StepbookWarning
 from ..model.blobs import NAME
 from ..model.checked import shown
-from ..model.rows import RUN_ID, is_run_id
+from ..model.rows import RUN_ID, RunRow, is_run_id
 from ..record.artifacts import TEMPORARY
 from ..record.hashing import has_holes
 from ..record.home import FileHome, read_book_id
@@ -284,6 +284,14 @@ def _journal_problems(
         yield Problem(damage.where, str(damage.error()) + readable)
     for garbled in events.garbled:
         yield Problem(garbled.where, about_garbled(garbled))
+    for row in events.rows:
+        if isinstance(row, RunRow) and row.id != run_id:
+            yield Problem(
+                str(files[0].path),
+                f"holds an event of another run, {shown(row.id)}, so it is not used. Restore it "
+                f"from a backup, or move it elsewhere: the run {run_id} cannot be opened with it.",
+            )
+            break
     for file in files:
         other = file.header.get("book")
         if file.header and known is not None and other != known:
