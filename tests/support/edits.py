@@ -8,6 +8,7 @@ import sys
 import textwrap
 from typing import TYPE_CHECKING, NamedTuple
 
+import pytest
 from pythons import environment
 
 from stepbook.code.verdicts import Verdict, compare
@@ -89,6 +90,7 @@ def verdicts_on(edits: Mapping[str, Edit], root: Path) -> dict[str, tuple[Verdic
             capture_output=True,
             text=True,
             check=False,
+            cwd=root,
             env=environment() | {"PYTHONHASHSEED": str(moment + 1)},
         )
         assert done.returncode == 0, done.stderr
@@ -99,3 +101,13 @@ def verdicts_on(edits: Mapping[str, Edit], root: Path) -> dict[str, tuple[Verdic
         assert before == again, name
         found[name] = compare(before, after), before, after
     return found
+
+
+def check(
+    name: str, edits: Mapping[str, Edit], found: Mapping[str, tuple[Verdict, str, str]]
+) -> None:
+    """Check the verdict on one edit; skip it if a library is not installed."""
+    if name not in found:
+        pytest.skip("a library is not installed")
+    verdict, *fingerprints = found[name]
+    assert verdict.kind == edits[name].verdict, (verdict, fingerprints)
