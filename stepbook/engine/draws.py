@@ -22,7 +22,7 @@ from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ArtifactError
-from ..model.rows import DREW, fields_of
+from ..model.rows import DREW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,8 +162,7 @@ def drawn(attempt: Attempt) -> str | None:
         states["numpy"] = _written(*_numpy.state())
     if not states:
         return None
-    progress = {**fields_of(attempt.row.progress), DREW: True}
-    attempt.row = attempt.row._replace(progress=dumps(progress, ensure_ascii=False))
+    attempt.row = attempt.row.noting({DREW: True})
     states["when"] = [_HERE, began, next(_times)]
     return dumps({_STATES: states})
 

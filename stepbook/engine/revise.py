@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from json import dumps
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StepError, StepNotFoundError
-from ..model.rows import ACCEPTED, MADE_BY, PENDING, SUCCEEDED, StepRow, fields_of, now_us
+from ..model.rows import ACCEPTED, MADE_BY, PENDING, SUCCEEDED, StepRow, now_us
 from ..model.spelling import spelled
 from ..show.words import counted
 from ..system.interrupts import section
@@ -57,16 +56,10 @@ def accept(run: OpenRun, name: str) -> str:
     with section(run.lock):
         _refuse_executing(run, [step.name])
         if step.status == SUCCEEDED and step.policy is None:
-            progress = {**fields_of(step.progress), ACCEPTED: True}
-            row = run.book.whole(run.id, step)._replace(
-                fingerprint=None,
-                stale=False,
-                progress=dumps(progress, ensure_ascii=False),
-            )
-            run.owned().commit(row)
+            row = run.book.whole(run.id, step)._replace(stale=False)
         else:
-            earlier = _last_success(run, step)
-            bring_back(run, earlier, fingerprint=None, progress={ACCEPTED: True})
+            row = bring_back(run, _last_success(run, step))
+        run.owned().commit(row._replace(fingerprint=None).noting({ACCEPTED: True}))
         run.owned().note(log_row(f"step {step.name!r} was accepted", "info", step.name, None))
     return (
         f"stepbook: what is recorded of {step.name!r} stands for its code as it is in the next "
@@ -127,13 +120,12 @@ def _resolved(ledger: Ledger, old: StepRow | None, name: str, attempt: int, text
     )
 
 
-def bring_back(run: OpenRun, earlier: StepRow, **fields: Any) -> StepRow:
+def bring_back(run: OpenRun, earlier: StepRow) -> StepRow:
     """Have a step stand as an earlier attempt has left it, as its next attempt.
 
     Args:
         run: the run.
         earlier: that attempt; its value may have been left on disk.
-        **fields: columns that are not as they were.
     """
     name = earlier.name
     with section(run.lock):
@@ -141,14 +133,8 @@ def bring_back(run: OpenRun, earlier: StepRow, **fields: Any) -> StepRow:
         ledger = run.owned()
         old = ledger.state.steps[name]
         number = old.attempt + (old.status != PENDING)
-        progress = {**fields_of(earlier.progress), MADE_BY: earlier.made_by}
-        row = run.book.whole(run.id, earlier)._replace(
-            seq=old.seq,
-            attempt=number,
-            stale=False,
-            progress=dumps({**progress, **fields.pop("progress", {})}, ensure_ascii=False),
-            **fields,
-        )
+        row = run.book.whole(run.id, earlier)._replace(seq=old.seq, attempt=number, stale=False)
+        row = row.noting({MADE_BY: earlier.made_by})
         cell = run.book.cell(run.id, name, earlier.attempt)
         ledger.commit(*([] if cell is None else [cell._replace(attempt=number)]), row)
     return row

@@ -181,6 +181,11 @@ class StepRow(NamedTuple):
         # Each step passes here, and _replace takes twice as long.
         return StepRow._make((*self[:3], status, *self[4:8], *end, *self[12:17], policy))
 
+    def noting(self, facts: dict[str, Any]) -> StepRow:
+        """Return this with more in its ``progress``."""
+        progress = {**fields_of(self.progress), **facts}
+        return self._replace(progress=dumps(progress, ensure_ascii=False))
+
     @property
     def executes_again(self) -> bool:
         """Whether the step has succeeded, and the next pass executes it again all the same."""
