@@ -105,6 +105,11 @@ def parts_of(text: str | None) -> dict[tuple[str, str], str] | None:
     return found if all(type(part) is str for part in found.values()) else None
 
 
+def code_of(fingerprint: str | None) -> dict[tuple[str, str], str]:
+    """Return the parts of a fingerprint that are code: nothing if it is none."""
+    return {key: part for key, part in (parts_of(fingerprint) or {}).items() if key[0] in _CODE}
+
+
 def without_own_changes(before: str, after: str, changed: set[str]) -> str:
     """Return a fingerprint without what bodies change themselves: a counter, a cache of results.
 

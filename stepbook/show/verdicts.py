@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from json import loads
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from ..code.verdicts import code_of
 from ..errors import ArtifactError
 from ..model import failures
-from ..model.rows import FAILED, SUCCEEDED, fields_of
+from ..model.rows import FAILED, SUCCEEDED
 from ..values.nodes import TAG
 from .compare import Compared, Difference, Value, compare, in_python
 from .words import Contrast, contrast, counts, one_sided, texts, unstored
@@ -230,8 +231,8 @@ def _step(
 ) -> Verdict:
     recorded, now = pair
     verdict = Verdict(recorded.step.name)
-    codes = _code(recorded.step.fingerprint), _code(now.step.fingerprint)
-    if None not in codes and codes[0] != codes[1]:
+    before, after = code_of(recorded.step.fingerprint), code_of(now.step.fingerprint)
+    if before and after and before != after:
         verdict.notes.append("the code has changed since it was recorded")
     drawn = _variables(verdict, pair, names, place)
     if recorded.step.status not in (SUCCEEDED, FAILED):
@@ -337,14 +338,6 @@ def _drawn(states: Any) -> dict[str, Any]:
     if isinstance(state, dict) and state.get("pos") in _FRESH:
         del found["numpy"]
     return found
-
-
-def _code(fingerprint: str | None) -> Any:
-    """Return what stands for the code in a fingerprint, without arguments and inputs; or None."""
-    if fingerprint is None or not fingerprint.startswith("{"):
-        return fingerprint
-    told = fields_of(fingerprint)
-    return told.get("code"), told.get("reached")
 
 
 def _variables(

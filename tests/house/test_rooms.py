@@ -29,7 +29,7 @@ ROOMS = {
     "values": {"model", "system", "errors"},
     "record": {"model", "system", "errors"},
     "code": {"values", "model", "system", "errors"},
-    "show": {"model", "values", "system", "errors"},
+    "show": {"code", "model", "values", "system", "errors"},
     "engine": {"record", "code", "values", "show", "model", "system", "errors"},
     "timeline": {"engine", "record", "show", "values", "model", "system", "errors"},
     "api": {"engine", "timeline", "record", "show", "values", "model", "system", "errors"},
