@@ -11,9 +11,10 @@ from ..model.libraries import library
 from .attributes import static
 from .behind import own_behind
 from .classes import behind_descriptor, is_generated, is_noise, is_of_enum, told_of
-from .contents import FOR_EFFECTS, MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
+from .contents import MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
 from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode, name_of, name_of_module
 from .imports import files_of, package_of
+from .kinds import FOR_EFFECTS
 from .own import is_own, is_own_class, is_own_function, is_own_module
 from .reads import reads_of
 from .shapes import short_hash
