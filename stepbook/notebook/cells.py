@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from ..code.shapes import short_hash
-from ..code.verdicts import parts_of
+from ..code.verdicts import code_of
 from ..engine import execute, recording, retries, storing
 from ..engine.attempt import check_name, current, noted
 from ..engine.decide import EXECUTE, RAISE, decide, settled
@@ -108,6 +108,7 @@ class CellStep:
         state = run.state()
         self._name = name = execute.named(run, request.name)
         edited = names.claim_cell(run, name, self._body.fingerprint)
+        self._session.memory.arrive(name)
         walk = run.walking()
         walk.use(name, current.get())
         if walk.failures:
@@ -129,7 +130,7 @@ class CellStep:
             return True
         if decision == RAISE:
             raise execute.replayed_failure(run, row)
-        recorded = (parts_of(row.fingerprint) or {}).get(("code", ""))
+        recorded = code_of(row.fingerprint).get(("code", ""))
         self._changed = row.is_accepted or recorded not in (None, self._body.fingerprint)
         self._recorded = row, run.cell(row)
         return False

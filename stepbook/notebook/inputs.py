@@ -160,7 +160,6 @@ class Inputs:
         """
         memory = self._memory
         self._look_at_chance()
-        memory.arrive(step)
         memory.observe()
         walk = CellWalk(self._names, self._content, EVERYTHING, NotStored)
         try:

@@ -14,7 +14,6 @@ from .effects import code_in, defined_names
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LEAVING: Final = (ast.Raise, ast.Return, ast.Break, ast.Continue)
 
@@ -178,9 +177,9 @@ class _Needs:
             self._read(node.orelse, {*bound})
         elif isinstance(node, _COMPREHENSIONS):
             self._comprehension(node, {*bound})
-        elif isinstance(node, _FUNCTIONS):
+        elif isinstance(node, ast.Lambda):
             self._read(node.args, bound)
-            self._called([node.body] if isinstance(node, ast.Lambda) else node.body, bound)
+            self._called([node.body], bound)
         elif isinstance(node, ast.Call) and (inner := code_in(node)):
             bound |= self.block(inner, {*bound}) or set()
         else:
