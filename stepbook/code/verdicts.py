@@ -75,7 +75,7 @@ def compare(recorded: str | None, current: str) -> Verdict:
         old, new = before.get(key), now.get(key)
         if (bare and old is None) or _is_of_one_attempt(old, new):
             continue
-        old, new = _content(old), _content(new)
+        old, new = _comparable(old, new)
         if _is_unknown(old, new) or (key[0] == "shared" and not _is_told(key[1], before)):
             unknown.append(key[1] or "its code")
         elif old != new:
@@ -135,10 +135,31 @@ def without_own_changes(before: str, after: str, changed: set[str]) -> str:
     return dumps(old, separators=(",", ":"))
 
 
+def with_origins(text: str, origins: dict[str, str]) -> str:
+    """Return a fingerprint in which some inputs count by what stands for the attempt behind them.
+
+    Args:
+        text: the fingerprint.
+        origins: for each of these inputs, what stands for the attempt.
+    """
+    told = loads(text)
+    told["inputs"] |= {name: ORIGIN + by + MADE_BY + by for name, by in origins.items()}
+    return dumps(told, separators=(",", ":"))
+
+
 def _is_of_one_attempt(old: str | None, new: str | None) -> bool:
     """Whether both are what one attempt of a step has left, as executed or as brought back."""
     made_by = (old or "").partition(MADE_BY)[2]
     return made_by != "" and made_by == (new or "").partition(MADE_BY)[2]
+
+
+def _comparable(old: str | None, new: str | None) -> tuple[str | None, str | None]:
+    """Return both without the attempts that have made them: as these, if one has no content."""
+    parts = old, new
+    made_by = [part.partition(MADE_BY)[2] for part in parts if part]
+    if old and new and all(made_by) and ORIGIN in {old[0], new[0]}:
+        return ORIGIN + made_by[0], ORIGIN + made_by[1]
+    return _content(old), _content(new)
 
 
 def _content(part: str | None) -> str | None:

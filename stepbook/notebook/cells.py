@@ -83,6 +83,7 @@ class CellStep:
         self._before: frozenset[str] = frozenset()
         self._chance: dict[str, Any] = {}
         self._reached = body.effects
+        self._touched: list[frozenset[str]] = []
         # On replay:
         self._restorer: Restorer | None = None
         self._recorded: tuple[StepRow, CellRow | None] | None = None
@@ -278,7 +279,13 @@ class CellStep:
                     shown = self._outputs.stored(writer, address, recorder, self._value, refusal)
                     chance = changed(self._chance, drawn)
                     drew = session.inputs.drawn(chance, self._chance, attempt.name)
-                    attempt.row = attempt.row._replace(fingerprint=self._fingerprint(drew))
+                    fingerprint = session.inputs.found_changed(
+                        self._fingerprint(drew),
+                        self._read(None),
+                        self._touched,
+                        self._body.effects.binds,
+                    )
+                    attempt.row = attempt.row._replace(fingerprint=fingerprint)
                     variables = stored.text(
                         sorted(self._definitions.ran), writer.encode(chance) if chance else None
                     )
@@ -393,9 +400,9 @@ class CellStep:
         storer = Storer(
             writer, self._session.notebook, memory, strict=self._request.out is not None
         )
-        groups = memory.after(
-            attempt.name, _origin(attempt.row, attempt.run.id), self._reached, self._before
-        )
+        origin = _origin(attempt.row, attempt.run.id)
+        groups = memory.after(attempt.name, origin, self._reached, self._before)
+        self._touched = groups
         storer.add_around(around)
         storer.add_attributes(effects.attributes)
         places = self._session.places

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import ast
 import types
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.cells import CellWalk, text_of
 from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
-from ..code.verdicts import AND, content_of, parts_of
+from ..code.verdicts import AND, content_of, parts_of, with_origins
 from ..code.walk import DATA
 from .chance import changed, hidden
 from .effects import EVERYTHING, nested_code
@@ -49,12 +49,14 @@ class Reading:
         parts: what it reaches, reads and shares.
         own: the names that the step itself, or one behind it, has changed last.
         origins: the attempt of a step that a name comes from.
+        left: the attempt that has left what a replay would have under a name.
     """
 
     code: str
     parts: dict[str, dict[str, str]] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     origins: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
 
     def after(self, recorded: str | None) -> str:
         """Return the fingerprint, with the step's own inputs as they were when it was recorded.
@@ -79,7 +81,7 @@ class Reading:
         """Return this with what :meth:`Inputs.draws` has told."""
         inputs = self.parts.get("inputs", {}) | draws.parts["inputs"]
         parts = {**self.parts, "inputs": inputs}
-        return Reading(self.code, parts, self.own | draws.own, self.origins)
+        return replace(self, parts=parts, own=self.own | draws.own)
 
     def returned(self, recorded: str | None) -> list[str]:
         """Return the step's own inputs that are not what they were when it was recorded."""
@@ -105,11 +107,13 @@ def _is_as_then(label: str, part: str, origins: Mapping[str, str]) -> bool:
 
     Not all sharing comes back: what was brought back may look otherwise.
     """
-    return AND in label and part.partition(MADE_BY)[2] == _hash_of(label.split(AND), origins)
+    if AND not in label:
+        return False
+    return part.partition(MADE_BY)[2] == _hash_of([origins.get(n) for n in label.split(AND)])
 
 
-def _hash_of(names: list[str], origins: Mapping[str, str]) -> str:
-    return short_hash(repr([origins.get(name) for name in names]))
+def _hash_of(origins: list[str | None]) -> str:
+    return short_hash(repr(origins))
 
 
 class Inputs:
@@ -168,7 +172,9 @@ class Inputs:
             parts = {"reached": {"its inputs": f"{NONE}{type(error).__name__}"}}
         # What has a stub was brought back as it was recorded.
         own = self._own(step) | walk.stubs
-        return Reading(body.fingerprint, parts, own, {**memory.origins})
+        left = memory.left_for(step)
+        origins = {name: by for name, by in left.items() if memory.origin(name)}
+        return Reading(body.fingerprint, parts, own, origins, left)
 
     def _parts_of(self, walk: CellWalk, body: Body) -> dict[str, dict[str, str]]:
         self._follow(walk, body)
@@ -197,6 +203,37 @@ class Inputs:
                 # Two underscores: of a front end, which executes code of its own between cells.
                 if not (is_hidden(name) or name.startswith("__")):
                     walk.variable(name)
+
+    def found_changed(
+        self,
+        fingerprint: str,
+        reading: Reading,
+        changed: Iterable[frozenset[str]],
+        bound: set[str],
+    ) -> str:
+        """Return the fingerprint of a cell without the content of what it has found changed.
+
+        Work in the background may change a variable between two cells. It is stored with the next
+        cell that reads it, as if that had changed it. A replay finds what an earlier step has left.
+
+        Args:
+            fingerprint: of the attempt that has just succeeded.
+            reading: what it was executed with.
+            changed: the groups of names that are not as a replay would have them before it.
+            bound: the names that the cell binds.
+        """
+        inputs = {
+            name: content_of(part)
+            for (kind, name), part in (parts_of(fingerprint) or {}).items()
+            if kind == "inputs" and name in reading.left
+        }
+        found: set[str] = set()
+        for group in changed:
+            read = group & inputs.keys()
+            if not group & bound and all(inputs[n] == self._content(n)[0] for n in read):
+                found |= read
+        origins = {name: reading.left[name] for name in found}
+        return with_origins(fingerprint, origins) if found else fingerprint
 
     # ---- random numbers -----------------------------------------------------------------------
 
@@ -273,7 +310,7 @@ class Inputs:
         if text.startswith(NONE):
             maker, known = self._memory.maker(name), text.partition(" ")[2]
             return f"{ORIGIN}{maker} {known}".rstrip() if maker else text
-        origin = self._memory.origins.get(name)
+        origin = self._memory.origin(name)
         return f"{text}{MADE_BY}{origin}" if origin else text
 
     def _sharing(self, group: frozenset[str]) -> list[tuple[str, str]]:
@@ -290,8 +327,8 @@ class Inputs:
         return known[1]
 
     def _with_origins(self, label: str, text: str) -> str:
-        names, origins = label.split(AND), self._memory.origins
-        return f"{text}{MADE_BY}{_hash_of(names, origins)}" if origins.keys() >= {*names} else text
+        origins = [self._memory.origin(name) for name in label.split(AND)]
+        return f"{text}{MADE_BY}{_hash_of(origins)}" if all(origins) else text
 
 
 #: Objects in a value that takes no time to tell.

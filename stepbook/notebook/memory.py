@@ -63,8 +63,8 @@ class Memory:
         self._unseen: set[str] = set()
         self._imports: dict[str, bytes] = {}
         self._writers: dict[str, str] = {}
-        #: For each name the attempt of a step that it comes from, executed or brought back.
-        self.origins: dict[str, str] = {}
+        #: For each name the attempt of a step that has left what a replay would have here.
+        self._left: dict[str, str] = {}
         #: What stands for the code of the plain cells that have mentioned a name last.
         self._marks: dict[str, str] = {}
         #: The steps of this session in the order of the notebook, as far as it can be told.
@@ -109,7 +109,7 @@ class Memory:
         for name in fresh & self._looks.keys():
             if name in rebound or self._known.get(name) != self._state(name):
                 self._writers[name] = _PLAIN + self._marks.get(name, "")
-                self.origins.pop(name, None)
+                self._left.pop(name, None)
         self._pending |= fresh
 
     def before(self, step: str, effects: Effects) -> None:
@@ -136,8 +136,6 @@ class Memory:
         """Note that an attempt of a step has failed: it may have changed what it reaches."""
         reached = self._reach(effects) | effects.binds
         self._residue.update(dict.fromkeys(reached, step))
-        for name in reached:
-            self.origins.pop(name, None)
         self._unseen |= reached
 
     def after(
@@ -192,12 +190,24 @@ class Memory:
         """Whether no attempt that failed may have changed one of these names."""
         return self._residue.keys().isdisjoint(names)
 
+    def origin(self, name: str) -> str | None:
+        """Return the attempt of a step that a name comes from, executed or brought back."""
+        return None if name in self._residue else self._left.get(name)
+
+    def left_for(self, step: str) -> dict[str, str]:
+        """Return by which attempts that was left which a replay would have here.
+
+        Not of what an attempt of another step that has failed may have changed.
+        """
+        strange = {name for name, failed in self._residue.items() if failed != step}
+        return {name: by for name, by in self._left.items() if name not in strange}
+
     def maker(self, name: str) -> str:
         """Return the attempt of a step that a name comes from, else the code of a plain cell.
 
         Nothing if no cell of this session is known to have given it its value.
         """
-        return self.origins.get(name) or self._writers.get(name, "").lstrip(_PLAIN)
+        return self.origin(name) or self._writers.get(name, "").lstrip(_PLAIN)
 
     def behind(self, step: str) -> frozenset[str]:
         """Return the names that a step itself, or one that stands behind it, has changed last.
@@ -257,7 +267,7 @@ class Memory:
             else:
                 self._known.pop(name, None)
             self._writers[name] = step
-            self.origins[name] = origin
+            self._left[name] = origin
             self._residue.pop(name, None)
 
     def _dirty(self) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from stepbook.notebook.needs import needed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from driver import Kernel
 
 
@@ -83,6 +86,41 @@ def test_an_edit_that_is_undone_replays_the_earlier_attempts(kernel: Kernel) -> 
     kernel.ok(before[0].replace("3", "7"))
     assert bodies.ran() == ["Load"]
     assert kernel.value("int(run.attempts()['attempt'].max())") == 5, "no attempt was overwritten"
+
+
+@pytest.mark.parametrize("told", ["not told before", "told before"])
+def test_what_changes_between_two_cells_is_replayed_with_the_cell_that_found_it(
+    kernel: Kernel, tmp_path: Path, told: str
+) -> None:
+    bodies = Bodies(kernel)
+    cells = [step("Begin", "rows = [0]"), step("Look", "rows"), step("Count", "n = len(rows)")]
+    if told == "not told before":
+        del cells[1]
+    go, done = tmp_path / "go", tmp_path / "done"
+    for pipe in (go, done):
+        os.mkfifo(pipe)
+    kernel.ok(
+        "import threading\n"
+        f"def work(names=get_ipython().user_ns, go={str(go)!r}, done={str(done)!r}):\n"
+        "    open(go).close()\n    names['ro' + 'ws'].append(1)\n    open(done, 'w').close()\n"
+        "threading.Thread(target=work).start()\ndel work"
+    )
+    for cell in cells[:-1]:
+        kernel.ok(cell)
+    go.open("w").close()
+    done.open().close()
+    assert kernel.run(cells[-1] + "; 1 / 0").error
+    kernel.ok(cells[-1])
+    bodies.ran()
+    again(kernel)
+    assert [kernel.ok(cell).text() for cell in cells] == ["" for _ in cells]
+    assert bodies.ran() == []
+    assert kernel.value("(n, rows)") == (2, [0, 1])
+    kernel.ok(cells[0].replace("0", "5, 6"))
+    for cell in cells[1:]:
+        kernel.ok(cell)
+    assert "Count" in bodies.ran()
+    assert kernel.value("(n, rows)") == (2, [5, 6])
 
 
 def test_inputs_that_come_out_equal_again_replay_what_is_behind(kernel: Kernel) -> None:
