@@ -52,6 +52,9 @@ function row(seq: number, name: string, more: Partial<Row> = {}): Row {
     usual: null,
     expires_at: null,
     policy: null,
+    verdict: null,
+    changes: null,
+    reason: null,
     ...more,
   };
 }

@@ -18,7 +18,13 @@ test("rows become records", () => {
     status: "succeeded",
     seconds: 0.212,
   });
-  expect(rows.find((row) => row.name === "Train")).toMatchObject({ usual: 5.25, stale: true });
+  expect(rows.find((row) => row.name === "Train")).toMatchObject({
+    usual: 5.25,
+    stale: true,
+    verdict: "stale",
+    changes: "K: 2 -> 10",
+    reason: "its attempt 1 failed",
+  });
 });
 
 test("a column that is missing is null, one that is unknown is left out", () => {

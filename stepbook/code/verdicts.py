@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 from json import dumps, loads
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .contents import BY_ITSELF, HASH, MADE_BY, NONE, ORIGIN, PLAIN, UNDEFINED
 from .hashes import python_of
+
+if TYPE_CHECKING:
+    from ..model.rows import VerdictKind
 
 #: The parts of a fingerprint, beside the code itself: other code that it reaches, what it reads and
 #: is given, and what names share.
@@ -35,16 +38,17 @@ class Verdict(NamedTuple):
         in_code: whether something else than arguments differs.
     """
 
-    kind: Literal["same", "stale", "unknown"]
+    kind: VerdictKind
     changes: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     in_code: bool = False
 
     @property
     def words(self) -> str:
-        """What has changed, for a message."""
-        more = len(self.changes) - _MOST_TOLD
-        return "; ".join([*self.changes[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else [])])
+        """What has changed, or else cannot be compared, for a message."""
+        told = self.changes or [f"{_short(name)} cannot be compared" for name in self.unknown]
+        more = len(told) - _MOST_TOLD
+        return "; ".join([*told[:_MOST_TOLD], *([f"and {more} more"] if more > 0 else [])])
 
 
 SAME: Final = Verdict("same")

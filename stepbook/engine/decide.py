@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from ..model.rows import FAILED, RUNNING, SUCCEEDED
+from ..model.rows import FAILED, RUNNING, SUCCEEDED, fields_of
 
 if TYPE_CHECKING:
     from ..model.rows import StepRow
@@ -16,6 +16,8 @@ Decision = Literal["replay", "raise", "execute"]
 REPLAY: Final = "replay"
 RAISE: Final = "raise"
 EXECUTE: Final = "execute"
+#: The type of the error of an attempt that has not failed by itself.
+_INTERRUPTS: Final = ("Interrupted", "KeyboardInterrupt")
 
 
 def decide(step: StepRow | None, *, stores: bool = True) -> Decision:
@@ -32,6 +34,22 @@ def decide(step: StepRow | None, *, stores: bool = True) -> Decision:
     if step.status == FAILED and step.handled and step.error is not None:
         return RAISE
     return EXECUTE
+
+
+def reason(step: StepRow | None) -> str | None:
+    """Return why a step is executed that the record does not keep from it; None for the first time.
+
+    Args:
+        step: the row, settled, as :func:`decide` has it.
+    """
+    if step is None:
+        return None
+    if step.status == FAILED:
+        ended = "was interrupted" if fields_of(step.error).get("type") in _INTERRUPTS else "failed"
+        return f"its attempt {step.attempt} {ended}"
+    if step.status == SUCCEEDED:
+        return "nothing of it is stored"
+    return "it was asked for"
 
 
 def settled(run: OpenRun, state: State, name: str) -> StepRow | None:

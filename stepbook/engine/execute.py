@@ -24,7 +24,7 @@ from .hooks import HOOKS
 from .kept import rebuilt
 from .recording import fail, start, succeed
 from .retries import policy
-from .validity import is_outdated
+from .validity import outdated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -46,15 +46,17 @@ class Call:
     Attributes:
         parts: the function, its positional arguments, and the others.
         on_change: what to do if they are not what was recorded.
+        reason: why it is executed though its success is recorded.
     """
 
-    __slots__ = ("_fingerprint", "on_change", "parts")
+    __slots__ = ("_fingerprint", "on_change", "parts", "reason")
 
     def __init__(
         self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_change: OnChange
     ) -> None:
         self.parts = fn, args, kwargs
         self.on_change = on_change
+        self.reason: str | None = None
         self._fingerprint: str | None = None
 
     @property
@@ -63,6 +65,11 @@ class Call:
         if self._fingerprint is None:
             self._fingerprint = of_call(*self.parts)
         return self._fingerprint
+
+    def take_reason(self) -> str | None:
+        """Return, once, why it is executed: its next attempt follows a failure."""
+        reason, self.reason = self.reason, None
+        return reason
 
     def settle(self, attempt: Attempt) -> None:
         """Leave out of the fingerprint what the body itself has changed, or one before it."""
@@ -206,11 +213,12 @@ def enter(
     decision = decide(step, stores=stores)
     if step is None or decision == EXECUTE:
         return None, True
-    if edit:
-        tell(f"stepbook: {name!r}: {edit}; it is executed again.")
-        return None, True
-    if call is not None and is_outdated(run, step, call.fingerprint, call.on_change):
-        return None, True
+    if call is not None:
+        if edit:
+            tell(f"stepbook: {name!r}: {edit}; it is executed again.")
+        call.reason = edit or outdated(run, step, call.fingerprint, call.on_change)
+        if call.reason:
+            return None, True
     if step.progress is not None:
         draws.bring_back(run, step)
     if decision == REPLAY:
@@ -274,7 +282,7 @@ def _recorded(run: OpenRun, name: str, call: Call) -> Iterator[Attempt]:
     """Record the attempt that a block executes: its start, and its failure if one escapes."""
     attempt: Attempt | None = None
     try:
-        attempt = start(run, name, "do", call.fingerprint)
+        attempt = start(run, name, "do", call.fingerprint, call.take_reason())
         token = current.set(attempt)
         try:
             yield attempt
@@ -297,7 +305,7 @@ def _execute(
     fn, args, kwargs = call.parts
     attempt: Attempt | None = None
     try:  # as _recorded, which costs 1 us
-        attempt = start(run, name, "do", call.fingerprint)
+        attempt = start(run, name, "do", call.fingerprint, call.take_reason())
         token = current.set(attempt)
         try:
             given = _arguments(fn, args, kwargs, attempt)

@@ -19,7 +19,7 @@ from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, CellRow, Kind, Ste
 from ..system.console import tell
 from ..system.interrupts import take
 from ..values.plain import plain
-from . import draws, storing
+from . import decide, draws, storing
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
 from .forks import end_child
 from .hooks import HOOKS
@@ -39,7 +39,12 @@ _MAX_SHOWN: Final = 60
 
 
 def start(
-    run: OpenRun, name: str, kind: Kind, fingerprint: str | None = None, **fields: Any
+    run: OpenRun,
+    name: str,
+    kind: Kind,
+    fingerprint: str | None = None,
+    reason: str | None = None,
+    **fields: Any,
 ) -> Attempt:
     """Record that a step begins; the next attempt, or the first.
 
@@ -48,6 +53,7 @@ def start(
         name: the step.
         kind: of the step.
         fingerprint: of its code, and of what that is given.
+        reason: why it is executed, if that is not to be seen in the record.
         **fields: other columns of its row.
 
     Raises:
@@ -81,6 +87,7 @@ def start(
             None,
             now_us(),
             fingerprint=fingerprint,
+            reason=reason or decide.reason(old),
         )
         if fields:
             row = row._replace(**fields)

@@ -56,7 +56,7 @@ def accept(run: OpenRun, name: str) -> str:
     with section(run.lock):
         _refuse_executing(run, [step.name])
         if step.status == SUCCEEDED and step.policy is None:
-            row = run.book.whole(run.id, step)._replace(stale=False)
+            row = run.book.whole(run.id, step).judged_same()
         else:
             row = bring_back(run, _last_success(run, step))
         run.owned().commit(row._replace(fingerprint=None).noting({ACCEPTED: True}))
@@ -133,7 +133,7 @@ def bring_back(run: OpenRun, earlier: StepRow) -> StepRow:
         ledger = run.owned()
         old = ledger.state.steps[name]
         number = old.attempt + (old.status != PENDING)
-        row = run.book.whole(run.id, earlier)._replace(seq=old.seq, attempt=number, stale=False)
+        row = run.book.whole(run.id, earlier).judged_same()._replace(seq=old.seq, attempt=number)
         row = row.noting({MADE_BY: earlier.made_by})
         cell = run.book.cell(run.id, name, earlier.attempt)
         ledger.commit(*([] if cell is None else [cell._replace(attempt=number)]), row)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _MOST_TOLD: Final = 5
 
 
-def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange) -> bool:
-    """Whether a step is to be executed again, because its code or its arguments have changed.
+def outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange) -> str:
+    """Return why a step is to be executed again, if its code or its arguments have changed.
 
     Args:
         run: the run.
@@ -31,29 +31,31 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
         fingerprint: of the code and the arguments as they are now.
         on_change: what to do if they differ.
 
+    Returns:
+        What has changed; nothing if the step is to be replayed.
+
     Raises:
         StaleStepError: they do, and *on_change* is ``error``.
     """
     if on_change == "ignore" or adopt(run, step, fingerprint):
-        return False
+        return ""
     verdict = compare(step.fingerprint, fingerprint)
     if verdict.kind != "stale":
-        if verdict.kind == "same":
-            mark(run, step, stale=False, reads=False)
-        return False
+        mark(run, step, verdict, reads=False)
+        return ""
     why = verdict.words
     if on_change == "rerun" or (not verdict.in_code and _follows_new_work(run, step)):
         tell(f"stepbook: {step.name!r}: {why}; it is executed again.")
-        return True
+        return why
     line = f"run.redo({step.name!r})"
     if on_change == "error":
         raise StaleStepError(
             f"the step {shorten(step.name)} was recorded with other code or arguments: {why}. "
             f'{line} executes it again; on_change="warn" uses what was recorded.'
         )
-    mark(run, step, stale=True, reads=False)  # it may be one of thousands
+    mark(run, step, verdict, reads=False)  # it may be one of thousands
     _warn(run, step, verdict, line)
-    return False
+    return ""
 
 
 def _follows_new_work(run: OpenRun, step: StepRow) -> bool:
@@ -63,22 +65,25 @@ def _follows_new_work(run: OpenRun, step: StepRow) -> bool:
     return any(row.seq < step.seq and (row.started_at or 0) > ended for row in rows)
 
 
-def mark(run: OpenRun, step: StepRow, *, stale: bool, reads: bool = True) -> None:
-    """Record whether a step is stale.
+def mark(run: OpenRun, step: StepRow, verdict: Verdict, *, reads: bool = True) -> None:
+    """Record what has been found of a step that replays, if that is news.
 
     Args:
         run: the run.
         step: its row.
-        stale: whether it is.
+        verdict: the same, stale or unknown, and what in it.
         reads: whether a value that was left on disk may be read, to be recorded again.
     """
-    if step.stale is stale:
+    changes = verdict.words or None
+    if (step.verdict or "same", step.changes) == (verdict.kind, changes):
         return
     ledger = run.owned()
-    if step.left_on_disk and not reads:
-        ledger.state.steps[step.name] = step._replace(stale=stale)
+    row = step if step.left_on_disk and not reads else run.book.whole(run.id, step)
+    row = row._replace(stale=verdict.kind == "stale", verdict=verdict.kind, changes=changes)
+    if row.left_on_disk:
+        ledger.state.steps[step.name] = row
     else:
-        ledger.note(run.book.whole(run.id, step)._replace(stale=stale))
+        ledger.note(row)
 
 
 def _warn(run: OpenRun, step: StepRow, verdict: Verdict, line: str) -> None:

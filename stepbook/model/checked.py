@@ -23,6 +23,7 @@ from .rows import (
     Status,
     StepRow,
     TriggerType,
+    VerdictKind,
     is_book_id,
     row_of,
 )
@@ -156,6 +157,9 @@ FIELDS: Final[dict[type, dict[str, _Kind]]] = {
         "progress": _JSON,
         "cell_id": _TEXT,
         "policy": _one_of(get_args(Policy)),
+        "verdict": _one_of(get_args(VerdictKind)),
+        "changes": _TEXT,
+        "reason": _TEXT,
     },
     ScanRow: {
         "id": _NAME,

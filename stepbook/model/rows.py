@@ -26,6 +26,7 @@ Level = Literal["debug", "log", "info", "warn", "error"]
 TriggerType = Literal["user", "api_token", "system"]
 #: Why nothing is stored of a step that has succeeded, so that each pass executes it again.
 Policy = Literal["no-store", "max-size", "free-disk"]
+VerdictKind = Literal["same", "stale", "unknown"]
 
 PENDING: Final = "pending"
 RUNNING: Final = "running"
@@ -145,6 +146,10 @@ class StepRow(NamedTuple):
     ``value`` is the column ``return``: the JSON text of what the step returned. It is None where
     nothing was returned, where nothing was stored (``policy`` says why), and also where a succeeded
     step's text was left on disk to save memory.
+
+    ``reason`` is why the attempt was executed, in words; None for the first. ``verdict`` and
+    ``changes`` are of the last replay: whether the code and the inputs are what was recorded, and
+    what in them is not. None is the same.
     """
 
     seq: int
@@ -165,6 +170,9 @@ class StepRow(NamedTuple):
     progress: str | None = None
     cell_id: str | None = None
     policy: Policy | None = None
+    verdict: VerdictKind | None = None
+    changes: str | None = None
+    reason: str | None = None
 
     def ended(
         self,
@@ -179,7 +187,12 @@ class StepRow(NamedTuple):
         completed_at = max(now_us(), (self.started_at or 0) + int(seconds * 1e6))
         end = completed_at, seconds, value, error
         # Each step passes here, and _replace takes twice as long.
-        return StepRow._make((*self[:3], status, *self[4:8], *end, *self[12:17], policy))
+        more = *self[12:17], policy, *self[18:]
+        return StepRow._make((*self[:3], status, *self[4:8], *end, *more))
+
+    def judged_same(self) -> StepRow:
+        """Return this as one of which no replay has found that anything differs."""
+        return self._replace(stale=False, verdict=None, changes=None)
 
     def noting(self, facts: dict[str, Any]) -> StepRow:
         """Return this with more in its ``progress``."""

@@ -71,6 +71,7 @@ class CellStep:
         self._name = request.name
         self._executes: bool | None = None
         self._failures = 0
+        self._reason: str | None = None
         self._waits = 0.0
         self._value: Any = None
         self._definitions = Definitions(session, body)
@@ -122,12 +123,14 @@ class CellStep:
             return True
         if step.kind != "cell":
             tell(f"stepbook: {name!r} was recorded by run.do, not by a cell; it is executed.")
+            self._reason = "it was recorded by run.do"
             return True
         on_change = request.on_change or self._session.on_change(run)
         row = outdated.usable(
             run, step, self._read, on_change, edited=edited, warned=self._session.warned
         )
-        if row is None:
+        if isinstance(row, str):
+            self._reason = row
             return True
         if decision == RAISE:
             raise execute.replayed_failure(run, row)
@@ -161,6 +164,7 @@ class CellStep:
                 self._name,
                 "cell",
                 fingerprint=self._fingerprint(),
+                reason=None if self._failures else self._reason,
                 cell_id=names.cell_id(),
             )
             around.callback(current.reset, current.set(attempt))

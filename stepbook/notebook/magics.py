@@ -35,7 +35,7 @@ HELP: Final = """\
 %stepbook timeline      the run's steps as a timeline
 %stepbook runs          all runs of the book, newest first
 %stepbook steps         the run's steps as a table
-%stepbook status        how much was replayed, and what that saved
+%stepbook status        what was executed, and why; how much was replayed, what that saved
 %stepbook redo NAME     execute a step again, the next time its cell is executed
 %stepbook rewind [NAME] the same for a step and all after it; without a name, all
 %stepbook accept NAME   what is recorded of a step stands for its code as it is now
@@ -77,6 +77,8 @@ RUN_OPTIONS: Final = {
 #: What the tables show of the frames that `run.steps()` and `book.runs()` give whole.
 _STEP_COLUMNS: Final = ["name", "kind", "status", "attempt", "seconds", "return", "error"]
 _RUN_COLUMNS: Final = ["id", "loop", "status", "created_at", "input", "output"]
+#: Steps that ``status`` names.
+_MOST_TOLD: Final = 6
 _PAIRS: Final = {"(": ")", "[": "]", "{": "}"}
 
 
@@ -268,11 +270,14 @@ class StepbookMagics(Magics):
         self._no_more("status", text)
         opened = self._session.current()
         replayed, saved = self._session.replayed(opened)
+        executed = self._session.executed_of(opened)
+        told = [f"{name!r} ({reason})" for name, reason in executed.items()]
+        more = [f"and {len(told) - _MOST_TOLD} more"] if len(told) > _MOST_TOLD else []
+        why = f": {', '.join(told[:_MOST_TOLD] + more)}" if told else ""
+        time = "" if stable() or not replayed else f", {describe(saved)} saved"
         run = run_of(opened)
-        print(  # noqa: T201 - what was asked for
-            seen(f"{run.loop} · {run.status} · {replayed} replayed")
-            + ("" if stable() or not replayed else f", {describe(saved)} saved")
-        )
+        facts = f"{run.loop} · {run.status}", f"executed {len(told)}{why}", f"replayed {replayed}"
+        print(seen(" · ".join(facts)) + time)  # noqa: T201 - what was asked for
 
     def _redo(self, text: str) -> None:
         name = _unquoted(text)

@@ -36,8 +36,8 @@ def usable(
     *,
     edited: bool,
     warned: set[tuple[str, str, str]],
-) -> StepRow | None:
-    """Return the row of a cell that is to be replayed; None if the cell is to be executed.
+) -> StepRow | str:
+    """Return the row of a cell that is to be replayed, or why the cell is to be executed.
 
     Args:
         run: the run.
@@ -58,8 +58,7 @@ def usable(
         return step
     verdict = compare(step.fingerprint, now)
     if verdict.kind != "stale":
-        if verdict.kind == "same":
-            mark(run, step, stale=False)
+        mark(run, step, verdict)
         _tell_returned(step, reading.returned(step.fingerprint))
         return step
     line = f"%stepbook redo {step.name}"
@@ -68,13 +67,13 @@ def usable(
         if earlier is not None:
             return earlier
         tell(f"stepbook: {step.name!r}: {verdict.words}; it is executed again.{_long(step)}")
-        return None
+        return verdict.words
     if on_change == "error":
         raise StaleStepError(
             f"the cell of step {shorten(step.name)} has changed since it was recorded: "
             f"{verdict.words}. {line} executes it again; --on-change warn uses what was recorded."
         )
-    mark(run, step, stale=True)
+    mark(run, step, verdict)
     if (run.id, step.name, now) not in warned:
         warned.add((run.id, step.name, now))
         tell_stale(step, f"the cell {step.name!r}", f": {verdict.words}", line)

@@ -101,6 +101,7 @@ class Session:
         self.matcher: Any = None
         self.executed = Executed(shell)
         self._replayed: dict[str, dict[str, float]] = {}
+        self._executed: dict[str, dict[str, str]] = {}
         self._on_change: dict[str, OnChange] = {}
         self._numbers = itertools.count(1)
         self._alive: dict[tuple[str, str, int, str], tuple[Callable[[], Any], bytes | None]] = {}
@@ -208,15 +209,24 @@ class Session:
         return runs[-1] if runs else self.run
 
     def count(self, walk: Pass, run: OpenRun) -> None:
-        """Take in a pass that has ended: what it replayed, and how long that had taken."""
+        """Take in a pass that has ended: what it executed, and what it replayed."""
         steps = run.look().steps
-        known = self._replayed.setdefault(run.id, {})
+        replayed = self._replayed.setdefault(run.id, {})
+        executed = self._executed.setdefault(run.id, {})
         for name in walk.seen:
             step = steps.get(name)
-            if name in walk.executed or step is None:
-                known.pop(name, None)
+            replayed.pop(name, None)
+            executed.pop(name, None)
+            if step is None:
+                continue
+            if name in walk.executed:
+                executed[name] = step.reason or "new"
             elif step.status == SUCCEEDED:
-                known[name] = step.seconds or 0.0
+                replayed[name] = step.seconds or 0.0
+
+    def executed_of(self, run: OpenRun) -> dict[str, str]:
+        """Return the steps of a run that were executed last in this session, each with why."""
+        return self._executed.get(run.id, {})
 
     def replayed(self, run: OpenRun) -> tuple[int, float]:
         """Return how many steps of a run were replayed in this session, and the seconds saved."""

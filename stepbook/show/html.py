@@ -20,7 +20,7 @@ from ..model import failures
 from ..model.durations import describe
 from ..seen import seen
 from .values import readable
-from .words import glyph, standing, unstored
+from .words import glyph, judged, standing, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -269,8 +269,8 @@ def _head(run: RunRow, steps: Sequence[StepRow], look: _Look) -> Iterator[Markup
 def _facts(step: StepRow, look: _Look) -> Iterator[str]:
     if step.attempt > 1 and not look.stable:
         yield f"attempt {step.attempt}"
-    if step.stale:
-        yield "stale"
+    if found := judged(step):
+        yield found
     if step.value == "null":
         yield "null"
     if step.executes_again:

@@ -17,7 +17,7 @@ from ..model.rows import fields_of, now_us
 from ..seen import seen
 from ..system.console import asks_new, stable
 from .values import readable
-from .words import GLYPHS, counted, glyph, standing, unstored
+from .words import GLYPHS, counted, glyph, judged, standing, unstored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -215,8 +215,8 @@ def _facts(step: StepRow) -> Iterator[str]:
         yield "handled"
     if progress.get("resolved"):
         yield one_line(f"resolved {progress['resolved']}", None)
-    if step.stale:
-        yield "stale"
+    if step.stale or step.verdict == "unknown":
+        yield step.verdict or "stale"
 
 
 def _moment(at: Any, since: int | None) -> str:
@@ -235,6 +235,9 @@ def _moment(at: Any, since: int | None) -> str:
 
 def _beneath(placed: _Placed, width: int | None) -> Iterator[list[Span]]:
     step = placed.step
+    if found := judged(step):
+        room = None if width is None else width - cells(placed.below)
+        yield [Span(placed.below, "quiet"), Span(one_line(found, room), "quiet")]
     if step.status == "failed" and step.error is not None:
         lines = failures.summary(failures.read(step.error)).rstrip().split("\n")
         more = 0 if width is None else len(lines) - _ERROR_LINES

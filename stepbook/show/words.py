@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..model.rows import StepRow
+
 #: What stands for each status, the same in a terminal and in a page.
 GLYPHS: Final = {"pending": "○", "running": "◐", "succeeded": "✓", "failed": "✗"}
 
@@ -38,6 +40,15 @@ _UNSTORED: Final = {
 def unstored(policy: str | None) -> str:
     """Return what is said of a step that succeeded and is executed again in each pass."""
     return f"{_UNSTORED.get(policy or '', 'not stored')}; executed again in each pass"
+
+
+def judged(step: StepRow) -> str:
+    """Return what a replay has found to differ, in words; nothing if all is what was recorded."""
+    if step.stale:
+        return f"changed since: {step.changes or 'its code'}"
+    if step.verdict == "unknown":
+        return f"not known to be the same: {step.changes or 'its code'}"
+    return ""
 
 
 def counted(count: int, noun: str) -> str:

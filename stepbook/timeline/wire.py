@@ -14,7 +14,7 @@ from json import dumps, loads
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ..model import failures
-from ..model.rows import PENDING, Kind, Policy, Status
+from ..model.rows import PENDING, Kind, Policy, Status, VerdictKind
 from ..values.reader import shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _STATUSES: Final = frozenset(get_args(Status))
 _KINDS: Final = frozenset(get_args(Kind))
 _POLICIES: Final = frozenset(get_args(Policy))
+_VERDICTS: Final = frozenset(get_args(VerdictKind))
 WIRE_VERSION: Final = 1
 
 #: The columns of a row, in the order in which a row travels as an array.
@@ -50,6 +51,9 @@ FIELDS: Final = (
     "usual",
     "expires_at",
     "policy",
+    "verdict",
+    "changes",
+    "reason",
 )
 
 #: A return or an error up to so many characters is sent whole, if there are few rows ...
@@ -125,6 +129,9 @@ def row_fields(
         usual,
         expires_at,
         step.policy if step.policy in _POLICIES else None,
+        step.verdict if step.verdict in _VERDICTS else None,
+        step.changes,
+        step.reason,
     ]
 
 

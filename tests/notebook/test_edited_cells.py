@@ -61,6 +61,36 @@ def test_an_edit_executes_what_depends_on_it_and_says_why(kernel: Kernel) -> Non
     assert kernel.value("rows") == [1, 2, 3, 4]
 
 
+def test_status_and_the_record_say_what_was_executed_and_why(kernel: Kernel) -> None:
+    cells = [step("Load", "rows = [3, 1, 2]"), step("Sort", "rows.sort()"), step("Other", "k = 1")]
+    for cell in cells:
+        kernel.ok(cell)
+    status = "%stepbook status"
+    assert "executed 3: 'Load' (new), 'Sort' (new), 'Other' (new) · replayed 0" in (
+        kernel.ok(status).text()
+    )
+    again(kernel)
+    for cell in [cells[0].replace("[3,", "[4, 3,"), *cells[1:]]:
+        kernel.ok(cell)
+    reasons = {"Load": "its code changed", "Sort": "input rows: [3,1,2] -> [4,3,1,2]"}
+    told = ", ".join(f"{name!r} ({reason})" for name, reason in reasons.items())
+    assert f"executed 2: {told} · replayed 1" in kernel.ok(status).text()
+    kernel.ok("frame = run.attempts()\nframe = frame[frame['attempt'] == 2]")
+    assert kernel.value("dict(zip(frame['name'], frame['reason']))") == reasons
+    kernel.ok("frame = run.steps()")
+    assert kernel.value("frame['verdict'].tolist()") == ["same", "same", "same"]
+
+
+def test_a_stale_cell_says_what_has_changed(kernel: Kernel) -> None:
+    kernel.ok(step("Load", "rows = 1"))
+    again(kernel)
+    kernel.ok("%%step Load -- --on-change warn\nrows = 2")
+    kernel.ok("frame = run.steps()")
+    assert kernel.value("frame[['stale', 'verdict', 'changes']].values.tolist()") == [
+        [True, "stale", "its code changed"]
+    ]
+
+
 def test_an_edit_that_is_undone_replays_the_earlier_attempts(kernel: Kernel) -> None:
     bodies = Bodies(kernel)
     before = [step("Load", "rows = [3, 1, 2]"), step("Sort", "rows.sort(); print(rows)")]

@@ -108,7 +108,7 @@ def test_a_command_without_a_run_says_so_in_one_line(kernels: Callable[..., Kern
 def test_commands_show_the_run(kernel: Kernel) -> None:
     kernel.ok("%%step A\n1")
     kernel.ok("%%step A\n1")
-    assert "1 replayed" in kernel.ok("%stepbook status").text()
+    assert "replayed 1" in kernel.ok("%stepbook status").text()
     assert "A" in str(kernel.ok("%stepbook timeline").shown[0][1])
     assert "cell" in str(kernel.ok("%stepbook steps").shown[0][1])
     assert "tests" in str(kernel.ok("%stepbook runs").shown[0][1])

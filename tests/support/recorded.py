@@ -121,6 +121,9 @@ def recorded_run():
             started_at=at + 1_326_000_000,
             progress='{"done":3,"total":10,"message":"epoch 3"}',
             stale=True,
+            verdict="stale",
+            changes="K: 2 -> 10",
+            reason="its attempt 1 failed",
         ),
         StepRow(
             11,

@@ -52,6 +52,9 @@ export const FIELDS = [
   "usual",
   "expires_at",
   "policy",
+  "verdict",
+  "changes",
+  "reason",
 ] as const;
 
 /** One step. */
@@ -82,6 +85,12 @@ export interface Row {
   expires_at: number | null;
   /** Why nothing is stored of a step that succeeded: each pass executes it again. */
   policy: Policy | null;
+  /** Whether the last replay found the code and the inputs as they were recorded; null: the same. */
+  verdict: "same" | "stale" | "unknown" | null;
+  /** What in them is stale or unknown. */
+  changes: string | null;
+  /** Why the attempt was executed; null for the first. */
+  reason: string | null;
 }
 
 export interface Snapshot {

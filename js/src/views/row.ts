@@ -209,6 +209,7 @@ export class RowView {
     const texts: string[] = [];
     if (row.attempt > 1) texts.push(`attempt ${row.attempt}`);
     if (row.stale) texts.push("stale");
+    if (row.verdict === "unknown") texts.push("unknown");
     if (row.handled) texts.push("handled");
     if (row.policy !== null && row.status === "succeeded") texts.push("not stored");
     if (row.return === "null" && row.status === "succeeded") texts.push("null");

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KNOWN: Final = {
     1: "eaf85cd4f6fd42295cb7fec82524c1e888948e086abc9658ef733f1c247b0fa1",
     2: "982dc780c7b92afe3b501b4bdddabad6447d3bd56fdfb86acff2bb297e529ad9",
+    3: "46ef4cc85492f9ed241c73ce4a07c225ae29eff156464bdd471c9463d15a93eb",
 }
 _LONGEST_VERSION: Final = 6
 _SHOWN: Final = 5

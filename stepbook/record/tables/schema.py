@@ -93,6 +93,11 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "ALTER TABLE steps ADD COLUMN policy VARCHAR",
         "ALTER TABLE attempts ADD COLUMN policy VARCHAR",
     ),
+    tuple(
+        f"ALTER TABLE {table} ADD COLUMN {column} VARCHAR"
+        for table in ("steps", "attempts")
+        for column in ("verdict", "changes", "reason")
+    ),
 )
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)
