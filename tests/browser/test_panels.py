@@ -6,7 +6,7 @@ import pytest
 from live import BLANK, SETTLED
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.by_turns(0.6)
+pytestmark = pytest.mark.by_turns(0.5)
 
 OPEN = "import stepbook, time\nrun = stepbook.run('long', new=True)\nrun"
 MANY = "for n in range(150):\n    run.do(f'Step {n}', lambda: {'n': n})\n"

@@ -14,7 +14,7 @@ import stepbook
 from stepbook.show import html
 from stepbook.timeline import bundle, wire
 
-pytestmark = pytest.mark.by_turns(0.6)
+pytestmark = pytest.mark.by_turns(0.5)
 
 BEFORE = """import stepbook, time, pandas
 run = stepbook.run("parts", key="before", new=True)

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from stepbook.show.html import RunLine
 from stepbook.timeline import wire
 
-pytestmark = pytest.mark.by_turns(0.6)
+pytestmark = pytest.mark.by_turns(0.5)
 
 STEPS = [step(n) for n in range(1, 121)]
 

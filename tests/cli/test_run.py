@@ -19,7 +19,7 @@ import stepbook
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.by_turns(0.6)
+pytestmark = pytest.mark.by_turns(0.5)
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -20,7 +20,7 @@ from rich.cells import cell_len
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.by_turns(0.5)
+pytestmark = pytest.mark.by_turns(0.4)
 
 OPEN = "%load_ext stepbook\n%stepbook run review --input dict(pid=1)"
 

@@ -54,10 +54,10 @@ def test_a_stale_step_says_what_has_changed_until_the_edit_is_undone(path, monke
 
 def test_what_cannot_be_compared_is_marked_as_unknown(book):
     run = book.run("loop")
-    run.do("Read", lambda lines: list(lines), iter("ab"))
+    run.do("Read", list, iter("ab"))
     run.close()
     run = book.run("loop")
-    run.do("Read", lambda lines: list(lines), iter("ab"))
+    run.do("Read", list, iter("ab"))
     verdict, changes, stale = judged(run, "Read")
     assert (verdict, stale) == ("unknown", False)
     assert "cannot be compared" in changes

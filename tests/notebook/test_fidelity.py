@@ -73,7 +73,7 @@ def verdicts(request, tmp_path_factory):
     return json.loads(found.read_text())
 
 
-@pytest.mark.by_turns(0.2)
+@pytest.mark.by_turns(0.13)
 @pytest.mark.timeout(1600)
 @pytest.mark.parametrize("name", NAMES)
 def test_case_looks_the_same_replayed_killed_and_repaired(verdicts, name):

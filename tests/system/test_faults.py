@@ -15,7 +15,7 @@ from tests.faults import plan
 from tests.faults.story import Story
 
 ROOT = Path(__file__).parents[2]
-SECONDS = os.environ.get("STEPBOOK_FAULTS_SECONDS", "45")
+SECONDS = os.environ.get("STEPBOOK_FAULTS_SECONDS", "30")
 FRESH = random.SystemRandom().randrange(1 << 32)
 
 

@@ -70,7 +70,8 @@ function facts(row: Row): string[] {
   if (row.usual !== null) list.push(`${formatDuration(row.usual)} in the previous run`);
   if (row.reason !== null) list.push(`executed again: ${row.reason}`);
   if (row.stale) list.push(`changed since: ${row.changes ?? "its code"}`);
-  if (row.verdict === "unknown") list.push(`not known to be the same: ${row.changes ?? "its code"}`);
+  if (row.verdict === "unknown")
+    list.push(`not known to be the same: ${row.changes ?? "its code"}`);
   if (row.handled) list.push("the code went on after this failure");
   if (row.policy !== null && row.status === "succeeded") list.push(UNSTORED[row.policy]);
   return list;
