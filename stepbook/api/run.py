@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from ..engine import differences, execute, revise, runs, stored, waits
+from ..engine import differences, execute, revise, runs, stored, undo, waits
 from ..engine.attempt import check_name, log_row
 from ..engine.hooks import HOOKS
 from ..engine.options import DEFAULTS, OnChange, Options, checked
@@ -313,23 +313,43 @@ class Run(StaysHere):
 
     # ---- changing what was recorded ---------------------------------------------------------
 
-    def redo(self, name: str) -> None:
+    def redo(self, name: str, *, downstream: bool = False) -> None:
         """Have the next pass execute a step again, as a new attempt; says so.
+
+        Args:
+            name: the step. Where no step has this name, ``*`` and ``?`` stand for any text and any
+                character: all steps that match. Brackets stand for themselves.
+            downstream: also the steps with inputs that come from it, directly or through other
+                steps. Only cells record where their inputs come from. For steps of ``run.do``,
+                :meth:`rewind` is the way.
 
         Raises:
             StepNotFoundError: the run has no such step.
-            StepError: the step is executing right now.
+            StepError: one of them is executing right now.
+            RunInUseError: another process owns the run.
+
+        Example:
+            >>> run.redo("Score [*]")
+            stepbook: 12 steps that match 'Score [*]' will be executed again in the next pass.
         """
-        tell(revise.redo(self._opened, name))
+        tell(revise.redo(self._opened, name, downstream=downstream))
 
     def rewind(self, name: str | None = None) -> None:
         """Have the next pass execute a step and all after it again; without a name, everything.
 
         Earlier attempts stay in the history.
 
+        Args:
+            name: the step, or a pattern as for :meth:`redo`: from the first that matches.
+
         Raises:
             StepNotFoundError: the run has no such step.
             StepError: one of them is executing right now.
+            RunInUseError: another process owns the run.
+
+        Example:
+            >>> run.rewind("Load profile")
+            stepbook: 3 steps will be executed again in the next pass.
         """
         tell(revise.rewind(self._opened, name))
 
@@ -339,11 +359,15 @@ class Run(StaysHere):
         For an edit that changes nothing of the result: a ``print`` added to a cell that takes six
         hours. The next pass replays the step, whatever its code, arguments and inputs are then, and
         they count as recorded from there on. If the last attempt has failed or was interrupted,
-        what the last success has left is used.
+        what the last success has left is used. It stands as a new attempt.
+
+        Args:
+            name: the step, or a pattern as for :meth:`redo`.
 
         Raises:
             StepNotFoundError: the run has no such step, or no attempt of it has succeeded.
-            StepError: the step is executing right now.
+            StepError: one of them is executing right now.
+            RunInUseError: another process owns the run.
 
         Example:
             >>> run.accept("Train")
@@ -355,14 +379,38 @@ class Run(StaysHere):
         """Mark a step as succeeded with a value given by hand; recorded as such.
 
         Args:
-            name: the step; one that the run does not know yet is added.
+            name: the step; one that the run does not know yet is added. A pattern, as for
+                :meth:`redo`, means the recorded steps that match, and gives each the same value.
             value: what the next passes get.
 
         Raises:
+            StepNotFoundError: *name* is a pattern and matches no step.
             NotSerializableError: *value* cannot be stored.
-            StepError: the step is executing right now.
+            StepError: one of them is executing right now.
+            RunInUseError: another process owns the run.
+
+        Example:
+            >>> run.resolve("Notify", None)
+            stepbook: 'Notify' has succeeded, with the value that was given.
         """
-        revise.resolve(self._opened, name, value)
+        tell(revise.resolve(self._opened, name, value))
+
+    def undo(self) -> None:
+        """Take the last redo, rewind, resolve or accept back; says so.
+
+        Each step that it has changed stands as it stood before, as a new attempt where that has
+        content. A step that was executed since stays as it is now, and is named. Once more takes
+        the change before that back. It works in another process, too.
+
+        Raises:
+            StepError: there is nothing to take back.
+            RunInUseError: another process owns the run.
+
+        Example:
+            >>> run.undo()
+            stepbook: the redo of step 'Train' was taken back: 1 step stands as before.
+        """
+        tell(undo.undo(self._opened))
 
     # ---- reading ----------------------------------------------------------------------------
 

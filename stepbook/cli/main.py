@@ -349,6 +349,7 @@ cli.add_command(diff.diff)
 cli.add_command(revising.redo)
 cli.add_command(revising.rewind)
 cli.add_command(revising.accept)
+cli.add_command(revising.undo)
 
 
 @cli.command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from json import dumps, loads
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +23,10 @@ AND: Final = ", "
 _CELL: Final = "cell:"
 #: Stands before the run in what stands for an attempt.
 _OF_RUN: Final = " of run_"
+#: What stands for an attempt; more may stand behind it.
+_ATTEMPT: Final = re.compile(
+    r"(?P<step>.*), attempt \d+ of (?P<run>run_[0-9a-z]{12})(?![0-9a-z])", re.DOTALL
+)
 #: Changes in a message.
 _MOST_TOLD: Final = 6
 #: Characters of a name or value in a message.
@@ -107,6 +112,18 @@ def parts_of(text: str | None) -> dict[tuple[str, str], str] | None:
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return None
     return found if all(type(part) is str for part in found.values()) else None
+
+
+def makers_of(fingerprint: str | None, run_id: str) -> set[str]:
+    """Return the names of the steps of a run that the inputs of a cell come from."""
+    found = set()
+    for (kind, _), part in (parts_of(fingerprint) or {}).items():
+        if kind == "inputs":
+            origin = part.partition(MADE_BY)[2] or part.removeprefix(ORIGIN)
+            attempt = _ATTEMPT.match(origin)
+            if attempt and attempt["run"] == run_id:
+                found.add(attempt["step"])
+    return found
 
 
 def code_of(fingerprint: str | None) -> dict[tuple[str, str], str]:

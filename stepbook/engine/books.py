@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import ForkedError, StepError
-from ..model.rows import DURABLE_KINDS, RUNNING
+from ..model.rows import BY_HAND, DURABLE_KINDS, RUNNING
 from ..record.records import Records
 from ..record.tables import frames, queries
 from ..seen import seen
@@ -18,7 +18,7 @@ from .attempt import interrupted_row
 from .sessions import close_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from ..record.ledger import Ledger, State
 
 _AHEAD: Final = 8 * 1024 * 1024
+#: Steps of which the values are in memory together, when those of many are recorded again.
+AT_ONCE: Final = 1_000
+
+
+class Recorded(NamedTuple):
+    """One attempt of a step, with its value, and what it has left beside that."""
+
+    row: StepRow
+    cell: CellRow | None
 
 
 class OpenBook:
@@ -165,6 +174,40 @@ class OpenBook:
     def attempts(self, run_id: str, name: str) -> list[StepRow]:
         """Return the attempts of a step that have begun, oldest first, without their values."""
         return self.records.attempts(run_id, name)
+
+    def recorded(
+        self, run_id: str, wanted: Sequence[tuple[str, int]]
+    ) -> Iterator[list[Recorded | None]]:
+        """Yield what the tables hold of attempts, a part of them at a time.
+
+        Args:
+            run_id: the run.
+            wanted: the names of the steps, with the numbers of the attempts. What the tables do not
+                hold is None.
+        """
+        self.records.fold_open()
+        for start in range(0, len(wanted), AT_ONCE):
+            some = wanted[start : start + AT_ONCE]
+            with self.records.store.reading() as reader:
+                rows = {(r.name, r.attempt): r for r in reader.attempts_of(run_id, some)}
+                cells = {(c.step, c.attempt): c for c in reader.cells_of(run_id, some)}
+            yield [
+                None if row is None or row.left_on_disk else Recorded(row, cells.get(key))
+                for key in some
+                for row in (rows.get(key),)
+            ]
+
+    def last_stored(self, run_id: str, names: Sequence[str]) -> dict[str, int]:
+        """Return the last attempt of each step that has stored a value; none of those without."""
+        self.records.fold_open()
+        with self.records.store.reading() as reader:
+            return reader.last_stored(run_id, names)
+
+    def by_hand(self, run_id: str) -> list[str]:
+        """Return what the logs hold of changes by hand, in their order; see ``revisions``."""
+        self.records.fold_open()
+        with self.records.store.reading() as reader:
+            return reader.metadata(run_id, BY_HAND)
 
     # ---- many -----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from ..show.verdicts import Side, judge
 from ..values.codec import Codec
 from ..values.nodes import step as place
 from .attempt import shorten
-from .revise import known
+from .meant import known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import ArtifactError, StepNotFoundError
 from ..model.rows import SUCCEEDED
 from ..values.reader import files_in
-from .revise import known
+from .meant import known
 
 if TYPE_CHECKING:
     from pathlib import Path

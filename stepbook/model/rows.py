@@ -46,8 +46,12 @@ DEFAULT_SCAN: Final = "Wait for scan"
 MADE_BY: Final = "made_by"
 #: What it has where somebody has said that a value stands for other code than it was made with.
 ACCEPTED: Final = "accepted"
+#: What it has where somebody has given the value.
+RESOLVED: Final = "resolved"
 #: What ``progress`` has where the body of a step has used the generators of random numbers.
 DREW: Final = "drew"
+#: What the metadata of a message has that tells of a change by hand, with the change.
+BY_HAND: Final = "by_hand"
 
 # Crockford's base 32 in lower case: no i, l, o, u, so that an id can be read aloud.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -221,6 +225,11 @@ class StepRow(NamedTuple):
     def is_accepted(self) -> bool:
         """Whether somebody has said that it stands for other code than it was made with."""
         return self.progress is not None and f'"{ACCEPTED}"' in self.progress
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether somebody has given its value, in the place of a body."""
+        return self.progress is not None and RESOLVED in fields_of(self.progress)
 
     @property
     def left_on_disk(self) -> bool:

@@ -9,7 +9,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 
 from ..engine import runs
 from ..errors import StepbookError
-from .magics import COMMANDS, RUN_OPTIONS
+from .magics import COMMANDS, DOWNSTREAM, RUN_OPTIONS
 from .transform import ON_CHANGE, OPTIONS
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def _complete(session: Session, line: str) -> tuple[str, list[str]]:
     before, _, word = text.rpartition(" ")
     if text.startswith("run ") and (word.startswith("-") or before.endswith(tuple(_VALUES))):
         return _option(text, RUN_OPTIONS)
+    if text.startswith("redo ") and word.startswith("-"):
+        return _beginning(word, [DOWNSTREAM])
     for pattern, names in ((_NAMES_A_STEP, _steps), (_NAMES_A_LOOP, _loops)):
         inner = pattern.match(text)
         if inner:

@@ -36,9 +36,12 @@ HELP: Final = """\
 %stepbook runs          all runs of the book, newest first
 %stepbook steps         the run's steps as a table
 %stepbook status        what was executed, and why; how much was replayed, what that saved
-%stepbook redo NAME     execute a step again, the next time its cell is executed
+%stepbook redo NAME     execute a step again, the next time its cell is executed; with
+                        --downstream also the cells with inputs that come from it
 %stepbook rewind [NAME] the same for a step and all after it; without a name, all
-%stepbook accept NAME   what is recorded of a step stands for its code as it is now
+%stepbook accept NAME   what is recorded of a step stands for its code as it is now.
+                        In these three, * and ? in NAME are wildcards: redo Score [*]
+%stepbook undo          take the last redo, rewind, resolve or accept back
 %stepbook verify        execute this session's cells again in a new process, for real, and
                         compare with the record; --ignore-output, --json
 %stepbook trust [RUN]   load sealed values and show outputs that somebody else has recorded;
@@ -56,12 +59,15 @@ COMMANDS: Final = (
     "redo",
     "rewind",
     "accept",
+    "undo",
     "verify",
     "trust",
     "finish",
     "close",
     "help",
 )
+#: The option of ``redo``.
+DOWNSTREAM: Final = "--downstream"
 #: Options of ``run``, with whether a value follows.
 RUN_OPTIONS: Final = {
     "--input": True,
@@ -141,6 +147,12 @@ def _like(word: str, known: Any) -> str:
 
 def _unquoted(text: str) -> str:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _without(text: str, option: str) -> tuple[str, bool]:
+    """Return a text without an option before or behind it, and whether it was there."""
+    rest = f" {text} ".removeprefix(f" {option} ").removesuffix(f" {option} ").strip()
+    return rest, rest != text
 
 
 def _show(value: object) -> None:
@@ -280,10 +292,11 @@ class StepbookMagics(Magics):
         print(seen(" · ".join(facts)) + time)  # noqa: T201 - what was asked for
 
     def _redo(self, text: str) -> None:
+        text, downstream = _without(text, DOWNSTREAM)
         name = _unquoted(text)
         if not name:
             raise UsageError("%stepbook redo needs the name of a step: %stepbook redo Load profile")
-        run_of(self._session.current()).redo(name)
+        run_of(self._session.current()).redo(name, downstream=downstream)
 
     def _rewind(self, text: str) -> None:
         run_of(self._session.current()).rewind(_unquoted(text) or None)
@@ -295,6 +308,10 @@ class StepbookMagics(Magics):
                 "%stepbook accept needs the name of a step: %stepbook accept Load profile"
             )
         run_of(self._session.current()).accept(name)
+
+    def _undo(self, text: str) -> None:
+        self._no_more("undo", text)
+        run_of(self._session.current()).undo()
 
     def _verify(self, text: str) -> None:
         folder = self._shell.user_ns.get("_dh", ["."])[0]

@@ -282,6 +282,17 @@ def owner() -> dict[str, Any]:
     }
 
 
+def person() -> str:
+    """Return who uses this process, and where: ``ann@laptop``."""
+    import getpass  # noqa: PLC0415 - brings the terminal, for something rare
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container without a list of users
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"
+
+
 def describe_owner(note: dict[str, Any]) -> str:
     """Return words for an :func:`owner` record."""
     if "pid" not in note:

@@ -419,6 +419,33 @@ def test_rewind_makes_a_step_and_all_after_it_pending_and_without_a_step_all(cal
     assert [s.status for s in states.values()] == ["pending", "pending"]
 
 
+def _statuses(book):
+    states = book._opened.peek(book._opened.resolve("review")).steps
+    return [step.status for step in states.values()]
+
+
+def test_a_pattern_redoes_all_that_match_and_undo_takes_it_back_in_another_process(book, path):
+    book.close()
+    done = process("redo", "review", "*o*", "--book", path)
+    assert "2 steps that match '*o*' will be executed again in the next pass." in done.stderr
+    assert _statuses(book) == ["pending", "pending"]
+    done = process("undo", "review", "--book", path)
+    assert done.returncode == 0
+    assert "the redo of 2 steps that match '*o*' was taken back" in done.stderr
+    assert _statuses(book) == ["succeeded", "failed"]
+    assert process("undo", "review", "--book", path).returncode == 1
+
+
+def test_undo_without_a_change_says_so(call, book):
+    assert failed_with(call("undo", "review"), "there is nothing to take back")
+
+
+def test_redo_downstream_of_steps_without_origins_names_rewind(call, book):
+    result = call("redo", "review", "Load profile", "--downstream")
+    assert result.exit_code == 0
+    assert "run.rewind('Load profile') executes it and all later steps again" in result.stderr
+
+
 def test_trust_lists_what_somebody_else_has_sealed_and_takes_a_decision(
     call, book, path, monkeypatch
 ):
@@ -452,8 +479,17 @@ def test_trust_lists_what_somebody_else_has_sealed_and_takes_a_decision(
     assert call("trust", "sealed", "--revoke", "--list").exit_code == 2
 
 
-def test_redo_of_a_run_that_another_process_holds_names_that_process(waiter, path):
-    done = process("redo", "wait", "Wait for scan", "--book", path)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("redo", "wait", "Wait *"),
+        ("rewind", "wait"),
+        ("accept", "wait", "Wait for scan"),
+        ("undo", "wait"),
+    ],
+)
+def test_a_change_of_a_run_that_another_process_holds_names_that_process(waiter, path, command):
+    done = process(*command, "--book", path)
     assert done.returncode == 1
     assert f"is in use by process {waiter.pid}" in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -134,6 +134,10 @@ def test_commands_options_and_names_are_completed(kernel: Kernel) -> None:
     assert completions(kernel, "%stepbook re") == ["%stepbook redo", "%stepbook rewind"]
     assert completions(kernel, "%stepbook run x --on") == ["%stepbook run x --on-change"]
     assert completions(kernel, "%stepbook redo Load p") == ["%stepbook redo Load profile"]
+    assert completions(kernel, "%stepbook redo Load profile --d") == [
+        "%stepbook redo Load profile --downstream"
+    ]
+    assert completions(kernel, "%stepbook un") == ["%stepbook undo"]
     assert completions(kernel, "%%step Load ") == ["%%step Load profile", "%%step Load scans"]
     assert completions(kernel, "%stepbook run x --reopen u") == [
         "%stepbook run x --reopen unfinished"

@@ -36,6 +36,14 @@ def _columns(row: type, **instead: str) -> str:
     return ", ".join(instead.get(name) or selected(name) for name in recorded(row))
 
 
+#: Steps and attempts, from two lists.
+_WANTED: Final = "(SELECT unnest($2::VARCHAR[]) AS name, unnest($3::BIGINT[]) AS attempt)"
+
+
+def _lists(wanted: Sequence[tuple[str, int]]) -> tuple[list[str], list[int]]:
+    return [name for name, _ in wanted], [attempt for _, attempt in wanted]
+
+
 class Recorded(NamedTuple):
     """What the tables hold of one run."""
 
@@ -165,6 +173,43 @@ class Reader:
         query = f"""SELECT {columns} FROM attempts
                     WHERE run_id = $1 AND name = $2 AND status <> 'pending' ORDER BY attempt"""
         return list(map(StepRow._make, self._rows(query, [run_id, name])))
+
+    def attempts_of(self, run_id: str, wanted: Sequence[tuple[str, int]]) -> list[StepRow]:
+        """Return attempts of steps, with their values.
+
+        Args:
+            run_id: the run.
+            wanted: the names of the steps, with the numbers of the attempts.
+        """
+        query = f"""SELECT {_columns(StepRow)} FROM attempts JOIN {_WANTED} USING (name, attempt)
+                    WHERE run_id = $1"""
+        return list(map(StepRow._make, self._rows(query, [run_id, *_lists(wanted)])))
+
+    def cells_of(self, run_id: str, wanted: Sequence[tuple[str, int]]) -> list[CellRow]:
+        """Return what attempts of cells have done; see :meth:`attempts_of`."""
+        query = f"""SELECT {_columns(CellRow)} FROM
+                      (SELECT *, step AS name FROM cells WHERE run_id = $1)
+                    JOIN {_WANTED} USING (name, attempt)"""
+        return list(map(CellRow._make, self._rows(query, [run_id, *_lists(wanted)])))
+
+    def last_stored(self, run_id: str, names: Sequence[str]) -> dict[str, int]:
+        """Return the last attempt of each step that has stored a value; none of those without."""
+        rows = self._rows(
+            """SELECT name, max(attempt) FROM attempts
+               WHERE run_id = $1 AND status = 'succeeded' AND policy IS NULL
+                 AND name IN (SELECT unnest($2::VARCHAR[])) GROUP BY name""",
+            [run_id, list(names)],
+        )
+        return dict(rows)
+
+    def metadata(self, run_id: str, key: str) -> list[str]:
+        """Return the metadata of the messages of a run that hold *key*, in their order."""
+        rows = self._rows(
+            """SELECT CAST(metadata AS VARCHAR) FROM logs
+               WHERE run_id = $1 AND contains(CAST(metadata AS VARCHAR), $2) ORDER BY rowid""",
+            [run_id, f'"{key}"'],
+        )
+        return [row[0] for row in rows]
 
     def variables(self, run_id: str) -> list[CellRow]:
         """Return the variables that the cells of a run have left, each by its current attempt."""
