@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..model.rows import StepRow
     from .opened import OpenRun
-    from .options import OnChange, Options
+    from .options import Options
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
@@ -46,29 +46,31 @@ class Call:
     Attributes:
         parts: the function, its positional arguments, and the others.
         on_change: what to do if they are not what was recorded.
+        deps: what was declared to be part of the fingerprint, too.
     """
 
-    __slots__ = ("_fingerprint", "on_change", "parts")
+    __slots__ = ("_fingerprint", "deps", "on_change", "parts")
 
     def __init__(
-        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_change: OnChange
+        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
     ) -> None:
         self.parts = fn, args, kwargs
-        self.on_change = on_change
+        self.on_change, self.deps = options.on_change, options.deps
         self._fingerprint: str | None = None
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint as it was when it was first asked for: before the body."""
         if self._fingerprint is None:
-            self._fingerprint = of_call(*self.parts)
+            self._fingerprint = of_call(*self.parts, self.deps)
         return self._fingerprint
 
     def settle(self, attempt: Attempt) -> None:
         """Leave out of the fingerprint what the body itself has changed, or one before it."""
         before = self.fingerprint
-        if '"reached"' in before or any(mark in before for mark in _CHANGEABLE):
-            after = of_call(*self.parts)
+        may_change = '"reached"' in before or any(mark in before for mark in _CHANGEABLE)
+        if may_change or self.deps is not None:
+            after = of_call(*self.parts, self.deps)
             changed_so_far = attempt.run.changed
             if after != before or changed_so_far:
                 text = without_own_changes(before, after, changed_so_far)
@@ -93,7 +95,7 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    call = Call(fn, args, kwargs, options.on_change)
+    call = Call(fn, args, kwargs, options)
     value, ready = enter(run, name, _hint(fn, options), call, stores=options.store)
     if not ready:
         return value
@@ -116,7 +118,7 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    call = Call(fn, args, kwargs, options.on_change)
+    call = Call(fn, args, kwargs, options)
     value, ready = enter(run, name, _hint(fn, options), call, stores=options.store)
     if not ready:
         return value
@@ -209,7 +211,8 @@ def enter(
     if edit:
         tell(f"stepbook: {name!r}: {edit}; it is executed again.")
         return None, True
-    if call is not None and is_outdated(run, step, call.fingerprint, call.on_change):
+    on_change = "ignore" if call is None else call.on_change
+    if call and on_change != "ignore" and is_outdated(run, step, call.fingerprint, on_change):
         return None, True
     if step.progress is not None:
         draws.bring_back(run, step)
