@@ -102,6 +102,8 @@ def _of_code(code: tuple[Any, ...]) -> dict[str, str]:
     key = tuple(map(id, code))
     walk = _kept.get(key)  # which holds the code: no other has these ids
     if walk is not None and walk.holds():
+        if not walk.changing:
+            return walk.static
         contents = Contents(MOST_PARTS_REACHED)
         parts = walk.parts(contents)
         if walk.has_seen(contents.code):
