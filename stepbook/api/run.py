@@ -21,7 +21,7 @@ from ..system.console import stable, tell
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
     from types import TracebackType
     from typing import ParamSpec, Self, TypeVar
 
@@ -168,6 +168,8 @@ class Run(StaysHere):
         returns: Any = None,
         store: bool = True,
         max_size: Size | None = None,
+        deps: Sequence[Any] = (),
+        version: str | int | None = None,
     ) -> StepOptions:
         """Return a ``do`` with options.
 
@@ -183,6 +185,10 @@ class Run(StaysHere):
                 each pass executes the step again.
             max_size: how much may be stored of the step, in bytes or as a text such as "500 MB".
                 One that makes more is executed again in each pass. By default what the run says.
+            deps: what the step depends on and its code does not show. A function or a class counts
+                with what it reaches, a text or a ``Path`` is a file or a folder and counts by what
+                is in it, anything else counts by its content, as an argument.
+            version: a text or a number; to change it is an edit of the step.
 
         Raises:
             InvalidInputError: one of them cannot be used.
@@ -190,6 +196,8 @@ class Run(StaysHere):
 
         Example:
             >>> page = run.options(retries=3, timeout="30 s").do("Fetch", httpx.get, url)
+            >>> declared = run.options(deps=[clean, "data/patients.csv"], on_change="rerun")
+            >>> patients = declared.do("Load", load)
         """
         options = checked(
             retries=retries,
@@ -198,6 +206,8 @@ class Run(StaysHere):
             returns=returns,
             store=store,
             max_size=max_size,
+            deps=deps,
+            version=version,
         )
         return StepOptions(self._opened, options)
 

@@ -36,6 +36,13 @@ def own_behind(value: Any) -> list[Any]:
     return found
 
 
+def wrapped_by(value: Any) -> list[Any]:
+    """Return the code of the person's own behind a function that a library has made of it."""
+    if type(value) is types.FunctionType or static(value, "__wrapped__") is not None:
+        return own_behind(value)
+    return []
+
+
 def _held_by(value: Any) -> list[Any]:
     """Return what an object of a library has: in its closure, there in dicts too, or attributes."""
     if type(value) is not types.FunctionType:

@@ -27,11 +27,13 @@ class CellWalk(Walk):
         tell: returns what a variable holds, as a text, and the functions and classes in it.
         everything: names by which code reaches every other name.
         stub: the class of what stands for variables that could not be stored.
+        ignored: names that are left out.
 
     Attributes:
         inputs: the variables, each as a text.
         reaches_all: whether some of the code reaches every name.
         stubs: the variables that could not be stored: nothing can be told of them.
+        left_out: the names that the code reads and that are left out.
     """
 
     def __init__(
@@ -40,11 +42,14 @@ class CellWalk(Walk):
         tell: Callable[[str], tuple[str, Iterable[Any]]],
         everything: frozenset[str],
         stub: type,
+        ignored: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.inputs: dict[str, str] = {}
         self.reaches_all = False
         self.stubs: set[str] = set()
+        self.left_out: set[str] = set()
+        self._ignored = frozenset(ignored)
         self._names = names
         self._tell = tell
         self._everything = everything
@@ -61,7 +66,7 @@ class CellWalk(Walk):
         """
         reads = reads_of(code)
         for chain in (*reads.chains, *reads.counters):
-            if chain[0] in needed and chain[0] in self._names:
+            if chain[0] in needed and (chain[0] in self._names or chain[0] in self._ignored):
                 self._chain(self._names, chain, reads.given)
         for one in reads.imports:
             self._import(one, package_of(self._names))
@@ -88,6 +93,9 @@ class CellWalk(Walk):
     ) -> None:
         before = self._root
         if space is self._names:
+            if chain[0] in self._ignored:
+                self.left_out.add(chain[0])
+                return
             self._root = chain[0]
         super()._chain(space, chain, given)
         self._root = before
@@ -129,7 +137,7 @@ def text_of(code: str, parts: dict[str, dict[str, str]]) -> str:
 
     Args:
         code: stands for the code of the cell itself.
-        parts: what it reaches, reads and shares, each by name.
+        parts: what it reaches, reads and shares, and what was declared, each by name.
     """
     told = {kind: found for kind, found in parts.items() if found}
     return dumps({"code": code, **told}, separators=(",", ":"))

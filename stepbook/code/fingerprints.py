@@ -6,7 +6,9 @@ It is JSON, each part by itself, so that a change can be named::
 
 Code has a hash of its syntax tree, without comments, docstrings and formatting: ``@…``. Where the
 source is not known it is a hash of the bytecode, which only the same Python compares: ``@b311:…``.
-Values are told by :mod:`.contents`. Code of libraries counts by its name.
+Values are told by :mod:`.contents`. Code of libraries counts by its name. What was declared in
+addition stands behind the arguments: ``deps`` is code, ``files`` are files and folders, and
+``given`` is the version.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import functools
 import inspect
 import types
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .attributes import static
 from .behind import own_behind
@@ -24,31 +26,37 @@ from .hashes import CODE, code_hash, name_of
 from .own import is_own, is_own_class, is_own_function
 from .walk import DATA, MISSING, Walk, content_of, defaults_of
 
+if TYPE_CHECKING:
+    from .deps import Deps
+
 #: Functions of which what they reach is known, at most.
 _MOST: Final = 4096
 #: Functions and methods that are written in C.
 _BUILT_IN: Final = (types.BuiltinFunctionType, types.MethodWrapperType)
 
 
-def of_call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def of_call(
+    fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], deps: Deps | None = None
+) -> str:
     """Return the fingerprint of a call, as it is recorded.
 
     Args:
         fn: the function, or anything else that can be called.
         args: its positional arguments.
         kwargs: its other arguments.
+        deps: what it was declared to depend on in addition.
 
     Example:
         >>> of_call(abs, (2,), {})
         '{"code":"@abs","arguments":{"0":"=2"}}'
     """
     try:
-        return _of_call(fn, args, kwargs)
+        return _of_call(fn, args, kwargs, deps)
     except Exception:  # noqa: BLE001 - a metaclass, a descriptor: what cannot be looked at is unknown
         return f'{{"code":{_quoted(NONE + "unknown")}}}'
 
 
-def _of_call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+def _of_call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], deps: Deps | None) -> str:
     while type(fn) is functools.partial:
         fn, args, kwargs = fn.func, (*fn.args, *args), {**fn.keywords, **kwargs}
     if type(fn) is types.FunctionType and is_own_function(fn):
@@ -57,8 +65,13 @@ def _of_call(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     else:
         code, owner = _behind_call(fn)
         text, names = _of_code(fn, code)
-    told = _of_arguments(names, owner, args, kwargs, code[0] if code else None)
-    return f'{text},"arguments":{_json(told)}}}' if told else text + "}"
+    values = () if deps is None else deps.values
+    told = _of_arguments(names, owner, args, kwargs, code[0] if code else None, values)
+    if told:
+        text += f',"arguments":{_json(told)}'
+    for kind, parts in () if deps is None else deps.parts().items():
+        text += f',"{kind}":{_json(parts)}'
+    return text + "}"
 
 
 def _behind_call(fn: Any) -> tuple[list[Any], Any]:
@@ -108,6 +121,7 @@ def _of_arguments(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     function: Any,
+    values: tuple[tuple[str, Any], ...],
 ) -> dict[str, str]:
     """Return the arguments by name, those that the call leaves out too, and the code in them."""
     told: dict[str, str] = {}
@@ -125,6 +139,8 @@ def _of_arguments(
                     told[name] = contents.of(value)
         if len(kwargs) > 1 and len(free := _free(function, kwargs)) > 1:
             told["**"] = contents.of(free)  # the order that the function finds them in
+    for name, value in values:
+        told[name] = contents.of(value)
     return told | _of_code_in(contents) if contents.code else told
 
 
@@ -161,6 +177,7 @@ class _Reached:
 
     Attributes:
         parameters: the names of those that can be given by position.
+        walk: has found it.
     """
 
     def __init__(self, walk: Walk, function: types.FunctionType, *, has_closure: bool) -> None:
@@ -168,35 +185,11 @@ class _Reached:
         self.parameters = _parameters(function)
         #: What stands in the closure of each function anew.
         self._free = () if has_closure else code.co_freevars
-        self._walk = walk
+        self.walk = walk
         self._code = f'{{"code":{_quoted(code_hash(code))}'
         self._whole = self._code
         if walk.static:
             self._whole += ',"reached":' + _json(walk.static)
-
-    def holds(self) -> bool:
-        """Whether every name still has the object that it had, and every function its code."""
-        walk = self._walk
-        for space, name, value in walk.names:
-            if space.get(name, MISSING) is not value:
-                return False
-        for cell, value in walk.cells:
-            if content_of(cell) is not value:
-                return False
-        for function, code, defaults, keywords in walk.functions:
-            if (
-                function.__code__ is not code
-                or function.__defaults__ is not defaults
-                or function.__kwdefaults__ is not keywords
-            ):
-                return False
-        for stamp in walk.stamps:
-            if not stamp.holds():
-                return False
-        return all(
-            len(items) == count and all(items.get(name) is value for name, value in code)
-            for items, count, code in walk.classes
-        )
 
     def text(self, function: types.FunctionType) -> tuple[str, bool]:
         """Return what tells of code, as it is recorded, without the closing brace.
@@ -204,15 +197,14 @@ class _Reached:
         Returns:
             The text, and whether all the code in the values was walked: a registry may have more.
         """
-        walk = self._walk
+        walk = self.walk
         if not walk.changing and not self._free:
             return self._whole, True
         contents = Contents(MOST_PARTS_REACHED)
         cells = zip(self._free, function.__closure__ or (), strict=False)
         parts = walk.parts(contents)
         parts |= {name: contents.of(content_of(cell)) for name, cell in cells}
-        is_all = not contents.code or all(id(code) in walk.seen for code in contents.code)
-        return f'{self._code},"reached":{_json(parts)}', is_all
+        return f'{self._code},"reached":{_json(parts)}', walk.has_seen(contents.code)
 
 
 _kept: Final[dict[tuple[int, int], tuple[types.CodeType, _Reached]]] = {}
@@ -223,7 +215,7 @@ def _of_function(fn: types.FunctionType) -> tuple[str, tuple[str, ...]]:
     key = id(fn.__code__), id(fn.__globals__)
     is_plain = _is_plain(fn.__closure__)
     known = _kept.get(key) if is_plain else None
-    if known is not None and known[0] is fn.__code__ and known[1].holds():
+    if known is not None and known[0] is fn.__code__ and known[1].walk.holds():
         text, is_all = known[1].text(fn)
         if is_all:
             return text, known[1].parameters

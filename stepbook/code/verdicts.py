@@ -8,15 +8,23 @@ from json import dumps, loads
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .contents import BY_ITSELF, HASH, MADE_BY, NONE, ORIGIN, PLAIN, UNDEFINED
+from .files import NOT_THERE
 from .hashes import python_of
 
 if TYPE_CHECKING:
     from ..model.rows import VerdictKind
 
-#: The parts of a fingerprint, beside the code itself: other code that it reaches, what it reads and
-#: is given, and what names share.
-_CODE: Final = ("code", "reached")
-_KINDS: Final = ("reached", "inputs", "arguments", "shared")
+#: What is found in code by following it: other code, what it reads, and what names share.
+_FOUND: Final = ("reached", "inputs", "shared")
+#: What the person has declared: code, files and folders, a version.
+_DECLARED: Final = ("deps", "files", "given")
+#: The inputs of a cell that are left out of its fingerprint, by name.
+IGNORED: Final = "ignored"
+#: The parts of a fingerprint, beside the code itself.
+_KINDS: Final = (*_FOUND, "arguments", *_DECLARED, IGNORED)
+_CODE: Final = ("code", "reached", "deps")
+#: What only somebody who edits the code changes.
+_EDITED: Final = (*_CODE, "given")
 #: Stands between names that share something.
 AND: Final = ", "
 #: How a fingerprint begins that has nothing but the code of a cell, as earlier versions made it.
@@ -76,28 +84,52 @@ def compare(recorded: str | None, current: str) -> Verdict:
     before, now = parts_of(recorded), parts_of(current)
     if before is None or now is None:
         return Verdict("unknown", unknown=("its code",))
-    changes: list[tuple[str, str]] = []
+    changes: dict[tuple[str, str], str] = {}
     unknown: list[str] = []
+    left_out, left_out_then = (_names_of(IGNORED, parts) for parts in (now, before))
     in_code = False
     bare = (recorded or "").startswith(_CELL)
     for key in [*now, *(key for key in before if key not in now)]:
         old, new = before.get(key), now.get(key)
-        if (bare and old is None) or _is_of_one_attempt(old, new):
+        if key[0] in _FOUND and (old is None or new is None) and left_out != left_out_then:
+            # It is, or comes with, what was left out of one of the two.
+            unknown += [key[1]] if left_out_then - left_out else []
+            continue
+        is_older = bare and old is None and key[0] not in _DECLARED
+        if is_older or key[0] == IGNORED or _is_of_one_attempt(old, new):
             continue
         old, new = _comparable(old, new)
         if _is_unknown(old, new) or (key[0] == "shared" and not _is_told(key[1], before)):
             unknown.append(key[1] or "its code")
         elif old != new:
-            changes.append((key[0], _words(*key, old, new)))
-            in_code |= key[0] in _CODE
+            changes[key] = _words(*key, old, new)
+            in_code |= key[0] in _EDITED
     if changes:
-        # What is shared changes with what is in it: only by itself does that say something.
-        told = [words for kind, words in changes if kind != "shared"]
-        told = told or [words for _, words in changes]
-        return Verdict("stale", tuple(told), tuple(unknown), in_code)
+        return Verdict("stale", _told(changes), tuple(unknown), in_code)
     if bare and now.keys() - before.keys():
         return Verdict("unknown", unknown=("its inputs",))
     return Verdict("unknown", unknown=tuple(unknown)) if unknown else SAME
+
+
+def no_longer_ignored(recorded: str | None, current: str) -> list[str]:
+    """Return the inputs that were left out when a cell was recorded, and are not any more."""
+    then, now = (_names_of(IGNORED, parts_of(text) or {}) for text in (recorded, current))
+    return sorted(then - now)
+
+
+def _names_of(kind: str, parts: dict[tuple[str, str], str]) -> set[str]:
+    return {name for found, name in parts if found == kind}
+
+
+def _told(changes: dict[tuple[str, str], str]) -> tuple[str, ...]:
+    """Return what has changed, in words, without what says nothing more."""
+    told = [
+        words
+        for (kind, name), words in changes.items()
+        # What is shared changes with what is in it, and code that is declared may be reached, too.
+        if kind != "shared" and not (kind == "deps" and ("reached", name) in changes)
+    ]
+    return tuple(told or changes.values())
 
 
 def parts_of(text: str | None) -> dict[tuple[str, str], str] | None:
@@ -146,7 +178,8 @@ def without_own_changes(before: str, after: str, changed: set[str]) -> str:
     for kind in _KINDS:
         now = new.get(kind, {})
         for name, part in old.get(kind, {}).items():
-            is_argument = kind == "arguments" and not name.endswith("()")
+            # A replay finds a file as the body has left it.
+            is_argument = kind == "files" or (kind == "arguments" and not name.endswith("()"))
             if now.get(name) != part:
                 if not is_argument:
                     changed.add(name.removesuffix("()"))
@@ -223,10 +256,33 @@ def _known_part(text: str | None) -> str:
 def _words(kind: str, name: str, old: str | None, new: str | None) -> str:
     if kind == "code":
         return "its code changed"
+    if kind in _DECLARED:
+        return _words_on_declared(kind, name, old, new)
     name = _short(name.rpartition(": ")[2])  # without the variable through which it is reached
     if kind == "shared":
         return f"what {name} share changed"
     what = {"arguments": f"argument {name}", "inputs": f"input {name}"}.get(kind, name)
+    if name.startswith("deps["):
+        what = name
+    return _words_on_values(what, old, new)
+
+
+def _words_on_declared(kind: str, name: str, old: str | None, new: str | None) -> str:
+    if kind == "given":
+        first, second = (_short(part[1:]) if part else "none" for part in (old, new))
+        return f"{name}: {first} -> {second}"
+    # The end of a path says most.
+    short = _short(name) if kind == "deps" or len(name) <= _SHOWN else "…" + name[1 - _SHOWN :]
+    if kind == "deps" or old is None or new is None:
+        return _words_on_values(f"dependency {short}", old, new)
+    is_folder = any(part.endswith((" file", " files")) for part in (old, new))
+    what = f"{'folder' if is_folder else 'file'} {short}"
+    if NOT_THERE in (old, new):
+        return f"{what} is {'gone' if new == NOT_THERE else 'there now'}"
+    return _words_on_values(what, old, new)
+
+
+def _words_on_values(what: str, old: str | None, new: str | None) -> str:
     if old is None:
         return f"{what} is new"
     if new is None:

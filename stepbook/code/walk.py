@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..model.libraries import library
 from .attributes import static
-from .behind import own_behind
+from .behind import own_behind, wrapped_by
 from .classes import behind_descriptor, is_generated, is_noise, is_of_enum, told_of
 from .contents import MOST_PARTS_REACHED, NONE, PLAIN, UNDEFINED, Contents
 from .hashes import CODE, THIS_BYTECODE, code_hash, is_of_bytecode, name_of, name_of_module
@@ -100,6 +100,33 @@ class Walk:
         """
         told = contents or Contents(MOST_PARTS_REACHED)
         return self.static | {name: told.of(get()) for name, get in self.changing.items()}
+
+    def holds(self) -> bool:
+        """Whether every name still has the object that it had, and every function its code."""
+        for space, name, value in self.names:
+            if space.get(name, MISSING) is not value:
+                return False
+        for cell, value in self.cells:
+            if content_of(cell) is not value:
+                return False
+        for function, code, defaults, keywords in self.functions:
+            if (
+                function.__code__ is not code
+                or function.__defaults__ is not defaults
+                or function.__kwdefaults__ is not keywords
+            ):
+                return False
+        for stamp in self.stamps:
+            if not stamp.holds():
+                return False
+        return all(
+            len(items) == count and all(items.get(name) is value for name, value in code)
+            for items, count, code in self.classes
+        )
+
+    def has_seen(self, code: Iterable[Any]) -> bool:
+        """Whether all this code, which values bring with them, was taken in."""
+        return all(id(one) in self.seen for one in code)
 
     def _inside(self, value: types.FunctionType, prefix: str) -> None:
         """Take in what a function reaches that others reach, and its defaults."""
@@ -202,7 +229,7 @@ class Walk:
             self.code_of(value)
         elif kind in DATA or is_own_class(kind):  # what follows takes microseconds
             return self._content(label, value, get)
-        elif behind := _wrapped(value):
+        elif behind := wrapped_by(value):
             for code in behind:
                 self.code_of(code)
         elif issubclass(kind, type) or _is_function(value):
@@ -293,13 +320,6 @@ class Walk:
         if files.hash:
             self.static[label] = CODE + files.hash
             self.stamps += files.stamps
-
-
-def _wrapped(value: Any) -> list[Any]:
-    """Return the code of the person's own behind a function that a library has made of it."""
-    if type(value) is types.FunctionType or static(value, "__wrapped__") is not None:
-        return own_behind(value)
-    return []
 
 
 def _is_function(value: Any) -> bool:

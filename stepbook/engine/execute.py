@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..model.rows import StepRow
     from .opened import OpenRun
-    from .options import OnChange, Options
+    from .options import Options
 
 _SPECIAL: Final = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
@@ -47,15 +47,16 @@ class Call:
         parts: the function, its positional arguments, and the others.
         on_change: what to do if they are not what was recorded.
         reason: why it is executed though its success is recorded.
+        deps: what was declared to be part of the fingerprint, too.
     """
 
-    __slots__ = ("_fingerprint", "on_change", "parts", "reason")
+    __slots__ = ("_fingerprint", "deps", "on_change", "parts", "reason")
 
     def __init__(
-        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], on_change: OnChange
+        self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
     ) -> None:
         self.parts = fn, args, kwargs
-        self.on_change = on_change
+        self.on_change, self.deps = options.on_change, options.deps
         self.reason: str | None = None
         self._fingerprint: str | None = None
 
@@ -63,8 +64,23 @@ class Call:
     def fingerprint(self) -> str:
         """The fingerprint as it was when it was first asked for: before the body."""
         if self._fingerprint is None:
-            self._fingerprint = of_call(*self.parts)
+            self._fingerprint = of_call(*self.parts, self.deps)
         return self._fingerprint
+
+    def is_outdated(self, run: OpenRun, step: StepRow, edit: str) -> bool:
+        """Whether it is executed though its success is recorded, and keep why.
+
+        Args:
+            run: the run.
+            step: what is recorded.
+            edit: what was edited in this session, if anything.
+        """
+        if edit:
+            tell(f"stepbook: {step.name!r}: {edit}; it is executed again.")
+            self.reason = edit
+        elif self.on_change != "ignore":
+            self.reason = outdated(run, step, self.fingerprint, self.on_change)
+        return bool(self.reason)
 
     def take_reason(self) -> str | None:
         """Return, once, why it is executed: its next attempt follows a failure."""
@@ -74,8 +90,9 @@ class Call:
     def settle(self, attempt: Attempt) -> None:
         """Leave out of the fingerprint what the body itself has changed, or one before it."""
         before = self.fingerprint
-        if '"reached"' in before or any(mark in before for mark in _CHANGEABLE):
-            after = of_call(*self.parts)
+        may_change = '"reached"' in before or any(mark in before for mark in _CHANGEABLE)
+        if may_change or self.deps is not None:
+            after = of_call(*self.parts, self.deps)
             changed_so_far = attempt.run.changed
             if after != before or changed_so_far:
                 text = without_own_changes(before, after, changed_so_far)
@@ -100,7 +117,7 @@ def perform(
     code = getattr(fn, "__code__", None)
     if (code is None or code.co_flags & _SPECIAL) and _is_async(name, fn):
         return _perform_async(run, options, name, fn, args, kwargs)
-    call = Call(fn, args, kwargs, options.on_change)
+    call = Call(fn, args, kwargs, options)
     value, ready = enter(run, name, _hint(fn, options), call, stores=options.store)
     if not ready:
         return value
@@ -123,7 +140,7 @@ async def _perform_async(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    call = Call(fn, args, kwargs, options.on_change)
+    call = Call(fn, args, kwargs, options)
     value, ready = enter(run, name, _hint(fn, options), call, stores=options.store)
     if not ready:
         return value
@@ -213,12 +230,8 @@ def enter(
     decision = decide(step, stores=stores)
     if step is None or decision == EXECUTE:
         return None, True
-    if call is not None:
-        if edit:
-            tell(f"stepbook: {name!r}: {edit}; it is executed again.")
-        call.reason = edit or outdated(run, step, call.fingerprint, call.on_change)
-        if call.reason:
-            return None, True
+    if call is not None and call.is_outdated(run, step, edit):
+        return None, True
     if step.progress is not None:
         draws.bring_back(run, step)
     if decision == REPLAY:

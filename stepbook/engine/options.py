@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from ..code.deps import Deps, declared
 from ..errors import InvalidInputError
 from ..model.durations import Duration, seconds
 from ..model.sizes import Size, size_in_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OnChange = Literal["warn", "rerun", "error", "ignore"]
 
@@ -22,6 +26,7 @@ class Options:
     returns: Any = None
     store: bool = True
     max_size: int | None = None
+    deps: Deps | None = None
 
 
 DEFAULTS: Final = Options()
@@ -35,6 +40,8 @@ def checked(
     returns: Any,
     store: bool,
     max_size: Size | None,
+    deps: Sequence[Any],
+    version: str | int | None,
 ) -> Options:
     """Return the options that a user has given; see :meth:`Run.options`.
 
@@ -55,4 +62,12 @@ def checked(
     if not store and max_size is not None:
         raise InvalidInputError("store=False stores nothing, so max_size does not go with it.")
     most = None if max_size is None else size_in_bytes(max_size, "max_size")
-    return Options(retries, limit, on_change or DEFAULTS.on_change, returns, store, most)
+    return Options(
+        retries,
+        limit,
+        on_change or DEFAULTS.on_change,
+        returns,
+        store,
+        most,
+        declared(deps, version),
+    )

@@ -24,6 +24,7 @@ from ..system.console import tell
 from . import history, missing, names, outdated, settings
 from .calm import calm, warn
 from .chance import changed
+from .declared import without_changed_files
 from .definitions import Definitions
 from .effects import defined_names, effects_of
 from .late import Late
@@ -148,7 +149,8 @@ class CellStep:
         inputs = self._session.inputs
         if self._reading is None:
             with calm():
-                self._reading = inputs.of_step(self._name, self._body)
+                self._reading = inputs.of_step(self._name, self._body, self._request)
+            self._session.tell_once(self._running, self._name, self._reading.remarks)
         draws = inputs.draws(None if step is None else step.fingerprint, self._name)
         return self._reading.with_draws(draws)
 
@@ -289,6 +291,7 @@ class CellStep:
                         self._touched,
                         self._body.effects.binds,
                     )
+                    fingerprint = without_changed_files(fingerprint)
                     attempt.row = attempt.row._replace(fingerprint=fingerprint)
                     variables = stored.text(
                         sorted(self._definitions.ran), writer.encode(chance) if chance else None

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ..code.cells import CellWalk, text_of
 from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
-from ..code.verdicts import AND, content_of, parts_of, with_origins
+from ..code.verdicts import AND, IGNORED, content_of, parts_of, with_origins
 from ..code.walk import DATA
+from . import declared
 from .chance import changed, hidden
 from .effects import EVERYTHING, nested_code
 from .history import LAST, variables_behind
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from .memory import Memory
     from .places import Places
-    from .transform import Body
+    from .transform import Body, Request
 
 #: What is in the name of a function that gives random generators a state.
 _SEEDING: Final = ("seed", "setstate", "set_state")
@@ -50,6 +51,7 @@ class Reading:
         own: the names that the step itself, or one behind it, has changed last.
         origins: the attempt of a step that a name comes from.
         left: the attempt that has left what a replay would have under a name.
+        remarks: what is to be said of what was declared.
     """
 
     code: str
@@ -57,6 +59,7 @@ class Reading:
     own: frozenset[str] = frozenset()
     origins: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def after(self, recorded: str | None) -> str:
         """Return the fingerprint, with the step's own inputs as they were when it was recorded.
@@ -67,13 +70,18 @@ class Reading:
         before = parts_of(recorded) or {}
         parts: dict[str, dict[str, str]] = {}
         for kind, found in self.parts.items():
+            if kind in declared.KINDS:
+                parts[kind] = found
+                continue
             parts[kind] = kept = {
                 name: BY_ITSELF if self._is_own(name) else part for name, part in found.items()
             }
             kept.update(
                 (name, part)
                 for (k, name), part in before.items()
-                if k == kind and (self._is_own(name) or _is_as_then(name, part, self.origins))
+                if k == kind
+                and not self._is_ignored(name)
+                and (self._is_own(name) or _is_as_then(name, part, self.origins))
             )
         return text_of(self.code, parts)
 
@@ -97,9 +105,19 @@ class Reading:
 
     def _is_own(self, label: str) -> bool:
         """Whether a part is of a name of the step's own, or of several of which one is."""
-        root, _, inside = label.partition(": ")
-        names = [*root.split(AND), inside]
-        return any(name in self.own or name.partition(".")[0] in self.own for name in names)
+        return any(
+            name in self.own or name.partition(".")[0] in self.own for name in _names_in(label)
+        )
+
+    def _is_ignored(self, label: str) -> bool:
+        """Whether a part is of a name that is left out, or of several of which one is."""
+        ignored = self.parts.get(IGNORED, {})
+        return any(name.partition(".")[0] in ignored for name in _names_in(label))
+
+
+def _names_in(label: str) -> list[str]:
+    root, _, inside = label.partition(": ")
+    return [*root.split(AND), inside]
 
 
 def _is_as_then(label: str, part: str, origins: Mapping[str, str]) -> bool:
@@ -155,35 +173,51 @@ class Inputs:
             self._before_seed = hidden()
         return short_hash(repr((fingerprint(body), parts, walk.inputs)))
 
-    def of_step(self, step: str, body: Body) -> Reading:
+    def of_step(self, step: str, body: Body, request: Request) -> Reading:
         """Return what a step is executed with.
 
         Args:
             step: its name.
             body: its code.
+            request: what was declared of it.
         """
         memory = self._memory
         self._look_at_chance()
         memory.observe()
-        walk = CellWalk(self._names, self._content, EVERYTHING, NotStored)
+        walk = CellWalk(self._names, self._content, EVERYTHING, NotStored, request.ignore)
+        found = declared.found(request, self._names, body.effects.binds)
         try:
-            parts = self._parts_of(walk, body)
+            parts = self._parts_of(walk, body, found)
         except Exception as error:  # noqa: BLE001 - of an object of a library: the cell executes
             parts = {"reached": {"its inputs": f"{NONE}{type(error).__name__}"}}
+        parts |= found.parts()
         # What has a stub was brought back as it was recorded.
         own = self._own(step) | walk.stubs
         left = memory.left_for(step)
         origins = {name: by for name, by in left.items() if memory.origin(name)}
-        return Reading(body.fingerprint, parts, own, origins, left)
+        remarks = (*found.remarks, *declared.unread(request, walk.left_out))
+        return Reading(body.fingerprint, parts, own, origins, left, remarks)
 
-    def _parts_of(self, walk: CellWalk, body: Body) -> dict[str, dict[str, str]]:
+    def _parts_of(
+        self, walk: CellWalk, body: Body, found: declared.Found
+    ) -> dict[str, dict[str, str]]:
         self._follow(walk, body)
+        reached = {*walk.static, *walk.changing}
+        for name in found.names:
+            walk.variable(name)
+        code = walk.parts()
         told = walk.inputs.items()
         inputs = {name: self._with_origin(name, text) for name, text in told}
         groups = {self._memory.group(name) for name in inputs if not is_hidden(name)}
-        found = [pair for group in groups if len(group) > 1 for pair in self._sharing(group)]
-        sharing = {label: self._with_origins(label, text) for label, text in found}
-        return {"reached": walk.parts(), "inputs": inputs, "shared": sharing}
+        groups = {group - walk.left_out for group in groups}
+        pairs = [pair for group in groups if len(group) > 1 for pair in self._sharing(group)]
+        return {
+            "reached": {name: part for name, part in code.items() if name in reached},
+            "inputs": inputs,
+            "shared": {label: self._with_origins(label, text) for label, text in pairs},
+            "deps": {name: part for name, part in code.items() if name not in reached},
+            IGNORED: dict.fromkeys(sorted(walk.left_out), PLAIN),
+        }
 
     def _own(self, step: str) -> frozenset[str]:
         """Return the names that the step itself, or one behind it, has changed last."""

@@ -201,6 +201,11 @@ class StepbookMagics(Magics):
         * `--out a,b`: store exactly these variables, and insist on it.
         * `--retries N`: execute the body again after an exception.
         * `--on-change warn|rerun|error|ignore`: what to do when the code has changed.
+        * `--once`: never again, whatever changes: for a cell that sends or pays.
+        * `--deps clean,data/patients.csv`: what it depends on and its code does not show: names of
+          the notebook, files, folders.
+        * `--version 2`: to change it is an edit of the cell.
+        * `--ignore today,client`: read these names, but do not compare what they hold.
         * `--no-store`: store nothing of it, and execute it in each pass.
         * `--max-size SIZE`: the same, if more would be stored of it than, say, 500MB.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..code.verdicts import compare
+from ..code.verdicts import compare, no_longer_ignored
 from ..engine import revise
 from ..engine.attempt import shorten
 from ..engine.validity import mark, tell_stale
@@ -59,6 +59,8 @@ def usable(
     verdict = compare(step.fingerprint, now)
     if verdict.kind != "stale":
         mark(run, step, verdict)
+        if verdict.kind == "unknown":
+            _tell_ignored(step, no_longer_ignored(step.fingerprint, now))
         _tell_returned(step, reading.returned(step.fingerprint))
         return step
     line = f"%stepbook redo {step.name}"
@@ -103,6 +105,15 @@ def _tell_returned(step: StepRow, names: list[str]) -> None:
             f"stepbook: {step.name!r} is replayed. Since then {', '.join(names)} {have} changed: "
             f"the step itself, or one behind it, has changed {them}. To execute it on what is "
             f"there now: %stepbook redo {step.name}"
+        )
+
+
+def _tell_ignored(step: StepRow, names: list[str]) -> None:
+    if names:
+        tell(
+            f"stepbook: {step.name!r} is replayed. It was recorded with --ignore "
+            f"{','.join(names)}, so nobody knows whether that has changed since. To execute it on "
+            f"what is there now: %stepbook redo {step.name}"
         )
 
 

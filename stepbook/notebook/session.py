@@ -32,7 +32,7 @@ from .world import Notebook
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -63,7 +63,7 @@ class Session:
         run: the run that ``%stepbook run`` has opened last, kept alive.
         lines: the input transformer.
         code: the AST transformer.
-        warned: changed steps that the person was told of.
+        warned: steps, and what the person was told of them.
         open_run: opens a run where a step finds none; used once.
         matcher: completes, while the extension is loaded.
         notebook: its code and names.
@@ -156,6 +156,13 @@ class Session:
         """Follow the files that a cell opens; say which it names are not what steps had written."""
         for line in self.files.begin(effects.texts, ours):
             tell(f"stepbook: {line}")
+
+    def tell_once(self, run: OpenRun, step: str, remarks: Iterable[str]) -> None:
+        """Say of a step what was not said of it yet."""
+        for remark in remarks:
+            if (run.id, step, remark) not in self.warned:
+                self.warned.add((run.id, step, remark))
+                tell(f"stepbook: {step!r}: {remark}")
 
     def note_definitions(self, body: list[ast.stmt], effects: Effects) -> None:
         """Note which names a cell binds by imports and definitions, and which otherwise."""

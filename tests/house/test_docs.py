@@ -14,6 +14,7 @@ import pytest
 import stepbook
 from stepbook import errors as all_errors
 from stepbook.cli.main import cli
+from stepbook.notebook import magics, transform
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -95,6 +96,13 @@ def test_every_command_and_every_option_is_on_the_page_of_the_command_line():
             assert not option.startswith("--") or option in page, (name, option)
 
 
+def test_every_option_of_a_cell_is_in_its_usage_in_its_help_and_on_its_page():
+    for option in transform.OPTIONS:
+        assert f"[{option}" in transform.USAGE or f"-- {option} " in transform.USAGE, option
+        assert f"* `{option}" in magics.StepbookMagics.step.__doc__, option
+        assert f"| `{option}" in PAGES["cells.md"], option
+
+
 def test_the_docs_name_no_command_and_no_option_that_does_not_exist():
     code = "\n".join(
         re.findall(r"`[^`\n]+`", ALL) + re.findall(r"```console\n(.*?)```", ALL, re.DOTALL)
@@ -103,9 +111,11 @@ def test_the_docs_name_no_command_and_no_option_that_does_not_exist():
     assert commands - COMMANDS.keys() == set()
     # The scanner's, and those of other tools.
     foreign = {"--json", "--format", "--group", "--execute", "--nbval", "--help", "--version"}
-    magics = (Path(stepbook.__file__).parent / "notebook").glob("*.py")
+    modules = (Path(stepbook.__file__).parent / "notebook").glob("*.py")
     tools = (ROOT / "fidelity").glob("*.py")
-    written = {option for path in (*magics, *tools) for option in _options(path.read_text("utf-8"))}
+    written = {
+        option for path in (*modules, *tools) for option in _options(path.read_text("utf-8"))
+    }
     assert _options(code) - OPTIONS - written - foreign == set()
 
 

@@ -148,6 +148,7 @@ def test_commands_options_and_names_are_completed(kernel: Kernel) -> None:
     assert completions(kernel, "%%step Load -- --o") == [
         "%%step Load -- --out",
         "%%step Load -- --on-change",
+        "%%step Load -- --once",
     ]
     assert "%stepbook run tests" in completions(kernel, "%stepbook run te")
     assert completions(kernel, "import o").count("import os") == 1

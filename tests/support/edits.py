@@ -22,7 +22,8 @@ class Edit(NamedTuple):
     """A program, a text in it, what this is replaced by, and the verdict on a recorded call.
 
     The program is the text of ``m.py``, or several files by name. In it ``call`` is the function,
-    or the function and its arguments; ``named`` has those by name.
+    or the function and its arguments; ``named`` has those by name. ``deps`` and ``version`` are
+    what is declared; paths start at the folder of the program.
     """
 
     program: str | dict[str, str]
@@ -42,7 +43,8 @@ class Edit(NamedTuple):
 
 #: Imports each program in turn, and prints the fingerprint of its call, told twice.
 _PRINTS = """
-    import importlib, json, sys
+    import importlib, json, os, sys
+    from stepbook.code.deps import declared
     from stepbook.code.fingerprints import of_call
 
     found = {}
@@ -58,8 +60,10 @@ _PRINTS = """
         call = module.call
         fn, *args = call if isinstance(call, tuple) else (call,)
         named = getattr(module, "named", {})
+        deps = declared(getattr(module, "deps", ()), getattr(module, "version", None))
         sys.path.insert(0, folder)
-        found[name] = [of_call(fn, tuple(args), named) for _ in range(2)]
+        os.chdir(folder)
+        found[name] = [of_call(fn, tuple(args), named, deps) for _ in range(2)]
         sys.path.remove(folder)
         importlib.invalidate_caches()
         for other in set(sys.modules) - before:
