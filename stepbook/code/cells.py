@@ -65,7 +65,7 @@ class CellWalk(Walk):
             needed: the names that these may read before they give them a value.
         """
         reads = reads_of(code)
-        for chain in (*reads.chains, *reads.counters):
+        for chain in (*reads.chains, *reads.counters, *((name,) for name in sorted(reads.named))):
             if chain[0] in needed and (chain[0] in self._names or chain[0] in self._ignored):
                 self._chain(self._names, chain, reads.given)
         for one in reads.imports:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dis
 import functools
+import re
 import types
 from typing import Any, Final, NamedTuple
 
 from .imports import Import
 
+#: A variable in a text, as ``query`` and ``eval`` of pandas take them: ``"age > @limit"``.
+_BEHIND_AT: Final = re.compile(r"(?<![\w.@])@([^\W\d]\w*)")
 _LOADS: Final = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES: Final = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _STORES: Final = frozenset({"STORE_GLOBAL", "DELETE_GLOBAL"})
@@ -25,12 +28,19 @@ class Reads(NamedTuple):
         imports: its own import statements.
         counters: the chains of names that it gives values to, too: ``global n; n += 1``.
         given: the attributes that it gives values to, of whatever object.
+        named: names in its texts that may be variables, as ``"age > @limit"`` has one.
     """
 
     chains: tuple[tuple[str, ...], ...]
     imports: tuple[Import, ...]
     counters: tuple[tuple[str, ...], ...]
     given: frozenset[str]
+    named: frozenset[str]
+
+
+def named_in(text: Any) -> list[str]:
+    """Return the names behind an ``@`` in a text; nothing of what is no text."""
+    return _BEHIND_AT.findall(text) if type(text) is str and "@" in text else []
 
 
 @functools.lru_cache(maxsize=4096)
@@ -44,7 +54,8 @@ def reads_of(code: types.CodeType) -> Reads:
         found.look_through(one)
     own = [chain for chain in found.chains if chain[0] not in found.stored]
     both = [chain for chain in found.chains if chain[0] in found.stored]
-    return Reads(tuple(own), tuple(found.imports), tuple(both), frozenset(found.given))
+    sets = frozenset(found.given), frozenset(found.named)
+    return Reads(tuple(own), tuple(found.imports), tuple(both), *sets)
 
 
 class _Found:
@@ -55,9 +66,12 @@ class _Found:
         self.imports: dict[Import, None] = {}
         self.stored: set[str] = set()
         self.given: set[str] = set()
+        self.named: set[str] = set()
 
     def look_through(self, code: types.CodeType) -> None:
         """Take in what one code object does itself."""
+        own = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+        self.named.update(n for text in code.co_consts for n in named_in(text) if n not in own)
         chain: list[str] = []
         constants: list[Any] = []  # before an import: how far above, and the names from there
         for step in dis.get_instructions(code):

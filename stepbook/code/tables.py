@@ -63,8 +63,10 @@ def _numpy_how(kind: type) -> Tell | None:
 
 
 def array(_: Any, value: Any) -> Any:
-    """Tell an array of NumPy by its dtype, shape and elements."""
-    return _array(value)
+    """Tell an array of NumPy by its dtype, shape and elements, and by how it can be used."""
+    flags = value.flags
+    in_columns = bool(flags.f_contiguous and not flags.c_contiguous)
+    return _array(value), in_columns, bool(flags.writeable)
 
 
 def _array(value: Any) -> Any:

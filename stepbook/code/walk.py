@@ -144,6 +144,8 @@ class Walk:
         space = value.__globals__
         for chain in reads.chains:
             self._chain(space, chain, reads.given)
+        for name in sorted(reads.named & space.keys()):
+            self._chain(space, (name,))
         for one in reads.imports:
             self._import(one, package_of(space))
         for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):

@@ -129,17 +129,21 @@ def set_hidden(states: dict[str, Any]) -> None:
 class Draws:
     """How each step found the generators of the modules, and how it left them.
 
-    An attempt that follows another of its step at once draws the same numbers.
+    An attempt that follows another of its step at once draws the same numbers. That the states are
+    those with which the step has ended is not enough: another may have drawn as many since.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+        #: The step that has drawn last, or was brought back with its draws.
+        self._drew = ""
 
     def begin(self, step: str) -> dict[str, Any]:
         """Return the states with which a step begins, having set them."""
         now = hidden()
         start, end = self._seen.get(step, (None, None))
-        if start is not None and end is not None and not changed(end, now):
+        is_here = start is not None and end is not None and not changed(end, now)
+        if start is not None and is_here and self._drew == step:
             set_hidden(start)
             return start
         return now
@@ -148,4 +152,6 @@ class Draws:
         """Return the states with which a step ends."""
         now = hidden()
         self._seen[step] = start, now
+        if changed(start, now):
+            self._drew = step
         return now

@@ -8,6 +8,7 @@ where a magic that executes it is known, as ``%%time``.
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from dataclasses import dataclass, field
 from itertools import chain
@@ -69,6 +70,9 @@ _SHELLS: Final = frozenset({"bash", "sh", "script", "sx", "system"})
 _BETWEEN: Final = re.compile(r"[\s;|&<>()'\"=]+")
 #: A name, or the name of a module within another one.
 _NAME: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+#: What the shell expands in a line: ``{rows[0]}`` and ``$name``.
+_IN_BRACES: Final = re.compile(r"\{([^{}]+)\}")
+_BEHIND_DOLLAR: Final = re.compile(r"(?<!\$)\$([^\W\d]\w*)")
 #: Where statements hold statements.
 BLOCKS: Final = ("body", "orelse", "finalbody", "handlers", "cases")
 #: Names by which code reaches every other name.
@@ -287,6 +291,26 @@ def code_in(node: ast.Call) -> list[ast.stmt]:
     except (SyntaxError, ValueError):
         return []
     return body
+
+
+def expanded_in(node: ast.Call) -> set[str]:
+    """Return the names in what the shell expands in a magic's line: ``!head {file} $lines``."""
+    magic = _magic(node)
+    if magic is None or magic[1] in _EXECUTING:
+        return set()
+    line = magic[1] if magic[0] in _SYSTEM else "".join(magic[2][:1])
+    found = set(_BEHIND_DOLLAR.findall(line))
+    for text in _IN_BRACES.findall(line):
+        with contextlib.suppress(SyntaxError, ValueError):
+            parts = ast.walk(ast.parse(text.strip(), mode="eval"))
+            found.update(part.id for part in parts if isinstance(part, ast.Name))
+    return found
+
+
+def times(node: ast.Call) -> bool:
+    """Whether a call of a magic executes its code inside of a function, where it binds no name."""
+    magic = _magic(node)
+    return magic is not None and magic[1] == "timeit"
 
 
 class _Visitor(ast.NodeVisitor):

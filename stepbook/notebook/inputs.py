@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.cells import CellWalk, text_of
-from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
+from ..code.contents import BY_ITSELF, HASH, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
 from ..code.verdicts import AND, IGNORED, content_of, parts_of, with_origins
 from ..code.walk import DATA
@@ -25,7 +25,7 @@ from .chance import changed, hidden
 from .effects import EVERYTHING, nested_code
 from .history import LAST, variables_behind
 from .memory import is_hidden
-from .needs import needed
+from .needs import needs_of
 from .stub import NotStored
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ class Reading:
         origins: the attempt of a step that a name comes from.
         left: the attempt that has left what a replay would have under a name.
         remarks: what is to be said of what was declared.
+        stubs: the names that stand for what could not be stored, each with the attempt that made
+            it, as far as that is known.
     """
 
     code: str
@@ -60,6 +62,7 @@ class Reading:
     origins: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    stubs: Mapping[str, str] = field(default_factory=dict)
 
     def after(self, recorded: str | None) -> str:
         """Return the fingerprint, with the step's own inputs as they were when it was recorded.
@@ -68,20 +71,26 @@ class Reading:
             recorded: a fingerprint of the step; None if there is none.
         """
         before = parts_of(recorded) or {}
+        # Nothing can be told of a stub. One that the same attempt has left is what there was then.
+        own = self.own.union(
+            name
+            for name, origin in self.stubs.items()
+            if origin in ("", _maker_of(before.get(("inputs", name), f"{ORIGIN}{origin}")))
+        )
         parts: dict[str, dict[str, str]] = {}
         for kind, found in self.parts.items():
             if kind in declared.KINDS:
                 parts[kind] = found
                 continue
             parts[kind] = kept = {
-                name: BY_ITSELF if self._is_own(name) else part for name, part in found.items()
+                name: BY_ITSELF if _is_of(own, name) else part for name, part in found.items()
             }
             kept.update(
                 (name, part)
                 for (k, name), part in before.items()
                 if k == kind
                 and not self._is_ignored(name)
-                and (self._is_own(name) or _is_as_then(name, part, self.origins))
+                and (_is_of(own, name) or _is_as_then(name, part, self.origins))
             )
         return text_of(self.code, parts)
 
@@ -98,15 +107,9 @@ class Reading:
         return sorted(
             name
             for name, part in inputs.items()
-            if self._is_own(name)
+            if _is_of(self.own, name)
             and not name.startswith(_CHANCE)
             and content_of(before.get(("inputs", name), part)) != content_of(part)
-        )
-
-    def _is_own(self, label: str) -> bool:
-        """Whether a part is of a name of the step's own, or of several of which one is."""
-        return any(
-            name in self.own or name.partition(".")[0] in self.own for name in _names_in(label)
         )
 
     def _is_ignored(self, label: str) -> bool:
@@ -118,6 +121,20 @@ class Reading:
 def _names_in(label: str) -> list[str]:
     root, _, inside = label.partition(": ")
     return [*root.split(AND), inside]
+
+
+def _is_of(own: frozenset[str], label: str) -> bool:
+    """Whether a part is of a name of the step's own, or of several of which one is."""
+    return any(name in own or name.partition(".")[0] in own for name in _names_in(label))
+
+
+def _maker_of(part: str) -> str:
+    """Return the attempt that has made an input, as a fingerprint tells it; empty if it does not.
+
+    With what has no content, the known part of it may stand behind the attempt.
+    """
+    content, _, origin = part.partition(MADE_BY)
+    return origin or (content[1:].partition(f" {HASH}")[0] if content.startswith(ORIGIN) else "")
 
 
 def _is_as_then(label: str, part: str, origins: Mapping[str, str]) -> bool:
@@ -191,12 +208,12 @@ class Inputs:
         except Exception as error:  # noqa: BLE001 - of an object of a library: the cell executes
             parts = {"reached": {"its inputs": f"{NONE}{type(error).__name__}"}}
         parts |= found.parts()
-        # What has a stub was brought back as it was recorded.
-        own = self._own(step) | walk.stubs
+        own = self._own(step)
+        stubs = {name: memory.origin(name) or "" for name in walk.stubs}
         left = memory.left_for(step)
         origins = {name: by for name, by in left.items() if memory.origin(name)}
         remarks = (*found.remarks, *declared.unread(request, walk.left_out))
-        return Reading(body.fingerprint, parts, own, origins, left, remarks)
+        return Reading(body.fingerprint, parts, own, origins, left, remarks, stubs)
 
     def _parts_of(
         self, walk: CellWalk, body: Body, found: declared.Found
@@ -208,6 +225,9 @@ class Inputs:
         code = walk.parts()
         told = walk.inputs.items()
         inputs = {name: self._with_origin(name, text) for name, text in told}
+        for name in walk.stubs & self._names.keys():
+            origin = self._memory.origin(name)
+            inputs[name] = f"{ORIGIN}{origin}{MADE_BY}{origin}" if origin else f"{NONE}stub"
         groups = {self._memory.group(name) for name in inputs if not is_hidden(name)}
         groups = {group - walk.left_out for group in groups}
         pairs = [pair for group in groups if len(group) > 1 for pair in self._sharing(group)]
@@ -312,7 +332,9 @@ class Inputs:
     # ---- inside ---------------------------------------------------------------------------------
 
     def _walk(self, walk: CellWalk, body: list[ast.stmt]) -> None:
-        needs = needed(body)
+        needs, expanded = needs_of(body, self._names)
+        for name in sorted(expanded & self._names.keys()):
+            walk.variable(name)
         for part in (body, *nested_code(body)):
             flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
             code = compile(ast.Module(part, []), "<cell>", "exec", flags, dont_inherit=True)
@@ -332,6 +354,8 @@ class Inputs:
 
     def _last(self, name: str) -> tuple[str, tuple[Any, ...]]:
         """Return what one of IPython's own names holds: only of ``_`` it is the person's."""
+        if name == "get_ipython":  # magics call it: always the same
+            return f"{PLAIN}the shell", ()
         return (Contents().of(self._names[name]) if name in LAST else f"{NONE}history"), ()
 
     def _brief(self, name: str) -> tuple[str, tuple[Any, ...]]:

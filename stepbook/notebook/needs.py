@@ -7,41 +7,67 @@ its next execution. A name counts as given a value where every way through the c
 from __future__ import annotations
 
 import ast
+import types
 from typing import TYPE_CHECKING, Any, Final
 
-from .effects import code_in, defined_names
+from ..code.behind import own_behind
+from ..code.own import is_own_class
+from ..code.reads import named_in
+from .effects import code_in, defined_names, expanded_in, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _LEAVING: Final = (ast.Raise, ast.Return, ast.Break, ast.Continue)
+#: What is in the names of context managers of libraries behind which code goes on after an error.
+_ENDING_ERRORS: Final = ("suppress", "raises", "ignor", "exitstack")
 
 #: The names that have a value; None where no way leads on.
 Bound = set[str] | None
+
+
+def needs_of(body: list[ast.stmt], names: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """Return the names that a cell may need from before it, and those in lines of the shell.
+
+    Args:
+        body: its statements.
+        names: the notebook's names, by which context managers of the person's own are known.
+    """
+    needs = _Needs(names)
+    needs.block(body, set())
+    return needs.found, needs.expanded
 
 
 def needed(body: list[ast.stmt]) -> set[str]:
     r"""Return the names that a cell may need from before it.
 
     Example:
-        >>> sorted(needed(ast.parse("total = 0\\nfor x in rows: total += x").body))
+        >>> sorted(needed(ast.parse("total = 0\nfor x in rows: total += x").body))
         ['rows']
     """
-    needs = _Needs()
-    needs.block(body, set())
-    return needs.found
+    return needs_of(body, {})[0]
 
 
 class _Needs:
     """Follows statements in their order.
 
+    Args:
+        names: the notebook's names.
+
     Attributes:
-        found: the names.
+        found: the names that are needed.
+        expanded: those of them that stand in a line which the shell expands.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, Any]) -> None:
         self.found: set[str] = set()
+        self.expanded: set[str] = set()
+        self._names = names
+        #: Functions and classes that the cell itself has defined so far.
+        self._defined: set[str] = set()
+        #: In the body of a class: the names that have a value around it.
+        self._around: set[str] | None = None
 
     def block(self, body: Iterable[ast.stmt], bound: Bound) -> Bound:
         """Follow statements; return the names that have a value after them."""
@@ -69,7 +95,9 @@ class _Needs:
         elif isinstance(node, ast.With | ast.AsyncWith):
             for item in node.items:
                 self._read(item, bound)
-            return self.block(node.body, bound)
+            after = self.block(node.body, {*bound})
+            ends = any(self._may_end_errors(item.context_expr) for item in node.items)
+            return bound if ends else after
         elif follow is not None:
             found: Bound = follow(node, bound)
             return found
@@ -112,6 +140,7 @@ class _Needs:
         if node.returns is not None:
             self._read(node.returns, bound)
         bound.add(node.name)  # it may call itself
+        self._defined.add(node.name)
         self._called(node.body, bound)
         return bound
 
@@ -120,8 +149,13 @@ class _Needs:
     def _classdef(self, node: ast.ClassDef, bound: set[str]) -> Bound:
         for part in (*node.decorator_list, *node.bases, *node.keywords):
             self._read(part, bound)
+        # What stands in a class is seen by its own statements, not by the functions in it.
+        before = self._around
+        self._around = {*bound} if before is None else before
         self.block(node.body, {*bound})
+        self._around = before
         bound.add(node.name)
+        self._defined.add(node.name)
         return bound
 
     def _try(self, node: Any, bound: set[str]) -> Bound:
@@ -156,7 +190,7 @@ class _Needs:
 
     # ---- expressions ----------------------------------------------------------------------------
 
-    def _read(self, node: Any, bound: set[str]) -> None:  # noqa: C901 - one for each kind
+    def _read(self, node: Any, bound: set[str]) -> None:  # noqa: C901, PLR0912 - one for each kind
         """Follow an expression, or what is made of some, in the order in which it is evaluated."""
         if isinstance(node, ast.Name):
             if not isinstance(node.ctx, ast.Load):
@@ -168,41 +202,86 @@ class _Needs:
             self._read(node.target, bound)
         elif isinstance(node, ast.BoolOp):
             self._read(node.values[0], bound)
-            inside = {*bound}
-            for value in node.values[1:]:
-                self._read(value, inside)
+            self._perhaps(node.values[1:], bound)
+        elif isinstance(node, ast.Compare):
+            self._read(node.left, bound)
+            self._read(node.comparators[0], bound)
+            self._perhaps(node.comparators[1:], bound)
         elif isinstance(node, ast.IfExp):
             self._read(node.test, bound)
             self._read(node.body, {*bound})
             self._read(node.orelse, {*bound})
         elif isinstance(node, _COMPREHENSIONS):
-            self._comprehension(node, {*bound})
+            self._comprehension(node, bound)
         elif isinstance(node, ast.Lambda):
             self._read(node.args, bound)
             self._called([node.body], bound)
         elif isinstance(node, ast.Call) and (inner := code_in(node)):
-            bound |= self.block(inner, {*bound}) or set()
+            after = self.block(inner, {*bound}) or set()
+            if not times(node):
+                bound |= after
+        elif isinstance(node, ast.Constant):
+            self.found.update(name for name in named_in(node.value) if name not in bound)
         else:
+            if isinstance(node, ast.Call):
+                found = expanded_in(node) - bound
+                self.found |= found
+                self.expanded |= found
             for part in ast.iter_child_nodes(node):
                 self._read(part, bound)
 
-    def _comprehension(self, node: Any, inside: set[str]) -> None:
-        for part in node.generators:
-            self._read(part.iter, inside)
+    def _perhaps(self, nodes: Iterable[ast.expr], bound: set[str]) -> None:
+        """Follow expressions of which each is evaluated only after some values of those before."""
+        inside = {*bound}
+        for node in nodes:
+            self._read(node, inside)
+
+    def _comprehension(self, node: Any, bound: set[str]) -> None:
+        self._read(node.generators[0].iter, {*bound})
+        around, self._around = self._around, None
+        inside = {*(bound if around is None else around)}
+        for number, part in enumerate(node.generators):
+            if number:
+                self._read(part.iter, inside)
             self._read(part.target, inside)
             for condition in part.ifs:
                 self._read(condition, inside)
         for name in ("key", "value", "elt"):
             if hasattr(node, name):
                 self._read(getattr(node, name), inside)
+        self._around = around
 
     def _called(self, body: Iterable[ast.AST], bound: set[str]) -> None:
         """Take in what the body of a function may read, whenever it is called."""
+        bound = bound if self._around is None else self._around
         for node in (part for statement in body for part in ast.walk(statement)):
             if isinstance(node, ast.Name) and node.id not in bound:
                 self.found.add(node.id)
             elif isinstance(node, ast.Global):
                 self.found.update(node.names)
+            elif isinstance(node, ast.Constant):
+                self.found.update(name for name in named_in(node.value) if name not in bound)
+
+    def _may_end_errors(self, node: ast.expr) -> bool:
+        """Whether code goes on behind a context manager in which there was an error.
+
+        Of what is not the person's own its name tells.
+        """
+        maker = node.func if isinstance(node, ast.Call) else node
+        parts: list[str] = []
+        while isinstance(maker, ast.Attribute):
+            parts.insert(0, maker.attr)
+            maker = maker.value
+        if not isinstance(maker, ast.Name):
+            return True
+        value = self._names.get(maker.id)
+        for part in parts:
+            value = vars(value).get(part) if isinstance(value, types.ModuleType) else None
+        kind = value if isinstance(value, type) else type(value)
+        if maker.id in self._defined or is_own_class(kind) or own_behind(value):
+            return True
+        name = (parts or [maker.id])[-1].lower()
+        return any(part in name for part in _ENDING_ERRORS)
 
 
 def _both(one: Bound, other: Bound) -> Bound:

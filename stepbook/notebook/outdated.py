@@ -69,6 +69,7 @@ def usable(
         if earlier is not None:
             return earlier
         tell(f"stepbook: {step.name!r}: {verdict.words}; it is executed again.{_long(step)}")
+        _tell_found(step, reading.returned(step.fingerprint))
         return verdict.words
     if on_change == "error":
         raise StaleStepError(
@@ -114,6 +115,19 @@ def _tell_ignored(step: StepRow, names: list[str]) -> None:
             f"stepbook: {step.name!r} is replayed. It was recorded with --ignore "
             f"{','.join(names)}, so nobody knows whether that has changed since. To execute it on "
             f"what is there now: %stepbook redo {step.name}"
+        )
+
+
+def _tell_found(step: StepRow, names: list[str]) -> None:
+    """Say that a cell which somebody has gone back to executes on what cells behind it have left.
+
+    What it makes of that is recorded and replayed: a plain *Run All* would not give it.
+    """
+    if names:
+        tell(
+            f"stepbook: {step.name!r} finds {', '.join(names)} as the step itself, or one behind "
+            "it, has changed it. To have it execute on what the cells above it leave: "
+            f"%stepbook redo {step.name}, and Run All."
         )
 
 

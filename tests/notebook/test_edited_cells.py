@@ -323,6 +323,32 @@ def test_a_sealed_value_of_an_earlier_attempt_is_loaded(kernel: Kernel) -> None:
     assert bodies.ran() == ["Make", "Make"]
 
 
+def test_a_stub_counts_by_the_attempt_that_it_stands_for(kernel: Kernel) -> None:
+    bodies = Bodies(kernel)
+    make = step("Make", "%%capture out\nprint(2)")
+    cells = [make, step("Use", "n = int(out.stdout)")]
+    edited = [make.replace("2", "3"), cells[1]]
+    for each in (cells, edited):
+        for cell in each:
+            kernel.ok(cell)
+        again(kernel)
+    assert bodies.ran() == ["Make", "Make", "Use", "Use"]
+    for each, n in ((edited, 3), (cells, 2), (edited, 3)):
+        for cell in each:
+            kernel.ok(cell)
+        assert kernel.value("n") == n
+        again(kernel)
+    assert bodies.ran() == []
+
+
+def test_a_cell_edited_after_later_ones_says_what_it_finds(kernel: Kernel) -> None:
+    for cell in (step("Make", "k = [1]"), step("Add", "k.append(2)"), step("Drop", "k.clear()")):
+        kernel.ok(cell)
+    told = kernel.ok(step("Add", "k.append(3)")).text()
+    assert "finds k as the step itself, or one behind it, has changed it" in told
+    assert "stepbook redo Add, and Run All" in told
+
+
 @pytest.mark.parametrize(
     ("code", "names"),
     [
@@ -350,6 +376,15 @@ def test_a_sealed_value_of_an_earlier_attempt_is_loaded(kernel: Kernel) -> None:
         ("get_ipython().run_cell_magic('time', '', 'u = v\\nw = u')", "get_ipython v"),
         ("x: int = 1\nx", "int"),
         ("lambda a=k: a", "a k"),
+        ("with suppress(E):\n    x = f()\nx", "E f suppress x"),
+        ("with a.b():\n    x = f()\nx", "a f"),
+        ("class M: pass\nwith M():\n    x = f()\nx", "f x"),
+        ("class C:\n    a = 1\n    def f(self): return a", "a"),
+        ("class C:\n    a = 1\n    b = [a for _ in a]", "a"),
+        ("a < b < (c := 1)\nc", "a b c"),
+        ("get_ipython().run_line_magic('timeit', 'u = v')\nu", "u v"),
+        ("get_ipython().getoutput('head {p[0]} $n $$HOME')", "n p"),
+        ("k = 1\ndf.query('a > @k and b > @m')", "df m"),
     ],
 )
 def test_a_cell_needs_what_it_may_read_before_it_has_bound_it(code: str, names: str) -> None:
