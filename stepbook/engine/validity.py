@@ -36,7 +36,11 @@ def is_outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChan
     """
     if on_change == "ignore" or adopt(run, step, fingerprint):
         return False
-    verdict = compare(step.fingerprint, fingerprint)
+    recorded, redaction = step.fingerprint, run.codec.redaction
+    if redaction is not None:  # both as they are recorded, whenever that was
+        recorded = redaction.fingerprint(recorded)
+        fingerprint = redaction.fingerprint(fingerprint) or ""
+    verdict = compare(recorded, fingerprint)
     if verdict.kind != "stale":
         if verdict.kind == "same":
             mark(run, step, stale=False, reads=False)
