@@ -97,8 +97,10 @@ class FileHome:
         """What ``book.json`` says of secrets; what it said last if it is gone.
 
         Raises:
-            NotABookError: it cannot be read.
+            NotABookError: it cannot be read, or something else is in the place of the book's
+                folders.
         """
+        self.check()  # nothing behind a link is read
         about = _read_about(self.about)
         if about is not None:
             self._redact = about.get("redact")
