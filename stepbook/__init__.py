@@ -26,6 +26,7 @@ if typing.TYPE_CHECKING:
     from .api.run import Run
     from .engine.context import StepContext, context
     from .engine.hooks import Live
+    from .values.redact import SECRETS
     from .values.types.classes import register
 
 #: Where the other public names are: each is imported when somebody asks for the first of them, so
@@ -38,6 +39,7 @@ _HOMES = {
     "Run": "api.run",
     "StepContext": "engine.context",
     "context": "engine.context",
+    "SECRETS": "values.redact",
     "register": "values.types.classes",
 }
 
@@ -48,6 +50,7 @@ _ERRORS = sorted(
 )
 
 __all__ = [  # noqa: PLE0604, F405 - the errors' names are strings; __getattr__ has __version__
+    "SECRETS",
     "Book",
     "Loop",
     "Run",

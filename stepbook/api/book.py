@@ -23,6 +23,7 @@ from .run import Run, wanted
 
 if TYPE_CHECKING:
     import os
+    import re
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
     from ..model.sizes import Size
 
 
-def connect(path: str | os.PathLike[str] | None = None) -> Book:
+def connect(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    redact: bool | Sequence[str | re.Pattern[str]] | None = None,
+) -> Book:
     """Return the book at *path*; nothing is created before the first run.
 
     Args:
@@ -42,16 +47,23 @@ def connect(path: str | os.PathLike[str] | None = None) -> Book:
             ``$STEPBOOK_BOOK``; else the nearest ``stepbook.duckdb`` from the current folder up to
             the project's root (the folder with ``.git`` or ``pyproject.toml``); else one to be
             created there.
+        redact: what is masked before anything is written: names such as ``"*password*"``, and
+            patterns of values from ``re.compile``. True is ``stepbook.SECRETS``, False is nothing.
+            The settings of the book keep it, for every process; None leaves them as they are.
 
     Raises:
         NotABookError: *path* is a folder.
-        InvalidInputError: *path* is no path.
+        InvalidInputError: *path* is no path, or *redact* cannot be used.
 
     Example:
         >>> book = stepbook.connect("stepbook.duckdb")
+        >>> book = stepbook.connect("stepbook.duckdb", redact=[*stepbook.SECRETS, "ssn"])
         >>> run = book.run("health-review", input={"patient_id": "p-17"})
     """
-    return book_of(runs.book_at(path))
+    opened = runs.book_at(path)
+    if redact is not None:
+        opened.redact(redact)
+    return book_of(opened)
 
 
 def loop(name: str) -> Callable[[Callable[..., Any]], Loop]:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..errors import ForkedError, StepError
 from ..model.rows import BY_HAND, DURABLE_KINDS, RUNNING
+from ..record.home import FileHome
 from ..record.records import Records
 from ..record.tables import frames, queries
 from ..seen import seen
 from ..show import html
+from ..system import scratch
 from ..system.console import stable
 from ..system.platform import describe_owner
 from ..values.codec import Codec
+from ..values.redact import Redaction
+from . import redacting
 from .attempt import interrupted_row
 from .sessions import close_sessions
 
@@ -54,6 +58,9 @@ class OpenBook:
         self.lock = threading.RLock()
         self.inherited = False
         self._id = ""
+        #: What connect(redact=...) has asked for, until the settings say so; and those in force.
+        self._wished: tuple[Redaction | None] | None = None
+        self._settings: Any = None
 
     @property
     def path(self) -> Path | None:
@@ -86,6 +93,41 @@ class OpenBook:
                 "stepbook.connect() again here, or record in the parent."
             )
 
+    # ---- secrets ------------------------------------------------------------------------------
+
+    def redact(self, patterns: object) -> None:
+        """Have the settings of the book say what is masked; see :func:`stepbook.connect`.
+
+        Raises:
+            InvalidInputError: *patterns* cannot be used.
+        """
+        self._wished = (Redaction.of(patterns),)
+        if self.records.ledgers:
+            self.secure()
+
+    def secure(self) -> None:
+        """Mask from here on what the settings say. To be called before anything is recorded.
+
+        Raises:
+            BookError: they cannot be read, or not be set.
+        """
+        home = self.records.home
+        if self._wished is not None:
+            wished = None if self._wished[0] is None else self._wished[0].settings
+            if home.redact != wished:
+                self.records.check_writable()
+                home.set_redact(wished)
+            if self.records.exists:  # else somebody may create it without them meanwhile
+                self._wished = None
+        settings = home.redact
+        original = None if settings or self.path is None else scratch.origin(self.path)
+        if original is not None:  # what is verified is compared with what was masked
+            settings = FileHome(original).redact
+        if settings != self._settings:
+            self.codec.redaction = redaction = redacting.read(settings, self.path)
+            self.records.mask(redacting.masker(redaction))
+            self._settings = settings
+
     def check_exists(self) -> None:
         """Look whether there is a book.
 
@@ -116,6 +158,8 @@ class OpenBook:
         """
         self.check_fork()
         known = run_id in self.records.ledgers
+        if not known:
+            self.secure()
         ledger = self.records.own(run_id)
         if not known:
             gone = describe_owner(ledger.previous or ledger.last_owner)

@@ -8,6 +8,7 @@ from ..errors import BookBusyError, ScanAlreadyDelivered, ScanClosed, ScanNotFou
 from ..model import failures
 from ..model.rows import DEFAULT_SCAN, PENDING, RUNNING, SUCCEEDED, fields_of
 from ..record.inbox import delivery
+from . import redacting
 from .attempt import check_name, shorten
 from .sessions import open_session
 
@@ -38,10 +39,15 @@ def deliver(
     book.check_exists()
     if not records.has_folders:
         records.ensure()
-    text = book.codec.encode(payload)
+    book.secure()
+    masked: list[str] = []
+    text = book.codec.encode(payload, masked=masked)
+    redacting.tell_given("payload", masked)
     run_id = book.resolve(run_id)
     if isinstance(error, BaseException):
         error = failures.summary(failures.describe(error))
+    if error is not None and book.codec.redaction is not None:
+        error = book.codec.redaction.text(str(error))
     content = delivery(error=str(error)) if error is not None else delivery(payload=text)
     with records.open_lock():
         target = _target(_state(records, run_id), run_id, name)

@@ -13,7 +13,7 @@ from ..model.rows import FAILED, RUNNING, SUCCEEDED, RunRow, StepRow, now_us
 from ..seen import seen
 from ..system.interrupts import section
 from ..values.seals import Address
-from . import passes
+from . import passes, redacting
 from .attempt import Attempt, current, log_row, shorten
 from .hooks import HOOKS
 from .passes import Pass, Place
@@ -256,6 +256,7 @@ class OpenRun:
         self.end_pass(handled=False)
         if not executed and row.status in (SUCCEEDED, FAILED):
             return  # a replay changes nothing
+        redacting.learn_from(self.codec.redaction, error)
         record = failures.describe(error)
         now = now_us()
         ledger.note(

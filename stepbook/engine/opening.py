@@ -13,7 +13,7 @@ from ..show import text as show_text
 from ..system.console import asks_new, stable, tell
 from ..system.interrupts import section
 from ..values.keys import checked_text, run_key
-from . import repeating, runs
+from . import redacting, repeating, runs
 from .environment import environment
 from .hooks import HOOKS
 from .wishes import UNSET, Wishes
@@ -42,6 +42,7 @@ def open_run(
 ) -> OpenRun:
     """See ``Book.run``."""
     book.check_fork()
+    book.secure()
     most = _most(max_size)
     if HOOKS.before_open is not None:
         HOOKS.before_open()
@@ -52,13 +53,17 @@ def open_run(
     reopen = wishes.reopen or reopen
     max_age = max_age if wishes.max_age is None else wishes.max_age
     age = None if max_age is None else seconds(max_age, "max_age")
-    text = book.codec.encode(None if input is UNSET else input)
+    text, whole = _texts(book, None if input is UNSET else input)
     # What an input holds is data and stays as it is; what is given as a key is a name.
-    keys = [run_key(key, text)] if key is None else spellings(run_key(key, text))
+    keys = spellings(run_key(key, text)) if key is not None else [run_key(None, whole)]
+    if text != whole and key is None:  # a hash of all of it, which shows none of it
+        keys.insert(0, run_key(None, whole, hashed=True))
+    redacting.check_run(book.codec.redaction, loop, key)
     new = wishes.begins(book.path, loop, keys[0]) or new
     records = book.records
     with section(records.lock, patient=False), records.store.kept_open():
         created = records.ensure()
+        book.secure()
         found = None if new else _find(book, loop, keys, age)
         run = None if found is None else runs.take(book, found.id)
         if run is None or reopen is not None:
@@ -72,7 +77,8 @@ def open_run(
     if reopen == "unfinished" and row.status == SUCCEEDED:
         run.close()
         return _create(book, loop, keys, text, age, trigger_type, new=True, **create)
-    if key is not None and input is not UNSET and run_key(None, row.input) != run_key(None, text):
+    same = {run_key(None, text), run_key(None, whole)}
+    if key is not None and input is not UNSET and run_key(None, row.input) not in same:
         run.close()
         raise InputChangedError(
             f"run {run.id} of loop {loop!r} with key {key!r} has another input: "
@@ -80,6 +86,16 @@ def open_run(
             f"or {asks_new.get()} to start a fresh run of this key."
         )
     return _walk_again(run, most, retry_handled=retry_handled)
+
+
+def _texts(book: OpenBook, value: Any) -> tuple[str, str]:
+    """Return the text of an input as it is recorded, and with its secrets, for the key."""
+    masked: list[str] = []
+    text = book.codec.encode(value, masked=masked)
+    if not masked:
+        return text, text
+    redacting.tell_given("input", masked)
+    return text, book.codec.encode(value, unmasked=True)
 
 
 def _most(max_size: Size | None) -> int | None:

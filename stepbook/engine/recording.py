@@ -18,8 +18,10 @@ from ..model.blobs import Limit, TooBig
 from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, CellRow, Kind, StepRow, now_us
 from ..system.console import tell
 from ..system.interrupts import take
+from ..values.kinds import to_text
 from ..values.plain import plain
-from . import decide, draws, storing
+from ..values.redact import SecretError
+from . import decide, draws, redacting, storing
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
 from .forks import end_child
 from .hooks import HOOKS
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..model.rows import Policy, Row
     from ..record.ledger import Ledger
+    from ..values.redact import Redaction
     from ..values.writer import Writer
     from .opened import OpenRun
     from .options import Options
@@ -140,6 +143,8 @@ def succeed(
     drew = draws.drawn(attempt)
     if limit is storing.HALF and not attempt.files and attempt.shown is None and drew is None:
         small = plain(value)
+        if small is not None and run.codec.redaction is not None:
+            small = _masked(run, attempt, run.codec.redaction, small)
         if small is not None:
             text, copy = small
             complete(run, attempt, value, text, seconds)
@@ -148,12 +153,28 @@ def succeed(
     try:
         with codec.writing(limit, address) as writer:
             text = writer.encode(value, hint=hint, files=attempt.files, slot=storing.RETURN)
+            redacting.tell_step(run.told, attempt.name, writer.masked)
             complete(run, attempt, value, text, seconds, *_left(run, writer, attempt, drew))
     except TooBig as much:
         storing.told(run, attempt, much)
         return _succeed_unstored(run, attempt, value, seconds, storing.policy_of(much), limit)
     given: Any = {"hint": hint, "where": attempt.name, "address": address}
     return codec.decode(text, ready=writer.ready, **given)
+
+
+def _masked(
+    run: OpenRun, attempt: Attempt, redaction: Redaction, small: tuple[str, Any]
+) -> tuple[str, Any] | None:
+    """Return a small value of plain JSON without its secrets; None if it is to be refused."""
+    found: list[str] = []
+    try:
+        masked = redaction.node(small[1], found)
+    except SecretError:
+        return None  # the writer says why
+    if not found:
+        return small
+    redacting.tell_step(run.told, attempt.name, found)
+    return to_text(masked), masked
 
 
 def _succeed_unstored(
@@ -259,6 +280,7 @@ def fail(run: OpenRun, attempt: Attempt, error: BaseException) -> None:
     row = attempt.row
     if attempt.end_row is None:
         seconds = max(0.0, time.perf_counter() - attempt.began) if attempt.began else 0.0
+        redacting.learn_from(run.codec.redaction, error)
         record = failures.describe(error, Keeper().keep)
         text = dumps(record, ensure_ascii=False)
         attempt.end_row = row.ended(FAILED, seconds, error=text)

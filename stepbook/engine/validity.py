@@ -39,7 +39,11 @@ def outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange)
     """
     if on_change == "ignore" or adopt(run, step, fingerprint):
         return ""
-    verdict = compare(step.fingerprint, fingerprint)
+    recorded, redaction = step.fingerprint, run.codec.redaction
+    if redaction is not None:  # both as they are recorded, whenever that was
+        recorded = redaction.fingerprint(recorded)
+        fingerprint = redaction.fingerprint(fingerprint) or ""
+    verdict = compare(recorded, fingerprint)
     if verdict.kind != "stale":
         mark(run, step, verdict, reads=False)
         return ""

@@ -13,7 +13,7 @@ from IPython.core.error import UsageError
 
 from ..code.shapes import short_hash
 from ..code.verdicts import code_of
-from ..engine import execute, recording, retries, storing
+from ..engine import execute, recording, redacting, retries, storing
 from ..engine.attempt import check_name, current, noted
 from ..engine.decide import EXECUTE, RAISE, decide, settled
 from ..engine.heartbeat import heartbeat
@@ -117,6 +117,8 @@ class CellStep:
         if walk.failures:
             execute.went_on(run)
         step = settled(run, state, name)
+        if step is not None and run.codec.redaction is not None:
+            step = step._replace(fingerprint=run.codec.redaction.fingerprint(step.fingerprint))
         if step is None and request.hint:
             tell(f"stepbook: {request.hint}")
         decision = decide(step, stores=request.store)
@@ -150,6 +152,10 @@ class CellStep:
         if self._reading is None:
             with calm():
                 self._reading = inputs.of_step(self._name, self._body, self._request)
+                redaction = self._running.codec.redaction
+                if redaction is not None:  # as it is recorded, to be compared with that
+                    told = self._reading.parts.items()
+                    self._reading.parts = {kind: redaction.parts(one) for kind, one in told}
             self._session.tell_once(self._running, self._name, self._reading.remarks)
         draws = inputs.draws(None if step is None else step.fingerprint, self._name)
         return self._reading.with_draws(draws)
@@ -158,6 +164,8 @@ class CellStep:
 
     def __enter__(self) -> None:
         run = self._running
+        if run.codec.redaction is not None:
+            run.codec.redaction.source(self._request.source)  # learns what is a secret here
         self._value, self._definitions = None, Definitions(self._session, self._body)
         self._around = around = contextlib.ExitStack()
         try:
@@ -410,7 +418,7 @@ class CellStep:
         origin = _origin(attempt.row, attempt.run.id)
         groups = memory.after(attempt.name, origin, self._reached, self._before)
         self._touched = groups
-        storer.add_around(around)
+        storer.add_around(self._without_secrets(around))
         storer.add_attributes(effects.attributes)
         places = self._session.places
         bound = set().union(*groups)
@@ -436,6 +444,29 @@ class CellStep:
                 storer.add(names)
         return storer.end()
 
+    def _without_secrets(self, around: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return changes around the names without the secrets in the environment; tell of these."""
+        redaction, environ = self._running.codec.redaction, around.get("environ")
+        if redaction is None or not environ:
+            return around
+        left = {
+            name: value
+            for name, value in environ.items()
+            if not isinstance(value, str)
+            or not (redaction.hides(name) or redaction.text(value) != value)
+        }
+        if len(left) == len(environ):
+            return around
+        lost = sorted(environ.keys() - left.keys())
+        redaction.learn([environ[name] for name in lost])
+        warn(
+            f"step {self._name!r} has set {', '.join(lost)} in the environment, which the book "
+            "redacts: that is not recorded, and a replay does not set it. Set it before the kernel "
+            "starts, or in a cell that is no step.",
+            stacklevel=4,
+        )
+        return {**around, "environ": left}
+
     def _encode_value(self, writer: Writer, attempt: Attempt) -> tuple[str, str]:
         """Return the text of the last value; null, and why, if it cannot be stored.
 
@@ -444,9 +475,12 @@ class CellStep:
         files = attempt.files
         try:
             hint = classes_in(self._names)
-            return writer.encode(self._value, hint=hint, files=files, slot=storing.RETURN), ""
+            text = writer.encode(self._value, hint=hint, files=files, slot=storing.RETURN)
         except NotSerializableError as error:
             return writer.encode(None, files=files), error.reason or str(error)
+        if writer.masked:
+            redacting.tell_cell(self._name, "the value of its last line")
+        return text, ""
 
     def _fail(self, error: BaseException) -> None:
         attempt = self._attempt

@@ -14,6 +14,7 @@ from ..model.rows import SUCCEEDED
 from ..system.interrupts import section
 from . import active
 from .calm import warn
+from .outputs import redacted
 from .page import Page, is_output
 
 if TYPE_CHECKING:
@@ -134,5 +135,8 @@ class Late:
             page.take(what, *args)
         with run.codec.writing_graphs(self._world) as writer:
             writer.graph = False
-            text = writer.encode(active.with_seal(page.as_outputs(), address), hint=hint)
+            shown = page.as_outputs()
+            if writer.redaction is not None:
+                shown = redacted(shown, writer.redaction)
+            text = writer.encode(active.with_seal(shown, address), hint=hint)
             return noted(ledger, cell._replace(outputs=text))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from ..values.redact import Redaction
     from .page import Output
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]+")
@@ -121,6 +122,20 @@ def without_stubs(outputs: list[Output]) -> tuple[list[Output], set[tuple[str, s
             text = "".join(line for line in lines if not any(mark in line for mark in marks))
             kept += [{**output, "text": text}] if text else []
     return kept, found
+
+
+def redacted(outputs: list[Output], redaction: Redaction) -> list[Output]:
+    """Return outputs without secrets, before they are sealed; their values stay."""
+    found: list[Output] = []
+    for output in outputs:
+        facts = {name: item for name, item in output.items() if name not in ("value", "content")}
+        made = redaction.node(facts, [], lossy=True)
+        if "value" in output:
+            made["value"] = output["value"]
+        if "content" in output:
+            made["content"] = redacted(output["content"], redaction)
+        found.append(made)
+    return found
 
 
 def storable(

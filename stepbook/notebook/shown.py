@@ -60,6 +60,8 @@ class StepOutputs:
                     why = error.reason or str(error)
             history.tell_value(output, result, self._names, why)
         shown, stubs = outputs.without_stubs(recorder.outputs())
+        if writer.redaction is not None:
+            shown = outputs.redacted(shown, writer.redaction)
         for name, step in sorted(stubs):
             warn(
                 f"step {self._step!r} has shown {name}, which step {step!r} could not store: that "

@@ -38,6 +38,15 @@ if TYPE_CHECKING:
     from .world import Notebook
 
 _MISSING: Final[Any] = object()
+#: What holds no secret, whatever its name is.
+_NO_SECRETS: Final = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    bool,
+    types.NoneType,
+)
 DEFINITIONS: Final = "$definitions"
 GROUPS: Final = "$groups"
 CHANCE: Final = "$random"
@@ -128,7 +137,7 @@ class Storer:
         Raises:
             NotSerializableError: one cannot be stored, and it must be.
         """
-        names = [name for name in group if name in self._names]
+        names = [n for n in group if n in self._names and not self._left_out(n)]
         for name in group:
             if name not in self._names:
                 self._part(name, '{"deleted":true}')
@@ -138,6 +147,37 @@ class Storer:
             self._part(names[0], self._class(names[0]))
         elif names:
             self._one(names[0])
+
+    def _left_out(self, name: str) -> bool:
+        """Whether a variable has the name of a secret; if so, say that it is missing."""
+        redaction, value = self._writer.redaction, self._names[name]
+        if redaction is None or not redaction.hides(name) or isinstance(value, _NO_SECRETS):
+            return False
+        redaction.learn(value)
+        reason = "the book redacts what has such a name"
+        if self._strict:
+            raise NotSerializableError(f"--out names {name!r}: {reason}", reason=reason)
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        self.stored.missing.append(Missing(f"{name}#0", "", reason, value))
+        self._part(name, dumps({"missing": reason, "type": kind}))
+        return True
+
+    def _is_secret(self, name: object, value: Any) -> bool:
+        """Whether something that has no variable is a secret, or holds one."""
+        writer = self._writer
+        if writer.redaction is None:
+            return False
+        if writer.redaction.hides(name) and not isinstance(value, _NO_SECRETS):
+            writer.redaction.learn(value)
+            return True
+        writer.masks = False
+        try:
+            writer.encode(value, hint=self._hint)
+        except NotSerializableError:
+            return writer.secret != ""
+        finally:
+            writer.masks = True
+        return False
 
     def add_around(self, changes: dict[str, dict[str, Any]]) -> None:
         """Store what the cell has changed around the names."""
@@ -160,6 +200,11 @@ class Storer:
                 entry = '"deleted":true'
             elif held and type(value) not in ATOMS:  # the same object, whatever becomes of it
                 entry = f'"variable":{dumps(held[0])}'
+            elif self._is_secret(path[-1], value):
+                reason = "the book redacts it"
+                self.stored.missing.append(Missing(f"{name}#0", "", reason, value))
+                node = {TAG: "missing", "number": 0, "type": type(value).__name__, "why": reason}
+                entry = f'"value":{dumps(node)}'
             else:
                 entry = f'"value":{self._encoded(name, value)}'
             found.append(f"{dumps(name)}:{{{entry}}}")
@@ -189,6 +234,10 @@ class Storer:
             if (id(owner_of_place(label)), word) in known:
                 continue
             name = shown(change.place)
+            if change.value is not GONE and self._is_secret(word, change.value):
+                reason = "the book redacts it"
+                self.stored.missing.append(Missing(f"{name}#0", "", reason, change.value))
+                continue
             places[name] = how = {"at": change.place, **self._how(change)}
             if "variable" not in how and "deleted" not in how:
                 values[name] = change.difference() if "gone" in how else change.value
@@ -225,12 +274,14 @@ class Storer:
         """Whether a function or another value can be stored as a whole."""
         writer = self._writer
         writer.graph = writer.strict = True
+        writer.masks = False
         try:
             writer.encode(self._names[name], hint=self._hint)
         except NotSerializableError:
             return False
         finally:
             writer.graph = writer.strict = False
+            writer.masks = True
         return True
 
     def _is_class(self, name: str) -> bool:
@@ -278,6 +329,7 @@ class Storer:
     def _encoded(self, name: str, value: Any, slot: str = "") -> str:
         writer, label = self._writer, name or " and ".join(value)
         writer.graph, writer.strict = not is_tree(value), self._strict
+        writer.masks = False  # a masked part would be used as if it were the secret
         try:
             text = writer.encode(value, hint=self._hint, slot=slot)
         except NotSerializableError as error:
@@ -291,6 +343,7 @@ class Storer:
             return dumps({TAG: "missing", "number": 0, "type": kind, "why": reason})
         finally:
             writer.graph = writer.strict = False
+            writer.masks = True
         held_by = {}
         if writer.missing:
             node = loads(text)

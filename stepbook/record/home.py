@@ -7,7 +7,7 @@ import secrets
 import stat
 import threading
 from json import dumps, loads
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BookMismatchError, JournalWriteError, NotABookError, StepbookError
 from ..model.rows import is_book_id, is_run_id
@@ -54,6 +54,8 @@ class FileHome:
         self.inbox = Inbox(self.folder / "inbox")
         self.locks = FileLocks(self.folder / "locks")
         self.artifacts = Artifacts(self.folder / "artifacts", self.locks.folder / "artifacts.lock")
+        #: What book.json is to say of secrets, where it is written again.
+        self._redact: Any = None
         #: Those that a book cannot do without.
         self._needed = (
             self.journals.folder,
@@ -89,6 +91,29 @@ class FileHome:
     def read_id(self) -> str:
         """Return the id that ``book.json`` tells; empty if it tells none."""
         return read_book_id(self.about) or ""
+
+    @property
+    def redact(self) -> Any:
+        """What ``book.json`` says of secrets; what it said last if it is gone.
+
+        Raises:
+            NotABookError: it cannot be read, or something else is in the place of the book's
+                folders.
+        """
+        self.check()  # nothing behind a link is read
+        about = _read_about(self.about)
+        if about is not None:
+            self._redact = about.get("redact")
+        return self._redact
+
+    def set_redact(self, settings: Any) -> None:
+        """Have ``book.json`` say this of secrets; without one, it is created with it."""
+        book_id = self.read_id()
+        self._redact = settings
+        if book_id:
+            with refusals(f"the settings of the book {self.path}", PENDING):
+                disk.rename(self._fresh_note(book_id), self.about)
+                disk.sync_dir(self.folder)
 
     def check(self) -> None:
         """Look whether the book's folders are folders.
@@ -253,7 +278,10 @@ class FileHome:
     def _fresh_note(self, book_id: str) -> Path:
         """Write a book.json under another name."""
         fresh = self.folder / f".book.{secrets.token_hex(4)}.new"
-        write_file(fresh, dumps({"book": book_id, "format": FORMAT}).encode() + b"\n")
+        about: dict[str, Any] = {"book": book_id, "format": FORMAT}
+        if self._redact is not None:
+            about["redact"] = self._redact
+        write_file(fresh, dumps(about).encode() + b"\n")
         return fresh
 
 
@@ -263,8 +291,14 @@ def read_book_id(about: Path) -> str | None:
     Raises:
         NotABookError: it cannot be read, or is not a plain file.
     """
+    known = (_read_about(about) or {}).get("book")
+    return known if is_book_id(known) else None
+
+
+def _read_about(about: Path) -> dict[str, Any] | None:
+    """Return what ``book.json`` tells; None if it is missing or tells nothing."""
     try:
-        known = loads(read_plain(about))["book"]
+        told = loads(read_plain(about))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -272,6 +306,6 @@ def read_book_id(about: Path) -> str | None:
             f"{about} cannot be read: {error.strerror}. It was left as it is. Remove it: it is "
             "made again from the tables."
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
-    return known if is_book_id(known) else None
+    return told if isinstance(told, dict) else None

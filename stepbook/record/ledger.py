@@ -175,6 +175,8 @@ class Ledger:
         self.last_owner = events.owner
         self.header = header_of(state.run, book_id)
         self.on_change: Callable[[], None] = _nothing
+        #: Takes secrets out of each row before anything is done with it; None where there are none.
+        self.mask: Callable[[Row], Row] | None = None
         self.fold_lock = threading.Lock()
         self._journals = journals
         self._restore = restore
@@ -223,6 +225,8 @@ class Ledger:
 
     def note(self, row: Row) -> None:
         """Record an event that needs no sync of its own; it takes effect at once."""
+        if self.mask is not None:
+            row = self.mask(row)
         self.journal.append(row, durable=False)
         self.on_change()
 
@@ -232,6 +236,8 @@ class Ledger:
         Raises:
             JournalWriteError: they could not be written; they stay queued.
         """
+        if self.mask is not None:
+            rows = tuple(map(self.mask, rows))
         journal = self.journal
         seq = 0
         try:

@@ -43,6 +43,7 @@ class MemoryHome:
         self.inbox = MemoryInbox()
         self.locks = MemoryLocks(self.lock)
         self.artifacts = None
+        self._redact: Any = None
 
     @property
     def exists(self) -> bool:
@@ -62,6 +63,15 @@ class MemoryHome:
     def read_id(self) -> str:
         """Return nothing."""
         return ""
+
+    @property
+    def redact(self) -> Any:
+        """What was set."""
+        return self._redact
+
+    def set_redact(self, settings: Any) -> None:
+        """Keep it."""
+        self._redact = settings
 
     def check(self) -> None:
         """Do nothing: nothing else can be in its place."""

@@ -252,6 +252,13 @@ class Home(Protocol):
     def read_id(self) -> str:
         """Return the id that it tells without its tables; empty if it tells none."""
 
+    @property
+    def redact(self) -> Any:
+        """What the book's settings say of secrets, as JSON; None for nothing."""
+
+    def set_redact(self, settings: Any) -> None:
+        """Have them say this; a book that is not there yet is created with it."""
+
     def check(self) -> None:
         """Raise NotABookError if something else is in the place of what it uses."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ..errors import (
     BookBusyError,
@@ -25,11 +25,11 @@ from .tables.overlay import Unfolded
 from .tables.store import BUSY_S, POLL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ..model.rows import CellRow, RunRow, StepRow
+    from ..model.rows import CellRow, Row, RunRow, StepRow
     from .ports import RunLock
 
 OWN_S: Final = 1.0
@@ -49,6 +49,7 @@ class Records(Lookup):
         self._patience = BUSY_S
         self._strange: list[Path] = []  # files that were told of
         self._said: set[str] = set()
+        self._mask: Callable[[Row], Row] | None = None
         self.store.beyond = self._beyond
 
     def ensure(self) -> bool:
@@ -69,6 +70,12 @@ class Records(Lookup):
                 with section(ledger.fold_lock):
                     ledger.mark_unfolded(0)
         return new
+
+    def mask(self, mask: Callable[[Row], Row] | None) -> None:
+        """Have every row go through *mask* before it is recorded, those of open runs as well."""
+        self._mask = mask
+        for ledger in list(self.ledgers.values()):
+            ledger.mask = mask
 
     def open_lock(self) -> AbstractContextManager[None]:
         """Hold the open lock: nobody else finds, creates or delivers meanwhile.
@@ -98,6 +105,8 @@ class Records(Lookup):
 
     def create(self, row: RunRow) -> Ledger:
         """Create a run and own it; under the open lock."""
+        if self._mask is not None:
+            row = cast("RunRow", self._mask(row))
         with section():
             lock = self.locks.take(row.id, OWN_S)
             ledger = Ledger(
@@ -157,6 +166,7 @@ class Records(Lookup):
 
     def _adopt(self, ledger: Ledger) -> None:
         """Own a run; in a section."""
+        ledger.mask = self._mask
         self.ledgers[ledger.state.run.id] = ledger
         if self._folder is None or not self._folder.is_alive():
             self._folder = Folder(self.fold_open)

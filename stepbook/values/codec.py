@@ -22,6 +22,7 @@ from .writer import Writer
 if TYPE_CHECKING:
     from ..model.blobs import Blobs, Limit
     from .heap import HeapWriter
+    from .redact import Redaction
     from .seals import Address
     from .world import World
 
@@ -36,6 +37,9 @@ class Codec:
     Args:
         artifacts: where big values go; None keeps everything in the text.
 
+    Attributes:
+        redaction: what is masked in all that is written; None for nothing.
+
     Example:
         >>> codec = Codec(None)
         >>> codec.decode(codec.encode({"a": (1, 2)}))
@@ -44,6 +48,7 @@ class Codec:
 
     def __init__(self, artifacts: Blobs | None) -> None:
         self.artifacts = artifacts
+        self.redaction: Redaction | None = None
         self._known = Known()
 
     def writing(self, limit: Limit | None = None, address: Address | None = None) -> Writer:
@@ -56,7 +61,8 @@ class Codec:
             limit: how much all of it may take; None for any amount.
             address: where the values will stand: what nothing else can store is sealed for there.
         """
-        return Writer(self.artifacts, known=self._known, limit=limit, address=address)
+        given: Any = {"known": self._known, "limit": limit, "address": address}
+        return Writer(self.artifacts, redaction=self.redaction, **given)
 
     def writing_graphs(
         self, world: World, limit: Limit | None = None, address: Address | None = None
@@ -64,7 +70,8 @@ class Codec:
         """Return what encodes object graphs, and values, as :meth:`writing` does."""
         from .heap import HeapWriter  # noqa: PLC0415 - only cells have graphs
 
-        return HeapWriter(self.artifacts, world, known=self._known, limit=limit, address=address)
+        given: Any = {"known": self._known, "limit": limit, "address": address}
+        return HeapWriter(self.artifacts, world, redaction=self.redaction, **given)
 
     def decode_graph(
         self,
@@ -112,7 +119,14 @@ class Codec:
         except (ArtifactError, NotStoredError) as error:
             raise _explained(error, where) from error.__cause__
 
-    def encode(self, value: Any, *, hint: Any = None) -> str:
+    def encode(
+        self,
+        value: Any,
+        *,
+        hint: Any = None,
+        unmasked: bool = False,
+        masked: list[str] | None = None,
+    ) -> str:
         """Return the JSON text of *value*, everything in it.
 
         For inputs and other small values; what a step returns goes through :meth:`writing`.
@@ -121,11 +135,18 @@ class Codec:
             value: what to store.
             hint: names classes that may be stored: a class, an annotation, or a function, of which
                 the return annotation counts.
+            unmasked: whether secrets are left in it: it is not to be written anywhere.
+            masked: takes in where something was masked.
 
         Raises:
             NotSerializableError: it holds something that cannot be stored; ``path`` says where.
         """
-        return Writer(None).encode(value, hint=hint)
+        redaction = None if unmasked else self.redaction
+        writer = Writer(None, redaction=redaction)
+        text = writer.encode(value, hint=hint)
+        if masked is not None:
+            masked += writer.masked
+        return text
 
     def decode(
         self,

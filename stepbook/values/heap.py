@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..model.blobs import Blobs, Limit
     from .parts import Known
     from .pickling import Pickled
+    from .redact import Redaction
     from .seals import Address
     from .world import World
 
@@ -75,6 +76,7 @@ class HeapWriter(Writer):
         known: the parts of values that are in the store.
         limit: how much all that it encodes may take; None for any amount.
         address: where the values will stand.
+        redaction: what is masked in all of them.
 
     Attributes:
         missing: what was left out of the last graph: path, reason and the object.
@@ -92,8 +94,10 @@ class HeapWriter(Writer):
         known: Known | None = None,
         limit: Limit | None = None,
         address: Address | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
-        super().__init__(artifacts, known=known, limit=limit, address=address)
+        given: Any = {"known": known, "limit": limit, "address": address}
+        super().__init__(artifacts, redaction=redaction, **given)
         self.world = world
         self.unpickled = OF_THE_MOMENT
         self._seals_graph = False

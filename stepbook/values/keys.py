@@ -13,10 +13,10 @@ from .nodes import TAG
 _LONGEST_KEY: Final = 200
 
 
-def run_key(key: str | None, input_text: str) -> str:
+def run_key(key: str | None, input_text: str, *, hashed: bool = False) -> str:
     """Return what finds a run again: *key*, else the canonical JSON of the input.
 
-    Canonical: keys sorted, no spaces; above 200 characters its SHA-256 in hex.
+    Canonical: keys sorted, no spaces; above 200 characters, or *hashed*, its SHA-256 in hex.
 
     Raises:
         InvalidInputError: *key* is empty, not a string, or not Unicode text.
@@ -28,7 +28,7 @@ def run_key(key: str | None, input_text: str) -> str:
     text = input_text
     with contextlib.suppress(ValueError):  # an int too long for this: its text as it is
         text = _canonical(loads(input_text, object_hook=_keys_sorted))
-    if len(text) <= _LONGEST_KEY:
+    if len(text) <= _LONGEST_KEY and not hashed:
         return text
     return hashlib.sha256(text.encode()).hexdigest()
 

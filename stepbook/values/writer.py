@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import ArtifactError, JournalWriteError, NotSerializableError
@@ -16,16 +16,18 @@ from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
 from .nodes import TAG, Encoder, b64, is_odd, name_of, step, unstorable
 from .parts import LEAST_BYTES, Known, listed
+from .redact import SecretError
 from .types import classes
 from .types.builtin import ENCODERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..model.blobs import Blobs, Limit, Stored
     from .parts import Divided, Reading
     from .pickling import Pickled
+    from .redact import Redaction
     from .seals import Address
 
 #: Text longer than this is kept in an artifact.
@@ -63,8 +65,12 @@ class Writer(Encoder):
             store already take nothing.
         address: where the values will stand; what nothing else can store is stored as a pickle that
             is sealed for there. Without it, such values are refused.
+        redaction: what is masked in all of them.
 
     Attributes:
+        masks: whether secrets are masked; else a value that holds one is refused.
+        masked: where something was masked in the value that was encoded last.
+        secret: why the value that was encoded last was refused, if that was for a secret in it.
         ready: what reading these files would give, in the order of the text, once each; None where
             they must be read. See :meth:`.codec.Codec.decode`.
         unpickled: packages of which no object is pickled.
@@ -78,8 +84,13 @@ class Writer(Encoder):
         known: Known | None = None,
         limit: Limit | None = None,
         address: Address | None = None,
+        redaction: Redaction | None = None,
     ) -> None:
         super().__init__(ENCODERS)
+        self.redaction = redaction
+        self.masks = True
+        self.masked: list[str] = []
+        self.secret = ""
         self._limit = limit
         self._most: int | None = None if limit is None else limit.most
         self._taken = 0
@@ -158,9 +169,10 @@ class Writer(Encoder):
             JournalWriteError: a file of it cannot be written; *value* is in ``value``.
             TooBig: it takes more than the limit; nothing of it is needed.
         """
-        before, self._slot = self._taken, slot
+        before, self._slot, self.secret = self._taken, slot, ""
         try:
             text = self._encode_all(value, hint, files)
+            self._check_secret()
             self._take(len(text) if text.isascii() else len(text.encode(errors="replace")))
         except BaseException as error:
             self._give_back()
@@ -169,6 +181,8 @@ class Writer(Encoder):
             if isinstance(error, JournalWriteError):
                 error.value = value  # type: ignore[attr-defined]
                 self._refused = error
+            if self.secret and isinstance(error, NotSerializableError):
+                raise _with_secret(self.secret, value) from None
             raise
         self._adopted_before |= self._adopted
         self._wanted_before += self._wanted
@@ -209,6 +223,8 @@ class Writer(Encoder):
         from .pickling import CannotPickleError  # noqa: PLC0415 - few values need it
 
         reason = str(error)
+        if self.secret:
+            raise error
         if self._seals and not files and not isinstance(error, OddTextError | _BareObjectError):
             try:
                 return self._sealed(value, self._pickled(value))
@@ -232,6 +248,11 @@ class Writer(Encoder):
         """Return the text of a value that was pickled: nothing else of it is needed."""
         from .sealed import node_of  # noqa: PLC0415 - as above
 
+        if self.redaction is not None:
+            with self._refusing_secrets():
+                self.redaction.check_pickle(pickled.data)
+                for part in pickled.buffers:
+                    self.redaction.check_bytes(part)
         self._in_vain += self._wanted
         self._wanted, self._taken, self.ready = [], self._files_take, {}
         address = self._address
@@ -262,6 +283,9 @@ class Writer(Encoder):
                     f"ctx.file({name!r}) gave a path for a file, and what the step has left there "
                     f"cannot be stored: {link.strerror}; copy the file itself there"
                 )
+            if self.redaction is not None:
+                with self._refusing_secrets():
+                    self.redaction.check_bytes(path.read_bytes())
         found = []
         for name, path in files.items():
             self._adopted[path] = stored = self._adopt(path)
@@ -300,7 +324,34 @@ class Writer(Encoder):
             text = f'{{"{TAG}":"files","value":{text},"files":{to_text(files)}}}'
         return text
 
+    def _check_secret(self) -> None:
+        """Refuse the whole of a value of which a part with a secret was left out."""
+        if self.secret:
+            raise SecretError(self.secret, path="")
+
+    @contextmanager
+    def _refusing_secrets(self) -> Iterator[None]:
+        """Note that the whole value is refused, whoever would leave a part of it out."""
+        try:
+            yield
+        except SecretError as error:
+            self.secret = error.reason or str(error)
+            raise
+
+    def _without_secrets(self, node: Any) -> Any:
+        """Return a node with its secrets masked, or refuse it."""
+        if self.redaction is None:
+            return node
+        found: list[str] = []
+        self.masked = found
+        with self._refusing_secrets():
+            masked = self.redaction.node(node, found)
+            if found and not self.masks:
+                raise SecretError(f"{found[0]} is what this book redacts", path="")
+        return masked
+
     def _text(self, node: Any, value: Any) -> str:
+        node = self._without_secrets(node)
         text = to_text(node)
         if len(text) <= INLINE_BYTES and text.isascii():
             return text
@@ -357,6 +408,8 @@ class Writer(Encoder):
     ) -> dict[str, Any]:
         """Return the node of a value that is kept as bytes; see :meth:`Encoder.blob`."""
         node = {TAG: kind, "format": FORMAT, **facts}
+        if self.redaction is not None:  # before anything of it is written
+            produce = self._checked(produce, facts)
         inline = self._artifacts is None
         if inline or (size <= _INLINE_RAW and not always_file):
             memory = _Memory()
@@ -373,6 +426,17 @@ class Writer(Encoder):
             node |= self._by_parts(ext, parts)
         self.ready.setdefault(place_of(node), []).append(ready)
         return self._sampled(node, preview)
+
+    def _checked(self, produce: Callable[[Any], object], facts: Any) -> Callable[[Any], object]:
+        """Return what writes the same bytes, which were found to hold no secret."""
+        assert self.redaction is not None  # noqa: S101 - it was asked
+        memory = _Memory()
+        produce(memory)
+        data = memory.getvalue()
+        with self._refusing_secrets():
+            self.redaction.check_facts(facts)
+            self.redaction.check_bytes(data)
+        return lambda file: file.write(data)
 
     def _by_parts(self, ext: str, parts: Divided) -> dict[str, Any]:
         """Write the parts that are not in the store yet; return what tells of all of them."""
@@ -507,6 +571,18 @@ def _refusal(path: str, reason: str, value: Any) -> NotSerializableError:
     return NotSerializableError(
         f"The value cannot be stored: {shown}: {reason}. {_WAYS_OUT}",
         path=whole,
+        reason=reason,
+        value=value,
+    )
+
+
+def _with_secret(reason: str, value: Any) -> NotSerializableError:
+    return NotSerializableError(
+        f"The value cannot be stored without a secret: {reason}. Leave that out of it, or have the "
+        "step hand it on unrecorded: run.options(store=False), in a cell --no-store. What the book "
+        "redacts is set by stepbook.connect(path, redact=...). The object is in this error's "
+        ".value.",
+        path="$",
         reason=reason,
         value=value,
     )
