@@ -180,6 +180,7 @@ class Memory:
         self._survey(names)
         for name in names:
             self._known[name] = self._imports[name] = self._state(name)
+            self._left.pop(name, None)
             self._residue.pop(name, None)
 
     def is_import(self, name: str) -> bool:
