@@ -24,6 +24,7 @@ import stepbook
 from stepbook.cli.main import cli
 from stepbook.record.lines import files_of
 from stepbook.record.listing import RUN_COLUMNS, STEP_COLUMNS
+from stepbook.record.tables.schema import SCHEMA_VERSION
 
 ANSI = "\x1b["
 
@@ -524,7 +525,7 @@ def test_doctor_finds_nothing_wrong_with_a_healthy_book_and_changes_nothing(call
     before = {p: p.read_bytes() for p in path.parent.rglob("*") if p.is_file()}
     result = call("doctor")
     assert result.exit_code == 0
-    assert "schema 2, 3 runs, 5 steps" in result.stdout
+    assert f"schema {SCHEMA_VERSION}, 3 runs, 5 steps" in result.stdout
     assert result.stdout.endswith("nothing is wrong\n")
     assert {p: p.read_bytes() for p in path.parent.rglob("*") if p.is_file()} == before
 
