@@ -47,7 +47,8 @@ class Verdict(NamedTuple):
     Attributes:
         kind: ``same`` if all parts are, ``stale`` if one is known to differ, else ``unknown``.
         changes: what differs, in words.
-        unknown: the parts that cannot be compared.
+        unknown: the parts that cannot be compared. Not those that the step itself changes: they are
+            left out, so that with nothing else the verdict is ``unknown`` and this is empty.
         in_code: whether something else than arguments differs.
     """
 
@@ -100,15 +101,16 @@ def compare(recorded: str | None, current: str) -> Verdict:
             continue
         old, new = _comparable(old, new)
         if _is_unknown(old, new) or (key[0] == "shared" and not _is_told(key[1], before)):
-            unknown.append(key[1] or "its code")
+            unknown.append("" if BY_ITSELF in (old, new) else key[1] or "its code")
         elif old != new:
             changes[key] = _words(*key, old, new)
             in_code |= key[0] in _EDITED
+    named = tuple(filter(None, unknown))
     if changes:
-        return Verdict("stale", _told(changes), tuple(unknown), in_code)
+        return Verdict("stale", _told(changes), named, in_code)
     if bare and now.keys() - before.keys():
         return Verdict("unknown", unknown=("its inputs",))
-    return Verdict("unknown", unknown=tuple(unknown)) if unknown else SAME
+    return Verdict("unknown", unknown=named) if unknown else SAME
 
 
 def no_longer_ignored(recorded: str | None, current: str) -> list[str]:

@@ -79,11 +79,12 @@ def mark(run: OpenRun, step: StepRow, verdict: Verdict, *, reads: bool = True) -
         reads: whether a value that was left on disk may be read, to be recorded again.
     """
     changes = verdict.words or None
-    if (step.verdict or "same", step.changes) == (verdict.kind, changes):
+    kind = verdict.kind if changes else "same"  # what a step itself changes is no news
+    if (step.verdict or "same", step.changes) == (kind, changes):
         return
     ledger = run.owned()
     row = step if step.left_on_disk and not reads else run.book.whole(run.id, step)
-    row = row._replace(stale=verdict.kind == "stale", verdict=verdict.kind, changes=changes)
+    row = row._replace(stale=kind == "stale", verdict=kind, changes=changes)
     if row.left_on_disk:
         ledger.state.steps[step.name] = row
     else:

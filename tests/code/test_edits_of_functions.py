@@ -234,9 +234,15 @@ EDITS = {
         "stale",
         "A changed",
     ),
+    "array in another order in memory": Edit(
+        "import numpy as np\nA = np.arange(6).reshape(2, 3).T\ndef call(): return A.ravel('K')",
+        "import numpy as np\nA = np.ascontiguousarray(np.arange(6).reshape(2, 3).T)\ndef call(): return A.ravel('K')",
+        "stale",
+        "A changed",
+    ),
     "array, as it was": Edit(
-        "import numpy as np\nA = np.arange(6).reshape(2, 3).T\ndef call(): return A",
-        "import numpy as np\nA = np.ascontiguousarray(np.arange(6).reshape(2, 3).T)\ndef call(): return A",
+        "import numpy as np\nA = np.arange(6).reshape(2, 3)\ndef call(): return A",
+        "import numpy as np\nA = np.array([[0, 1, 2], [3, 4, 5]])\ndef call(): return A",
         "same",
     ),
     "one cell of a table": Edit(
