@@ -7,6 +7,7 @@ the directory), so whoever creates it first has decided: a sender, or the deadli
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import secrets
 from json import dumps, loads
@@ -53,6 +54,12 @@ def delivery(
     return Delivery(payload, error, timeout, now_us())
 
 
+@functools.lru_cache(maxsize=256)  # who waits asks ten times a second
+def _slot(folder: Path, run_id: str, step: str, session: int) -> Path:
+    digest = hashlib.sha256(step.encode()).hexdigest()[:16]
+    return folder / f"{run_id}.{digest}.{session}.json"
+
+
 class Inbox:
     """The slots of one book."""
 
@@ -61,8 +68,7 @@ class Inbox:
 
     def path(self, run_id: str, step: str, session: int) -> Path:
         """Return the file of a slot; a step's name can hold anything, so its hash is used."""
-        digest = hashlib.sha256(step.encode()).hexdigest()[:16]
-        return self.folder / f"{run_id}.{digest}.{session}.json"
+        return _slot(self.folder, run_id, step, session)
 
     def claim(self, run_id: str, step: str, session: int, content: Delivery) -> bool:
         """Create the slot and return True, or False if it exists; durable on return.
