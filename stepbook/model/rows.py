@@ -153,7 +153,7 @@ class StepRow(NamedTuple):
 
     ``reason`` is why the attempt was executed, in words; None for the first. ``verdict`` and
     ``changes`` are of the last replay: whether the code and the inputs are what was recorded, and
-    what in them is not. None is the same.
+    what in them is not. None: nothing was recorded to compare.
     """
 
     seq: int
@@ -191,12 +191,14 @@ class StepRow(NamedTuple):
         completed_at = max(now_us(), (self.started_at or 0) + int(seconds * 1e6))
         end = completed_at, seconds, value, error
         # Each step passes here, and _replace takes twice as long.
-        more = *self[12:17], policy, *self[18:]
+        is_known = status == SUCCEEDED and self.fingerprint is not None
+        more = *self[12:17], policy, "same" if is_known else None, *self[19:]
         return StepRow._make((*self[:3], status, *self[4:8], *end, *more))
 
     def judged_same(self) -> StepRow:
         """Return this as one of which no replay has found that anything differs."""
-        return self._replace(stale=False, verdict=None, changes=None)
+        verdict: VerdictKind | None = None if self.fingerprint is None else "same"
+        return self._replace(stale=False, verdict=verdict, changes=None)
 
     def noting(self, facts: dict[str, Any]) -> StepRow:
         """Return this with more in its ``progress``."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...model.rows import (
     ORDER,
-    SUCCEEDED,
     CellRow,
     LogRow,
     PassRow,
@@ -140,9 +139,6 @@ def folded(column: Column) -> str:
     if column.type == "INTERVAL":  # of a step, for people; seconds are for computing
         return "to_microseconds(CAST(round(r.seconds * 1000000) AS BIGINT))"
     value = f'r."{column.name}"'
-    if column.name == "verdict":  # most steps never differ: no event says so of each
-        known = f"r.status = '{SUCCEEDED}' AND r.fingerprint IS NOT NULL"
-        return f"coalesce({value}, CASE WHEN {known} THEN 'same' END)"
     if column.type == "TIMESTAMPTZ":
         return f"make_timestamptz({value})"
     if column.type == "BOOLEAN" and column.needed:  # a journal of before may lack it
