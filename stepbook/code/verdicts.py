@@ -150,14 +150,23 @@ def parts_of(text: str | None) -> dict[tuple[str, str], str] | None:
 
 def makers_of(fingerprint: str | None, run_id: str) -> set[str]:
     """Return the names of the steps of a run that the inputs of a cell come from."""
-    found = set()
-    for (kind, _), part in (parts_of(fingerprint) or {}).items():
-        if kind == "inputs":
-            origin = part.partition(MADE_BY)[2] or part.removeprefix(ORIGIN)
-            attempt = _ATTEMPT.match(origin)
-            if attempt and attempt["run"] == run_id:
-                found.add(attempt["step"])
-    return found
+    parts = parts_of(fingerprint) or {}
+    origins = (_ATTEMPT.fullmatch(maker_of(parts[key])) for key in parts if key[0] == "inputs")
+    return {origin["step"] for origin in origins if origin and origin["run"] == run_id}
+
+
+def maker_of(part: str) -> str:
+    """Return what stands for the attempt that has made an input; empty if a part tells none.
+
+    It may also stand for a plain cell. With what has no content, the known part of that may stand
+    behind it.
+    """
+    content, _, made_by = part.partition(MADE_BY)
+    if made_by or not content.startswith(ORIGIN):
+        return made_by
+    origin = content.removeprefix(ORIGIN)
+    attempt = _ATTEMPT.match(origin)  # the name of a step can have any characters
+    return attempt[0] if attempt else origin.partition(" ")[0]
 
 
 def code_of(fingerprint: str | None) -> dict[tuple[str, str], str]:
@@ -211,10 +220,10 @@ def _is_of_one_attempt(old: str | None, new: str | None) -> bool:
 
 def _comparable(old: str | None, new: str | None) -> tuple[str | None, str | None]:
     """Return both without the attempts that have made them: as these, if one has no content."""
-    parts = old, new
-    made_by = [part.partition(MADE_BY)[2] for part in parts if part]
-    if old and new and all(made_by) and ORIGIN in {old[0], new[0]}:
-        return ORIGIN + made_by[0], ORIGIN + made_by[1]
+    if old and new and ORIGIN in (old[0], new[0]):
+        first, second = (part.partition(MADE_BY)[2] for part in (old, new))
+        if first and second:
+            return ORIGIN + first, ORIGIN + second
     return _content(old), _content(new)
 
 

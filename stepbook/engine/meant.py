@@ -37,7 +37,7 @@ def meant(state: State, run_id: str, name: str) -> list[StepRow]:
     Raises:
         StepNotFoundError: the run has no such step.
     """
-    if _exact(state, name) is not None or not isinstance(name, str) or not is_pattern(name):
+    if not is_several(state, name):
         return [known(state, run_id, name)]
     found = [state.steps[one] for one in matching(name, state.steps)]
     if not found:

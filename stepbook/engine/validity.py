@@ -29,7 +29,7 @@ def outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange)
         run: the run.
         step: its row; it has ended.
         fingerprint: of the code and the arguments as they are now.
-        on_change: what to do if they differ.
+        on_change: what to do if they differ; not ``ignore``.
 
     Returns:
         What has changed; nothing if the step is to be replayed.
@@ -37,7 +37,7 @@ def outdated(run: OpenRun, step: StepRow, fingerprint: str, on_change: OnChange)
     Raises:
         StaleStepError: they do, and *on_change* is ``error``.
     """
-    if on_change == "ignore" or adopt(run, step, fingerprint):
+    if adopt(run, step, fingerprint):
         return ""
     recorded, redaction = step.fingerprint, run.codec.redaction
     if redaction is not None:  # both as they are recorded, whenever that was
@@ -78,6 +78,8 @@ def mark(run: OpenRun, step: StepRow, verdict: Verdict, *, reads: bool = True) -
         verdict: the same, stale or unknown, and what in it.
         reads: whether a value that was left on disk may be read, to be recorded again.
     """
+    if verdict.kind == "same" and step.verdict in ("same", None):
+        return  # soon: thousands of steps replay in a row
     changes = verdict.words or None
     kind = verdict.kind if changes else "same"  # what a step itself changes is no news
     if (step.verdict or "same", step.changes) == (kind, changes):

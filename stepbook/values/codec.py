@@ -61,8 +61,13 @@ class Codec:
             limit: how much all of it may take; None for any amount.
             address: where the values will stand: what nothing else can store is sealed for there.
         """
-        given: Any = {"known": self._known, "limit": limit, "address": address}
-        return Writer(self.artifacts, redaction=self.redaction, **given)
+        return Writer(
+            self.artifacts,
+            known=self._known,
+            limit=limit,
+            address=address,
+            redaction=self.redaction,
+        )
 
     def writing_graphs(
         self, world: World, limit: Limit | None = None, address: Address | None = None
@@ -70,8 +75,14 @@ class Codec:
         """Return what encodes object graphs, and values, as :meth:`writing` does."""
         from .heap import HeapWriter  # noqa: PLC0415 - only cells have graphs
 
-        given: Any = {"known": self._known, "limit": limit, "address": address}
-        return HeapWriter(self.artifacts, world, redaction=self.redaction, **given)
+        return HeapWriter(
+            self.artifacts,
+            world,
+            known=self._known,
+            limit=limit,
+            address=address,
+            redaction=self.redaction,
+        )
 
     def decode_graph(
         self,
@@ -141,8 +152,7 @@ class Codec:
         Raises:
             NotSerializableError: it holds something that cannot be stored; ``path`` says where.
         """
-        redaction = None if unmasked else self.redaction
-        writer = Writer(None, redaction=redaction)
+        writer = Writer(None, redaction=None if unmasked else self.redaction)
         text = writer.encode(value, hint=hint)
         if masked is not None:
             masked += writer.masked

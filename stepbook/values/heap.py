@@ -96,8 +96,7 @@ class HeapWriter(Writer):
         address: Address | None = None,
         redaction: Redaction | None = None,
     ) -> None:
-        given: Any = {"known": known, "limit": limit, "address": address}
-        super().__init__(artifacts, redaction=redaction, **given)
+        super().__init__(artifacts, known=known, limit=limit, address=address, redaction=redaction)
         self.world = world
         self.unpickled = OF_THE_MOMENT
         self._seals_graph = False

@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ...model.rows import (
-    ORDER,
-    CellRow,
-    LogRow,
-    PassRow,
-    RunRow,
-    ScanRow,
-    StepRow,
-)
+from ...model.rows import ORDER, CellRow, LogRow, PassRow, RunRow, ScanRow, StepRow
 from .schema import MIGRATIONS
 
 if TYPE_CHECKING:
