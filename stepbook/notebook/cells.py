@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     from ..values.writer import Writer
     from .inputs import Reading
     from .places import Change
+    from .requests import Request
     from .session import Session
-    from .transform import Body, Request
+    from .transform import Body
     from .variables import Missing, Stored
 
 

@@ -10,7 +10,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from ..engine import runs
 from ..errors import StepbookError
 from .magics import COMMANDS, DOWNSTREAM, RUN_OPTIONS
-from .transform import ON_CHANGE, OPTIONS
+from .requests import ON_CHANGE, OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ from ..code.verdicts import IGNORED
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from .transform import Request
+    from .requests import Request
 
 #: The kinds of parts that are as the line says: no step changes them as it does variables.
 KINDS: Final = frozenset({"files", "given", IGNORED})

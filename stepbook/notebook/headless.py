@@ -20,7 +20,7 @@ from ..model.rows import DURABLE_KINDS, RUNNING
 from ..show.text import one_line
 from ..system.console import tell, uncoloured
 from . import inside, kernels, parameters
-from .transform import parse
+from .requests import parse
 
 if TYPE_CHECKING:
     from ..engine.wishes import Wishes

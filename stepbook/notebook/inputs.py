@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..code.cells import CellWalk, text_of
-from ..code.contents import BY_ITSELF, HASH, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
+from ..code.contents import BY_ITSELF, MADE_BY, NONE, ORIGIN, PLAIN, Contents, shared
 from ..code.shapes import fingerprint, short_hash
-from ..code.verdicts import AND, IGNORED, content_of, parts_of, with_origins
+from ..code.verdicts import AND, IGNORED, content_of, maker_of, parts_of, with_origins
 from ..code.walk import DATA
 from . import declared
 from .chance import changed, hidden
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from .memory import Memory
     from .places import Places
-    from .transform import Body, Request
+    from .requests import Request
+    from .transform import Body
 
 #: What is in the name of a function that gives random generators a state.
 _SEEDING: Final = ("seed", "setstate", "set_state")
@@ -75,7 +76,7 @@ class Reading:
         own = self.own.union(
             name
             for name, origin in self.stubs.items()
-            if origin in ("", _maker_of(before.get(("inputs", name), f"{ORIGIN}{origin}")))
+            if origin in ("", maker_of(before.get(("inputs", name), f"{ORIGIN}{origin}")))
         )
         parts: dict[str, dict[str, str]] = {}
         for kind, found in self.parts.items():
@@ -126,15 +127,6 @@ def _names_in(label: str) -> list[str]:
 def _is_of(own: frozenset[str], label: str) -> bool:
     """Whether a part is of a name of the step's own, or of several of which one is."""
     return any(name in own or name.partition(".")[0] in own for name in _names_in(label))
-
-
-def _maker_of(part: str) -> str:
-    """Return the attempt that has made an input, as a fingerprint tells it; empty if it does not.
-
-    With what has no content, the known part of it may stand behind the attempt.
-    """
-    content, _, origin = part.partition(MADE_BY)
-    return origin or (content[1:].partition(f" {HASH}")[0] if content.startswith(ORIGIN) else "")
 
 
 def _is_as_then(label: str, part: str, origins: Mapping[str, str]) -> bool:
@@ -276,6 +268,10 @@ class Inputs:
             changed: the groups of names that are not as a replay would have them before it.
             bound: the names that the cell binds.
         """
+        # Mostly a cell has given all that has changed a value itself.
+        changed = [group for group in changed if not group & bound]
+        if not changed:
+            return fingerprint
         inputs = {
             name: content_of(part)
             for (kind, name), part in (parts_of(fingerprint) or {}).items()
@@ -284,7 +280,7 @@ class Inputs:
         found: set[str] = set()
         for group in changed:
             read = group & inputs.keys()
-            if not group & bound and all(inputs[n] == self._content(n)[0] for n in read):
+            if all(inputs[name] == self._content(name)[0] for name in read):
                 found |= read
         origins = {name: reading.left[name] for name in found}
         return with_origins(fingerprint, origins) if found else fingerprint

@@ -19,7 +19,7 @@ from ..model.durations import describe
 from ..seen import seen
 from ..system.console import asks_new, stable, tell
 from . import trust, verify
-from .transform import ON_CHANGE, USAGE
+from .requests import ON_CHANGE, USAGE
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from ..engine.options import OnChange
     from ..engine.passes import Pass
     from ..model.rows import StepRow
-    from .transform import Body, Request
+    from .requests import Request
+    from .transform import Body
 
 
 class OneExecution(Protocol):

@@ -14,7 +14,7 @@ import pytest
 import stepbook
 from stepbook import errors as all_errors
 from stepbook.cli.main import cli
-from stepbook.notebook import magics, transform
+from stepbook.notebook import magics, requests
 
 ROOT = Path(__file__).parents[2]
 PAGES = {path.name: path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -97,8 +97,8 @@ def test_every_command_and_every_option_is_on_the_page_of_the_command_line():
 
 
 def test_every_option_of_a_cell_is_in_its_usage_in_its_help_and_on_its_page():
-    for option in transform.OPTIONS:
-        assert f"[{option}" in transform.USAGE or f"-- {option} " in transform.USAGE, option
+    for option in requests.OPTIONS:
+        assert f"[{option}" in requests.USAGE or f"-- {option} " in requests.USAGE, option
         assert f"* `{option}" in magics.StepbookMagics.step.__doc__, option
         assert f"| `{option}" in PAGES["cells.md"], option
 

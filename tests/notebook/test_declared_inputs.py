@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stepbook.notebook.transform import Lines, Request
+from stepbook.notebook.transform import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from driver import Kernel
+
+    from stepbook.notebook.requests import Request
 
 
 @pytest.fixture
