@@ -16,7 +16,6 @@ from ..system import scratch
 from ..system.console import stable
 from ..system.platform import describe_owner
 from ..values.codec import Codec
-from ..values.redact import Redaction
 from . import redacting
 from .attempt import interrupted_row
 from .sessions import close_sessions
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from ..model.rows import CellRow, StepRow
     from ..record.ledger import Ledger, State
+    from ..values.redact import Redaction
 
 _AHEAD: Final = 8 * 1024 * 1024
 #: Steps of which the values are in memory together, when those of many are recorded again.
@@ -101,7 +101,7 @@ class OpenBook:
         Raises:
             InvalidInputError: *patterns* cannot be used.
         """
-        self._wished = (Redaction.of(patterns),)
+        self._wished = (redacting.asked().of(patterns),)
         if self.records.ledgers:
             self.secure()
 

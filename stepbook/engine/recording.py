@@ -19,8 +19,9 @@ from ..model.rows import FAILED, PENDING, RUNNING, SUCCEEDED, CellRow, Kind, Ste
 from ..system.console import tell
 from ..system.interrupts import take
 from ..values.kinds import to_text
+from ..values.mask import SecretError
+from ..values.masking import masked_node
 from ..values.plain import plain
-from ..values.redact import SecretError
 from . import decide, draws, redacting, storing
 from .attempt import Attempt, current, interrupted_row, log_row, shorten
 from .forks import end_child
@@ -168,7 +169,7 @@ def _masked(
     """Return a small value of plain JSON without its secrets; None if it is to be refused."""
     found: list[str] = []
     try:
-        masked = redaction.node(small[1], found)
+        masked = masked_node(redaction, small[1], found)
     except SecretError:
         return None  # the writer says why
     if not found:

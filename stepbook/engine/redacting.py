@@ -9,16 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import BookError, InvalidInputError, StepbookWarning, StepNameError
 from ..model.rows import CellRow, LogRow, RunRow, ScanRow, StepRow
 from ..system.interrupts import in_thread
-from ..values.redact import MASK, Redaction
+from ..values.mask import MASK
+from ..values.masking import masked_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ..model.rows import Row
+    from ..values.redact import Redaction
 
 #: Places that a message names.
 _MOST_TOLD: Final = 5
+
+
+def asked() -> type[Redaction]:
+    """Return the class, which takes 30 ms to load: few books mask something."""
+    from ..values.redact import Redaction  # noqa: PLC0415 - see above
+
+    return Redaction
 
 
 def masker(redaction: Redaction | None) -> Callable[[Row], Row] | None:
@@ -39,7 +48,7 @@ def _masked(redaction: Redaction, row: Row) -> Row:
 
 
 def _without(redaction: Redaction, row: Row) -> Row:
-    json, text = redaction.json, redaction.text
+    json, text = functools.partial(masked_json, redaction), redaction.text
     if isinstance(row, StepRow):
         check_name(redaction, row.name)
         return row._replace(
@@ -125,8 +134,10 @@ def read(settings: Any, path: Path | None) -> Redaction | None:
     Raises:
         BookError: they cannot be read.
     """
+    if settings is None:
+        return None
     try:
-        return Redaction.from_settings(settings)
+        return asked().from_settings(settings)
     except ValueError as error:
         raise BookError(
             f"the settings in {path}.d/book.json say of secrets what cannot be read ({error}). "

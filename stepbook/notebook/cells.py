@@ -34,7 +34,7 @@ from .outputs import Recorder, flush_figures
 from .restore import Restorer
 from .shown import StepOutputs
 from .stub import NotStored, refuse
-from .surroundings import REGISTERED
+from .surroundings import REGISTERED, without_secrets
 from .variables import Storer, classes_in
 
 if TYPE_CHECKING:
@@ -447,26 +447,18 @@ class CellStep:
 
     def _without_secrets(self, around: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return changes around the names without the secrets in the environment; tell of these."""
-        redaction, environ = self._running.codec.redaction, around.get("environ")
-        if redaction is None or not environ:
+        redaction = self._running.codec.redaction
+        if redaction is None:
             return around
-        left = {
-            name: value
-            for name, value in environ.items()
-            if not isinstance(value, str)
-            or not (redaction.hides(name) or redaction.text(value) != value)
-        }
-        if len(left) == len(environ):
-            return around
-        lost = sorted(environ.keys() - left.keys())
-        redaction.learn([environ[name] for name in lost])
-        warn(
-            f"step {self._name!r} has set {', '.join(lost)} in the environment, which the book "
-            "redacts: that is not recorded, and a replay does not set it. Set it before the kernel "
-            "starts, or in a cell that is no step.",
-            stacklevel=4,
-        )
-        return {**around, "environ": left}
+        left, lost = without_secrets(around, redaction)
+        if lost:
+            warn(
+                f"step {self._name!r} has set {', '.join(lost)} in the environment, which the book "
+                "redacts: that is not recorded, and a replay does not set it. Set it before the "
+                "kernel starts, or in a cell that is no step.",
+                stacklevel=4,
+            )
+        return left
 
     def _encode_value(self, writer: Writer, attempt: Attempt) -> tuple[str, str]:
         """Return the text of the last value; null, and why, if it cannot be stored.

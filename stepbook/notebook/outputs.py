@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import NotSerializableError
+from ..values.masking import masked_node
 from . import stub
 from .listen import listener, model_in
 from .page import Page, display_of, fill, is_output, texts_of
@@ -129,7 +130,7 @@ def redacted(outputs: list[Output], redaction: Redaction) -> list[Output]:
     found: list[Output] = []
     for output in outputs:
         facts = {name: item for name, item in output.items() if name not in ("value", "content")}
-        made = redaction.node(facts, [], lossy=True)
+        made = masked_node(redaction, facts, [], lossy=True)
         if "value" in output:
             made["value"] = output["value"]
         if "content" in output:

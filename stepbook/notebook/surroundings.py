@@ -21,6 +21,8 @@ from .stub import NotStored
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..values.redact import Redaction
+
     Snapshot = dict[str, dict[str, Any]]
 
 _GONE: Final = None
@@ -123,6 +125,19 @@ def _same(old: dict[str, Any], name: str, value: Any) -> bool:
 
 
 # ---- setting again ------------------------------------------------------------------------------
+
+
+def without_secrets(changed: Snapshot, redaction: Redaction) -> tuple[Snapshot, list[str]]:
+    """Return changes without the variables of the environment that hold secrets, and these."""
+    environ = changed.get("environ", {})
+    lost = sorted(
+        name
+        for name, value in environ.items()
+        if isinstance(value, str) and (redaction.hides(name) or redaction.text(value) != value)
+    )
+    redaction.learn([environ[name] for name in lost])
+    left = {name: value for name, value in environ.items() if name not in lost}
+    return ({**changed, "environ": left} if lost else changed), lost
 
 
 def apply(stored: Any, source: str, told: set[str]) -> list[str]:

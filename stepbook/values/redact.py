@@ -1,34 +1,28 @@
 """Secrets, masked before anything is written: which names have them, and what they look like.
 
-Pure: what is masked, and where. Values are masked as nodes (:meth:`Redaction.node`), right before
-they become text. Other text (:meth:`Redaction.text`) is searched for what looks like a secret, and
-for what is assigned to a name that has one.
+Pure: what is masked, and where. Values are masked as nodes (:mod:`.masking`), right before they
+become text. Other text (:meth:`Redaction.text`) is searched for what looks like a secret, and for
+what is assigned to a name that has one.
 """
 
 from __future__ import annotations
 
 import ast
-import base64
 import contextlib
 import functools
 import hashlib
 import html
-import io
 import pickletools
 import re
 from dataclasses import dataclass, field
 from fnmatch import translate
 from json import dumps, loads
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from ..errors import InvalidInputError, NotSerializableError
-from .nodes import TAG, step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-#: What stands in the place of a secret, everywhere.
-MASK: Final = "[redacted]"
+from ..errors import InvalidInputError
+from .mask import MASK, SecretError
+from .secrets_in_code import without_literals
+from .secrets_in_files import in_arrow, in_npy, texts_in
 
 #: The patterns of ``redact=True``: names that have secrets, and what well-known ones look like.
 SECRETS: Final[tuple[str | re.Pattern[str], ...]] = (
@@ -97,20 +91,10 @@ _BARE: Final = re.compile(
     r"""(?<![\w-])(?P<name>[A-Za-z_][\w-]*)=(?P<held>[^\s"'\\&,;)}\]=(\[{<>]+)"""
 )
 
-#: Nodes of which the items are pairs of a key and a value.
-_PAIRS: Final = frozenset({"dict", "defaultdict", "OrderedDict", "Counter"})
-#: What a node tells of an object by the names of its attributes.
-_ATTRIBUTES: Final = frozenset({"fields", "slots", "notes", "attributes"})
-_TEXTS: Final = frozenset({"bytes", "bytearray", "str"})
-
 
 #: What may be learned: no word and no number, which texts have for other reasons.
 _SECRETIVE: Final = re.compile(r"(?=.*[^\W_])(?=.*[^A-Za-z\s])(?!\d+\Z)\S(?:.{4,}\S)", re.DOTALL)
 _MOST_LEARNED: Final = 400
-
-
-class SecretError(NotSerializableError):
-    """What holds a secret cannot be stored without it."""
 
 
 @dataclass(frozen=True)
@@ -173,14 +157,12 @@ class Redaction:
         }
 
     @classmethod
-    def from_settings(cls, settings: Any) -> Redaction | None:
+    def from_settings(cls, settings: dict[str, Any]) -> Redaction | None:
         """Return what :attr:`settings` gave.
 
         Raises:
             ValueError: it is something else.
         """
-        if settings is None:
-            return None
         try:
             values = [re.compile(text, flags) for text, flags in settings["values"]]
             return cls.of([*map(str, settings["names"]), *values])
@@ -208,14 +190,14 @@ class Redaction:
 
     def source(self, text: str) -> str:
         """Return code without the literals that are assigned to names with secrets."""
-        return self._masked(_without_literals(text, self.hides, self.learn), bare=False)
+        return self._masked(without_literals(text, self.hides, self.learn), bare=False)
 
     def learn(self, value: Any) -> None:
         """Take in what was found under the name of a secret: from here on it is masked anywhere.
 
         Not what may be a word, for that would be masked in every text. Kept in memory only.
         """
-        for text in _texts_in(value):
+        for text in texts_in(value):
             if text not in self._learned and _SECRETIVE.fullmatch(text):
                 if len(self._learned) >= _MOST_LEARNED:
                     return
@@ -298,44 +280,16 @@ class Redaction:
             return f"#{hashlib.sha256(content.encode()).hexdigest()[:20]}{mark}{origin}"
         return part
 
-    # ---- values ---------------------------------------------------------------------------------
-
-    def node(self, node: Any, found: list[str], *, names: bool = True, lossy: bool = False) -> Any:
-        """Return the node of a value without the secrets in it.
-
-        Args:
-            node: see :mod:`.nodes`.
-            found: takes in where something was masked.
-            names: whether keys are looked at, or only texts.
-            lossy: whether the whole object is masked where a part of it cannot be.
-
-        Raises:
-            SecretError: it can be masked only as a whole, and not *lossy*.
-        """
-        return _Walk(self, found, names=names, lossy=lossy).node(node, None)
-
-    def json(self, text: str | None, *, names: bool = True) -> str | None:
-        """Return JSON text without secrets, as :meth:`node` does; never raises."""
-        if text is None:
-            return None
-        try:
-            node = loads(text)
-        except (ValueError, RecursionError):
-            return self.text(text)
-        found: list[str] = []
-        masked = self.node(node, found, names=names, lossy=True)
-        return dumps(masked, ensure_ascii=False, separators=(",", ":")) if found else text
-
     def check_facts(self, facts: Any) -> None:
         """Refuse what a node tells of bytes, such as the names of columns.
 
         Raises:
             SecretError: a name in it is that of a secret, or a text looks like one.
         """
-        for name in _texts_in(facts):
+        for name in texts_in(facts):
             if self.hides(name):
                 raise SecretError(f"{name!r} is a name that this book redacts", path="")
-            self._check_text(name)
+            self.check_text(name)
 
     def check_bytes(self, data: Any) -> None:
         """Refuse bytes that hold a secret: those of tables and arrays by what is in them.
@@ -345,13 +299,13 @@ class Redaction:
         """
         data = bytes(data)
         if data.startswith(b"ARROW1"):
-            self.check_facts(list(_in_arrow(data)))
+            self.check_facts(list(in_arrow(data)))
         elif data.startswith(b"\x93NUMPY"):
-            self.check_facts(list(_in_npy(data)))
+            self.check_facts(list(in_npy(data)))
         else:
-            self._check_text(data.decode("utf-8", "replace"))
+            self.check_text(data.decode("utf-8", "replace"))
             if b"\0" in data:  # UTF-16, or UTF-32 as NumPy has it
-                self._check_text(data.replace(b"\0", b"").decode("utf-8", "replace"))
+                self.check_text(data.replace(b"\0", b"").decode("utf-8", "replace"))
 
     def check_pickle(self, data: Any) -> None:
         """Refuse a pickle with a text that is a secret, or the name of one.
@@ -365,130 +319,14 @@ class Redaction:
             elif isinstance(argument, bytes | bytearray):
                 self.check_bytes(argument)
 
-    def _check_text(self, text: str) -> None:
+    def check_text(self, text: str) -> None:
+        """Refuse a text that holds a secret.
+
+        Raises:
+            SecretError: it does.
+        """
         if self.text(text) != text:
             raise SecretError("it holds what this book redacts", path="")
-
-
-#: Where something stands: in what, and by which key or at which place there.
-_Path = tuple[Any, Any] | None
-
-
-def _shown(path: _Path) -> str:
-    told = ""
-    while path is not None:
-        path, key = path
-        told = (f"[{key}]" if type(key) is int else step(key)) + told
-    return f"${told}"
-
-
-class _Walk:
-    """One walk through a node; one frame for each level."""
-
-    def __init__(self, redaction: Redaction, found: list[str], *, names: bool, lossy: bool) -> None:
-        self._redaction = redaction
-        self._found = found
-        self._names = names
-        self._lossy = lossy
-
-    def node(self, node: Any, path: _Path) -> Any:
-        kind = type(node)
-        if kind is str:
-            masked = self._redaction.text(node)
-            if masked != node:
-                self._found.append(_shown(path))
-            return masked
-        if kind is list:
-            items = []
-            for place, item in enumerate(node):
-                items.append(self.node(item, (path, place)))
-            return items
-        if kind is not dict:
-            return node
-        if type(node.get(TAG)) is not str:
-            return self._fields(node, path)
-        before = len(self._found)
-        try:
-            return self._tagged(node, path)
-        except SecretError:
-            if not self._lossy:
-                raise
-            del self._found[before:]
-            self._found.append(_shown(path))
-            return MASK
-
-    def _fields(self, node: dict[str, Any], path: _Path) -> dict[str, Any]:
-        made: dict[str, Any] = {}
-        for key, item in node.items():
-            made[self._key(key)] = self._named(key, item, (path, key))
-        return made
-
-    def _named(self, key: Any, item: Any, path: _Path) -> Any:
-        if item is not None and self._names and self._redaction.hides(key):
-            if item != MASK:
-                self._found.append(_shown(path))
-                self._redaction.learn(item)
-            return MASK
-        return self.node(item, path)
-
-    def _key(self, key: Any) -> Any:
-        masked = self._redaction.text(key) if type(key) is str else key
-        if masked != key:
-            if not self._lossy:
-                raise SecretError("a key of a dict is what this book redacts", path="")
-            self._found.append(masked)
-        return masked
-
-    def _tagged(self, node: dict[str, Any], path: _Path) -> Any:
-        made: dict[str, Any] = {}
-        kind = node[TAG]
-        for name, item in node.items():
-            if name == TAG:
-                made[name] = item
-            elif name == "data" and type(item) is str:
-                if self._is_secret(item):
-                    if kind not in _TEXTS:
-                        raise SecretError("it holds what this book redacts", path="")
-                    self._found.append(_shown(path))
-                    return MASK
-                made[name] = item
-            elif type(item) is str:
-                self._redaction._check_text(item)  # noqa: SLF001 - of this module
-                made[name] = item
-            elif name == "items" and kind in _PAIRS and type(item) is list:
-                made[name] = self._pairs(item, path)
-            elif name in _ATTRIBUTES and type(item) is dict and TAG not in item:
-                made[name] = self._attributes(item, path)
-            else:
-                made[name] = self.node(item, path if name == "items" else (path, name))
-        return made
-
-    def _pairs(self, items: list[Any], path: _Path) -> list[Any]:
-        made: list[Any] = []
-        for pair in items:
-            if type(pair) is not list or len(pair) != 2:  # noqa: PLR2004 - a key and a value
-                made.append(self.node(pair, path))
-                continue
-            key, item = pair
-            key = self._key(key) if type(key) is str else self.node(key, path)
-            made.append([key, self._named(pair[0], item, (path, pair[0]))])
-        return made
-
-    def _attributes(self, item: dict[str, Any], path: _Path) -> dict[str, Any]:
-        for name, part in item.items():
-            hidden = self._names and part is not None and self._redaction.hides(name)
-            if hidden and type(part) is not str:  # its class may take nothing but what it was
-                raise SecretError(f"{name!r} is a name that this book redacts", path="")
-        return self._fields(item, path)
-
-    def _is_secret(self, data: str) -> bool:
-        try:
-            self._redaction.check_bytes(base64.b64decode(data, validate=True))
-        except SecretError:
-            return True
-        except ValueError:  # it is no base64
-            return self._redaction.text(data) != data
-        return False
 
 
 # ---- names --------------------------------------------------------------------------------------
@@ -575,138 +413,3 @@ def _mask_literal(literal: str, hides: Any) -> str:
     if hides(inside["text"]):  # where the secret is found: os.getenv("API_KEY")
         return literal
     return inside["open"] + MASK + inside["close"]
-
-
-def _without_literals(
-    source: str, hides: Callable[[object], bool], learn: Callable[[object], None]
-) -> str:
-    """Return the code of a cell with the literals masked that names with secrets get."""
-    tree = _parsed(source)
-    if tree is None:
-        return source
-    spans: set[tuple[int, int, int, int]] = set()
-    for node in ast.walk(tree):
-        for value in _given(node, hides):
-            spans.update(_literals(value, hides, learn))
-    lines = [line.encode() for line in source.splitlines(keepends=True)]
-    for first, start, last, end in sorted(spans, reverse=True):
-        whole = lines[first - 1][:start] + f'"{MASK}"'.encode() + lines[last - 1][end:]
-        lines[first - 1 : last] = [whole]
-    return b"".join(lines).decode()
-
-
-def _parsed(source: str) -> ast.Module | None:
-    magic = re.compile(r"^([ \t]*)[%!?].*$", re.MULTILINE)
-    for text in (source, magic.sub(r"\1pass", source)):
-        try:
-            # Lines as ast counts them, and not as texts are split.
-            if len(text.splitlines()) == len(text.split("\n")) - text.endswith("\n"):
-                return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-    return None
-
-
-def _given(node: ast.AST, hides: Any) -> Iterator[ast.AST]:
-    """Yield what a node of code gives to names with secrets."""
-    match node:
-        case ast.Assign(targets=targets, value=value):
-            if any(hides(name) for target in targets for name in _names(target)):
-                yield value
-        case (
-            ast.AnnAssign(target=target, value=ast.expr() as value)
-            | ast.AugAssign(target=target, value=value)
-            | ast.NamedExpr(target=target, value=value)
-        ):
-            if any(map(hides, _names(target))):
-                yield value
-        case ast.keyword(arg=str(name), value=value) if hides(name):
-            yield value
-        case ast.Dict(keys=keys, values=values):
-            for key, value in zip(keys, values, strict=True):
-                if isinstance(key, ast.Constant) and hides(key.value):
-                    yield value
-        case _:
-            yield from _beside(node, hides)
-
-
-def _beside(node: ast.AST, hides: Any) -> Iterator[ast.AST]:
-    """Yield what stands beside names with secrets, where they are told or compared."""
-    match node:
-        case ast.Call(args=args) if any(
-            isinstance(one, ast.Constant) and hides(one.value) for one in args
-        ):
-            yield from args
-        case ast.Compare(left=left, comparators=right):
-            if any(hides(name) for one in (left, *right) for name in _names(one)):
-                yield from (left, *right)
-
-
-def _names(target: ast.AST) -> Iterator[str]:
-    match target:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            yield name
-        case ast.Subscript(slice=ast.Constant(value=str(name))):
-            yield name
-        case ast.Tuple(elts=items) | ast.List(elts=items):
-            for item in items:
-                yield from _names(item)
-        case ast.Starred(value=item):
-            yield from _names(item)
-
-
-def _literals(node: ast.AST, hides: Any, learn: Any) -> Iterator[tuple[int, int, int, int]]:
-    if isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.Constant)
-        and type(node.value) in (str, bytes, int, float, complex)
-        and not hides(node.value)
-    ):
-        assert node.end_lineno is not None  # noqa: S101 - of parsed text
-        assert node.end_col_offset is not None  # noqa: S101
-        if isinstance(node, ast.Constant):
-            learn(node.value)
-        yield node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
-        return
-    for inner in ast.iter_child_nodes(node):
-        yield from _literals(inner, hides, learn)
-
-
-# ---- in files -----------------------------------------------------------------------------------
-
-
-def _texts_in(facts: Any) -> Iterator[str]:
-    waiting = [facts]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, str):
-            yield one
-        elif isinstance(one, bytes):
-            yield one.decode("utf-8", "replace")
-        elif isinstance(one, dict):
-            waiting += [*one.keys(), *one.values()]
-        elif isinstance(one, list | tuple | set | frozenset):
-            waiting += one
-
-
-def _in_arrow(data: bytes) -> Iterable[Any]:
-    """Yield the names of columns, and what is in those with text."""
-    import pyarrow as pa  # noqa: PLC0415 - there is a table
-
-    table = pa.ipc.open_file(pa.BufferReader(data)).read_all()
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        yield name
-        kind = column.type
-        if not (pa.types.is_primitive(kind) or pa.types.is_null(kind)):
-            yield column.to_pylist()
-    yield [*(table.schema.metadata or {}).values()]
-
-
-def _in_npy(data: bytes) -> Iterable[Any]:
-    import numpy as np  # noqa: PLC0415 - there is an array
-
-    array = np.load(io.BytesIO(data), allow_pickle=False)
-    yield [*(array.dtype.names or ())]
-    if array.dtype.kind in "USV":
-        yield array.tolist()
-    elif array.dtype.itemsize == 1:
-        yield array.tobytes()

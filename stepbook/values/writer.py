@@ -14,9 +14,10 @@ from ..model.libraries import ALIVE
 from ..system.interrupts import allowed, in_thread, section
 from ..system.platform import not_plain
 from .kinds import FORMAT, LIBRARIES, PARTS_FORMAT, library, to_text
+from .mask import SecretError
+from .masking import masked_node
 from .nodes import TAG, Encoder, b64, is_odd, name_of, step, unstorable
 from .parts import LEAST_BYTES, Known, listed
-from .redact import SecretError
 from .types import classes
 from .types.builtin import ENCODERS
 
@@ -345,7 +346,7 @@ class Writer(Encoder):
         found: list[str] = []
         self.masked = found
         with self._refusing_secrets():
-            masked = self.redaction.node(node, found)
+            masked = masked_node(self.redaction, node, found)
             if found and not self.masks:
                 raise SecretError(f"{found[0]} is what this book redacts", path="")
         return masked

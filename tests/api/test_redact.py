@@ -228,3 +228,32 @@ def test_settings_that_cannot_be_read_stop_the_recording(tmp_path):
     about.write_text(json.dumps({**told, "redact": {"names": 3}}))
     with pytest.raises(stepbook.BookError, match="Nothing is recorded"):
         stepbook.connect(path).run("b")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: pd.DataFrame({"password": [SECRET] * 300_000, "x": range(300_000)}),
+        lambda: pd.DataFrame({"text": [TOKEN] * 300_000, "x": range(300_000)}),
+        lambda: np.array([TOKEN] * 200_000),
+    ],
+    ids=["column", "text", "array"],
+)
+def test_what_is_big_enough_to_be_stored_by_parts_is_refused_as_well(tmp_path, make):
+    run = stepbook.connect(tmp_path / "book.duckdb", redact=True).run("a")
+    with pytest.raises(stepbook.NotSerializableError, match="without a secret"):
+        run.do("Load", make)
+    run.close()
+    assert not leaks(tmp_path)
+
+
+def test_nothing_of_it_is_loaded_where_nothing_is_masked():
+    code = (
+        "import sys, stepbook\n"
+        "stepbook.connect(':memory:').run('a').do('Step', dict)\n"
+        "print(*(name for name in sys.modules if name.startswith('stepbook.values.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "stepbook.values.writer" in loaded
+    assert "stepbook.values.redact" not in loaded
