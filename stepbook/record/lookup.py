@@ -193,7 +193,13 @@ class Lookup:
         if not self.store.exists:
             return self.assemble(run_id, None, files)[0]
         with self.store.reading(timeout) as reader:
-            return self.assemble(run_id, reader, files)[0]
+            try:
+                return self.assemble(run_id, reader, files)[0]
+            except BookMismatchError:
+                if self.journals.paths(run_id):
+                    raise
+                # Somebody has removed the run meanwhile: its journals first, then its rows.
+                return self.assemble(run_id, reader, [])[0]
 
     def peek_journals(self, run_id: str) -> State | None:
         """Return what the journals alone tell of a run, without the tables; None without any."""

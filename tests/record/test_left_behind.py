@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -204,6 +206,40 @@ def test_takers_and_deleters_of_the_same_runs_leave_a_book_in_order(child, book,
     left = set(again.runs()["id"])
     again.prune()
     assert names(path) == sorted(f"locks/{run_id}.lock" for run_id in left)
+
+
+def test_a_run_that_another_process_removes_while_one_looks_is_not_there(book, path, monkeypatch):
+    run_id = recorded(book, 1)
+    book.close()  # all of it is in the tables now, and its journal is gone
+    other = (
+        "import os, signal, sys, stepbook\n"
+        "book = stepbook.connect(sys.argv[1])\n"
+        "if sys.argv[3] == 'delete':\n"
+        "    book.delete(sys.argv[2], force=True)\n"
+        "else:\n"
+        "    book.get(sys.argv[2]).do('more', lambda: 1)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+
+    def elsewhere(what: str) -> int:
+        command = [sys.executable, "-c", other, str(path), run_id, what]
+        return subprocess.run(command, check=False).returncode
+
+    assert elsewhere("go on") == -signal.SIGKILL
+    journals = book._opened.records.journals
+    read = journals.read
+
+    def read_and_removed(*asked: object, **how: object) -> list[object]:
+        found = read(*asked, **how)
+        if how:
+            assert found[0].first > 1
+            assert elsewhere("delete") == 0
+        return found
+
+    monkeypatch.setattr(journals, "read", read_and_removed)
+    with pytest.raises(stepbook.RunNotFoundError):
+        book.delete(run_id, force=True)
+    assert names(path) == []
 
 
 def test_a_lock_of_which_the_remover_was_killed_goes_with_the_next_prune(child, book, path):

@@ -259,7 +259,7 @@ export class View {
     return "";
   }
 
-  /** Makes the scale anew: after a change, and now and then while something is running. */
+  /** Computes the scale again: after a change, and at intervals while something is running. */
   private rescale(changed: boolean): boolean {
     const { timeline } = this;
     // A hundred thousand spans take a while to sort: the more rows, the more seldom.
@@ -273,7 +273,7 @@ export class View {
       const span = spanOf(row, now);
       if (span) (row.kind === "scan" || row.kind === "sleep" ? waits : spans).push(span);
     }
-    // Waiting is no work: it is a pause, unless there is nothing else.
+    // Waiting counts as a pause, not as work, unless there is nothing else.
     this.scale = makeScale(spans.length ? spans : waits);
     this.scaleAt = Date.now();
     return true;
